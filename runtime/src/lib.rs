@@ -1,0 +1,2 @@
+//! Run a thumbnet model on a microcontroller.
+#![no_std]

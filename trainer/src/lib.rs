@@ -1,0 +1,8 @@
+//! Train dense neural networks with Keras semantics, quantize them, and export them for
+//! [`thumbnet_runtime`].
+
+pub mod error;
+pub mod variable;
+
+pub use error::{Error, Result};
+pub use variable::{ArrayData, NamedArray};
