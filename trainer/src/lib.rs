@@ -2,6 +2,7 @@
 //! [`thumbnet_runtime`].
 
 pub mod error;
+pub mod saving;
 pub mod variable;
 
 pub use error::{Error, Result};

@@ -1,0 +1,146 @@
+//! `.keras` files: a zip archive of `metadata.json`, `config.json` and `model.weights.h5`.
+
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+
+use super::hdf5::H5File;
+use super::{KERAS_VERSION, SavedModel, config, weights_h5};
+use crate::{Error, Result};
+
+const METADATA: &str = "metadata.json";
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.weights.h5";
+/// Most bytes that a member may have for one byte in the archive: what deflate reaches at best.
+const MOST_EXPANSION: u64 = 1032;
+/// Most bytes of a compressed member, whatever it claims.
+const MOST_EXPANDED: u64 = 1 << 32;
+
+/// Reads the model in `bytes`; `path` is for messages only.
+pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
+    let size = bytes.len() as u64;
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
+        Error::format(
+            path,
+            format!("is not a readable zip archive: {error}; expected a .keras file as Keras 3 writes it"),
+        )
+    })?;
+    let config = member(path, &mut archive, CONFIG, size)?.ok_or_else(|| missing(path, CONFIG))?;
+    let mut config: Value = parse(path, CONFIG, &config)?;
+    let keras_version = match member(path, &mut archive, METADATA, size)? {
+        Some(text) => parse(path, METADATA, &text)?["keras_version"]
+            .as_str()
+            .unwrap_or_default()
+            .to_string(),
+        None => String::new(),
+    };
+    let weights = match member(path, &mut archive, WEIGHTS, size)? {
+        Some(weights) => weights,
+        None if archive.index_for_name("model.weights.npz").is_some() => {
+            return Err(Error::format(
+                path,
+                "keeps its weights in model.weights.npz, expected model.weights.h5; save it with weights_format=\"h5\"",
+            ));
+        }
+        None => return Err(missing(path, WEIGHTS)),
+    };
+    let compile_config = config
+        .as_object_mut()
+        .and_then(|config| config.shift_remove("compile_config"))
+        .filter(|settings| !settings.is_null());
+    let file = H5File::open(path, weights)?;
+    Ok(SavedModel {
+        keras_version,
+        compile_config,
+        ..weights_h5::read(&file, &config)?
+    })
+}
+
+fn missing(path: &Path, name: &str) -> Error {
+    Error::format(
+        path,
+        format!("has no member {name}, expected a .keras file as Keras 3's model.save writes it"),
+    )
+}
+
+fn parse(path: &Path, name: &str, bytes: &[u8]) -> Result<Value> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Error::format(
+            path,
+            format!("member {name} is not JSON: {error}; save the model again"),
+        )
+    })
+}
+
+/// The bytes of a member of an archive of `size` bytes; none when there is no such member.
+fn member(
+    path: &Path,
+    archive: &mut ZipArchive<Cursor<Vec<u8>>>,
+    name: &str,
+    size: u64,
+) -> Result<Option<Vec<u8>>> {
+    let wrong = |message: String| Error::format(path, format!("member {name} {message}"));
+    let file = match archive.by_name(name) {
+        Ok(file) => file,
+        Err(ZipError::FileNotFound) => return Ok(None),
+        Err(error) => return Err(wrong(format!("cannot be read: {error}"))),
+    };
+    let most = if file.compression() == CompressionMethod::Stored {
+        size
+    } else {
+        let stored = file.compressed_size().min(size);
+        stored.saturating_mul(MOST_EXPANSION).min(MOST_EXPANDED)
+    };
+    let claimed = file.size();
+    let too_large = || {
+        wrong(format!(
+            "claims {claimed} bytes, more than an archive of {size} bytes can hold; the file is damaged or hostile"
+        ))
+    };
+    if claimed > most {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| wrong(format!("cannot be read: {error}; the file is damaged")))?;
+    if bytes.len() as u64 > most {
+        return Err(too_large());
+    }
+    Ok(Some(bytes))
+}
+
+/// The bytes of a `.keras` file. Equal models give equal bytes: the date is that of zip's epoch.
+pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
+    let mut config = config::full_model(&model.config);
+    if let Some(settings) = &model.compile_config {
+        config["compile_config"] = config::full_compile(settings);
+    }
+    let metadata = json!({"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"});
+    let weights = weights_h5::write(path, model)?;
+    let members = [
+        (METADATA, config::to_json(&metadata).into_bytes()),
+        (CONFIG, config::to_json(&config).into_bytes()),
+        (WEIGHTS, weights),
+    ];
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut write = || -> Result<(), ZipError> {
+        for (name, bytes) in &members {
+            let options = SimpleFileOptions::default()
+                .compression_method(CompressionMethod::Stored)
+                .last_modified_time(DateTime::DEFAULT)
+                .large_file(bytes.len() as u64 >= zip::ZIP64_BYTES_THR);
+            archive.start_file(*name, options)?;
+            archive.write_all(bytes)?;
+        }
+        Ok(())
+    };
+    write()
+        .and_then(|()| archive.finish())
+        .map(Cursor::into_inner)
+        .map_err(|error| Error::value(format!("{}: {error}", path.display())))
+}

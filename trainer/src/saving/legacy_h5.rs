@@ -1,0 +1,280 @@
+//! Keras' legacy HDF5 layout: whole models (`.h5`, `.hdf5`) of Keras 2 and 3, and the weights that
+//! Keras 2 saved alone.
+//!
+//! Root attributes `model_config` and `training_config` hold JSON; group `model_weights` lists its
+//! layers in `layer_names`, each layer's group its arrays in `weight_names`; `optimizer_weights`
+//! lists the optimizer's variables in their order.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::config::{self, Leaf};
+use super::hdf5::{Attributes, H5File, Node};
+use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel};
+use crate::variable::NamedArray;
+use crate::{Error, Result};
+
+const WEIGHTS: &str = "model_weights";
+const OPTIMIZER: &str = "optimizer_weights";
+
+/// Reads a whole model.
+pub(super) fn read(file: &H5File) -> Result<SavedModel> {
+    let root = file.attributes("")?;
+    let wrong = |message: String| Error::format(file.path(), message);
+    let Some(model_config) = root.text("model_config")? else {
+        let message = if is_weights(file)? || file.has_group("layers") {
+            "holds weights without a model; build the model, then load them into it by load_weights"
+        } else {
+            "has no attribute \"model_config\", expected a whole model as Keras' model.save writes it"
+        };
+        return Err(wrong(message.into()));
+    };
+    let config = json(file, "model_config", &model_config)?;
+    let (leaves, _) = config::leaves(&config)
+        .map_err(|message| wrong(format!("attribute \"model_config\": {message}")))?;
+    if !file.has_group(WEIGHTS) {
+        return Err(wrong(format!(
+            "has no readable group \"{WEIGHTS}\", expected a whole model as Keras' model.save writes it"
+        )));
+    }
+    let compile_config = match root.text("training_config")? {
+        Some(text) => Some(json(file, "training_config", &text)?),
+        None => None,
+    };
+    let optimizer = if file.has_group(OPTIMIZER) {
+        Some(arrays(file, OPTIMIZER, &file.attributes(OPTIMIZER)?)?)
+    } else {
+        None
+    };
+    Ok(SavedModel {
+        layers: read_layers(file, WEIGHTS, &leaves)?,
+        config,
+        keras_version: version(&root)?,
+        compile_config,
+        optimizer,
+    })
+}
+
+/// Whether the file holds weights in this layout, alone or in a whole model.
+pub(super) fn is_weights(file: &H5File) -> Result<bool> {
+    Ok(file.attributes("")?.names("layer_names")?.is_some() || file.has_group(WEIGHTS))
+}
+
+/// Reads the weights alone, of a whole model too, for the layers of `config`.
+pub(super) fn read_weights(file: &H5File, model: &Value) -> Result<SavedModel> {
+    let (leaves, _) =
+        config::leaves(model).map_err(|message| Error::format(file.path(), message))?;
+    let alone = file.attributes("")?.names("layer_names")?.is_some();
+    let group = if alone { "" } else { WEIGHTS };
+    Ok(SavedModel {
+        config: model.clone(),
+        keras_version: version(&file.attributes(group)?)?,
+        layers: read_layers(file, group, &leaves)?,
+        compile_config: None,
+        optimizer: None,
+    })
+}
+
+fn version(attributes: &Attributes) -> Result<String> {
+    Ok(attributes.text("keras_version")?.unwrap_or_default())
+}
+
+fn json(file: &H5File, attribute: &str, text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|error| {
+        Error::format(
+            file.path(),
+            format!("attribute \"{attribute}\" is not JSON: {error}; save the model again"),
+        )
+    })
+}
+
+/// The arrays that `weight_names` of a group lists, in that order.
+fn arrays(file: &H5File, group: &str, attributes: &Attributes) -> Result<Vec<NamedArray>> {
+    attributes
+        .expect_names("weight_names")?
+        .iter()
+        .map(|name| file.array(group, name))
+        .collect()
+}
+
+/// The layers of group `base`, one for each of `leaves`; in the file's own order, those with
+/// weights alone, when the names are others than those of `leaves`.
+fn read_layers(file: &H5File, base: &str, leaves: &[Leaf]) -> Result<Vec<SavedLayer>> {
+    let mut groups = Vec::new();
+    for name in file.attributes(base)?.expect_names("layer_names")? {
+        let group = if base.is_empty() {
+            name.clone()
+        } else {
+            format!("{base}/{name}")
+        };
+        let weights = arrays(file, &group, &file.attributes(&group)?)?;
+        if !weights.is_empty() {
+            groups.push((name, weights));
+        }
+    }
+    let known = groups
+        .iter()
+        .all(|(name, _)| leaves.iter().any(|leaf| leaf.group == *name));
+    if !known {
+        return Ok(groups
+            .into_iter()
+            .flat_map(|(name, weights)| by_path(name, weights))
+            .collect());
+    }
+    let mut groups: HashMap<String, Vec<NamedArray>> = groups.into_iter().collect();
+    let mut layers = Vec::new();
+    let mut rest = leaves;
+    while let Some(first) = rest.first() {
+        let count = rest
+            .iter()
+            .take_while(|leaf| leaf.group == first.group)
+            .count();
+        let (these, others) = rest.split_at(count);
+        rest = others;
+        let weights = groups.remove(&first.group).unwrap_or_default();
+        if !first.nested() {
+            layers.push(SavedLayer {
+                name: first.name.clone(),
+                weights,
+            });
+            continue;
+        }
+        // A nested model keeps all its weights in one group, the trained ones before the others:
+        // the paths tell whose they are.
+        let mut parts = by_path(first.group.clone(), weights);
+        for leaf in these {
+            let part = parts.iter().position(|part| part.name == leaf.name);
+            layers.push(match part {
+                Some(part) => parts.remove(part),
+                None => SavedLayer {
+                    name: leaf.name.clone(),
+                    weights: Vec::new(),
+                },
+            });
+        }
+        if let Some(part) = parts.first() {
+            return Err(Error::format(
+                file.path(),
+                format!(
+                    "group \"{}\" has weights of a layer \"{}\", expected only layers of the nested model of that name",
+                    first.group, part.name
+                ),
+            ));
+        }
+    }
+    Ok(layers)
+}
+
+/// Splits a group's weights by the folder in their names: `inner/dense/kernel` belongs to `dense`.
+/// All of one folder, or without any, are the group's own.
+fn by_path(group: String, weights: Vec<NamedArray>) -> Vec<SavedLayer> {
+    let folder = |array: &NamedArray| {
+        let (folder, _) = array.name.rsplit_once('/').unwrap_or(("", &array.name));
+        folder.to_string()
+    };
+    let mut parts: Vec<(String, SavedLayer)> = Vec::new();
+    for array in weights {
+        let folder = folder(&array);
+        match parts.iter_mut().find(|(known, _)| *known == folder) {
+            Some((_, part)) => part.weights.push(array),
+            None => {
+                let name = match folder.rsplit('/').next() {
+                    Some("") | None => group.clone(),
+                    Some(name) => name.to_string(),
+                };
+                let weights = vec![array];
+                parts.push((folder, SavedLayer { name, weights }));
+            }
+        }
+    }
+    parts.into_iter().map(|(_, part)| part).collect()
+}
+
+/// The bytes of a whole model.
+pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
+    let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
+    let (leaves, _) = config::leaves(&model.config).map_err(wrong)?;
+    let names = config::layer_names(&model.config).map_err(wrong)?;
+    let layers = model.by_leaf(&leaves).map_err(wrong)?;
+
+    let mut root = Node::default();
+    root.set_text("keras_version", KERAS_VERSION);
+    root.set_text("backend", BACKEND);
+    root.set_bytes(
+        "model_config",
+        &config::to_json(&config::legacy_model(&model.config)),
+    );
+    if let Some(settings) = &model.compile_config {
+        root.set_bytes(
+            "training_config",
+            &config::to_json(&config::legacy_compile(settings)),
+        );
+    }
+    write_layers(root.group(WEIGHTS), &names, &leaves, &layers).map_err(wrong)?;
+    if let Some(variables) = model.optimizer.as_ref().filter(|all| !all.is_empty()) {
+        write_arrays(root.group(OPTIMIZER), &variables.iter().collect::<Vec<_>>())
+            .map_err(wrong)?;
+    }
+    root.into_bytes().map_err(wrong)
+}
+
+/// The bytes of a file of weights alone, as Keras 2 wrote it.
+pub(super) fn write_weights(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
+    let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
+    let (leaves, _) = config::leaves(&model.config).map_err(wrong)?;
+    let names = config::layer_names(&model.config).map_err(wrong)?;
+    let layers = model.by_leaf(&leaves).map_err(wrong)?;
+    let mut root = Node::default();
+    write_layers(&mut root, &names, &leaves, &layers).map_err(wrong)?;
+    root.into_bytes().map_err(wrong)
+}
+
+fn write_layers<'a>(
+    base: &mut Node<'a>,
+    names: &[String],
+    leaves: &[Leaf],
+    layers: &[&'a SavedLayer],
+) -> Result<(), String> {
+    base.set_names("layer_names", names)?;
+    base.set_bytes("backend", BACKEND);
+    base.set_bytes("keras_version", KERAS_VERSION);
+    for name in names {
+        if name.is_empty() || name == "top_level_model_weights" {
+            return Err(format!(
+                "a layer has the name \"{name}\", which the file needs for itself; give the layer another name"
+            ));
+        }
+        if names.iter().filter(|other| *other == name).count() > 1 {
+            return Err(format!(
+                "two layers have the name \"{name}\", expected different names"
+            ));
+        }
+        let mine = || {
+            leaves
+                .iter()
+                .zip(layers)
+                .filter(|(leaf, _)| leaf.group == *name)
+        };
+        let trained = mine().flat_map(|(leaf, layer)| {
+            let count = leaf.trained(layer.weights.len());
+            &layer.weights[..count]
+        });
+        let others = mine().flat_map(|(leaf, layer)| {
+            let count = leaf.trained(layer.weights.len());
+            &layer.weights[count..]
+        });
+        write_arrays(base.group(name), &trained.chain(others).collect::<Vec<_>>())?;
+    }
+    write_arrays(base.group("top_level_model_weights"), &[])
+}
+
+fn write_arrays<'a>(group: &mut Node<'a>, arrays: &[&'a NamedArray]) -> Result<(), String> {
+    let names: Vec<String> = arrays.iter().map(|array| array.name.clone()).collect();
+    group.set_names("weight_names", &names)?;
+    for array in arrays {
+        group.set_array(&array.name, array)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Keras' files, both ways: legacy `.h5`, `.keras`, `.weights.h5`, and the weights of Keras 2.
+//!
+//! | file | reads | writes | holds |
+//! |---|---|---|---|
+//! | `.h5`, `.hdf5` | Keras 2 and 3 | as Keras 3 | model, weights, compile settings, optimizer |
+//! | `.keras` | Keras 2.12 to 3 | as Keras 3 | the same |
+//! | `.weights.h5` | Keras 2 and 3 | as Keras 3 | weights, optimizer |
+//!
+//! What is read is judged by its contents and not by its name, and every malformed file is an
+//! error that names it. Weights of float64 are rounded to f32; other types (float16, bfloat16) are
+//! refused. Writes are atomic: a killed process leaves the old file or the new one.
+
+mod atomic;
+mod config;
+mod hdf5;
+mod keras_zip;
+mod legacy_h5;
+mod weights_h5;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+pub use atomic::write_atomically;
+
+use self::config::Leaf;
+use self::hdf5::H5File;
+use crate::variable::NamedArray;
+use crate::{Error, Result};
+
+/// The Keras whose files ours are like.
+const KERAS_VERSION: &str = "3.15.1";
+/// The backend that Keras expects in a legacy file.
+const BACKEND: &str = "tensorflow";
+
+/// What a file of Keras holds, before it is made into a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedModel {
+    /// `{"class_name", "config"}` as found, in either dialect.
+    pub config: Value,
+    /// The Keras that wrote the file, such as `3.15.1`; empty where the file does not say.
+    pub keras_version: String,
+    /// The layers in order, nested models opened and input layers left out.
+    pub layers: Vec<SavedLayer>,
+    /// `training_config` (legacy) or `compile_config` (`.keras`) as found; none when uncompiled.
+    pub compile_config: Option<Value>,
+    /// The optimizer's variables in its own order.
+    pub optimizer: Option<Vec<NamedArray>>,
+}
+
+/// A layer's weights in a file, trained ones before the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedLayer {
+    /// The layer's name.
+    pub name: String,
+    /// Its arrays, in the order of Keras' `layer.weights`.
+    pub weights: Vec<NamedArray>,
+}
+
+impl SavedModel {
+    /// The saved layers in the order of `leaves`; layers that are missing have no weights.
+    fn by_leaf(&self, leaves: &[Leaf]) -> Result<Vec<&SavedLayer>, String> {
+        if leaves.len() == self.layers.len() {
+            return Ok(self.layers.iter().collect());
+        }
+        Err(format!(
+            "{} layers with weights were given for a model of {} layers",
+            self.layers.len(),
+            leaves.len()
+        ))
+    }
+}
+
+/// Reads a whole model from a legacy `.h5` file.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the file cannot be read, [`Error::Format`] when it is not such a file, both
+/// with its path.
+pub fn read_h5(path: &Path) -> Result<SavedModel> {
+    legacy_h5::read(&H5File::open(path, bytes(path)?)?)
+}
+
+/// Reads a whole model from a `.keras` file. Errors are those of [`read_h5`].
+pub fn read_keras(path: &Path) -> Result<SavedModel> {
+    keras_zip::read(path, bytes(path)?)
+}
+
+/// Reads a whole model from a `.h5` or a `.keras` file, whatever its name. Errors are those of
+/// [`read_h5`].
+pub fn read(path: &Path) -> Result<SavedModel> {
+    let bytes = bytes(path)?;
+    if bytes.starts_with(b"PK") {
+        keras_zip::read(path, bytes)
+    } else {
+        legacy_h5::read(&H5File::open(path, bytes)?)
+    }
+}
+
+/// Reads weights for the model `config` (`{"class_name", "config"}`): a `.weights.h5` file, the
+/// weights that Keras 2 saved alone, or those of a whole model. Errors are those of [`read_h5`].
+pub fn read_weights(path: &Path, config: &Value) -> Result<SavedModel> {
+    let bytes = bytes(path)?;
+    if bytes.starts_with(b"PK") {
+        return keras_zip::read(path, bytes);
+    }
+    let file = H5File::open(path, bytes)?;
+    if weights_h5::is_weights(&file) {
+        weights_h5::read(&file, config)
+    } else if legacy_h5::is_weights(&file)? {
+        legacy_h5::read_weights(&file, config)
+    } else {
+        Err(Error::format(
+            path,
+            "holds no weights as Keras writes them, expected a group \"layers\" or an attribute \"layer_names\"",
+        ))
+    }
+}
+
+/// Writes a whole model as a legacy `.h5` file.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the file cannot be written; [`Error::Value`] for a model that the layout
+/// cannot hold, such as two layers of one name.
+pub fn write_h5(path: &Path, model: &SavedModel) -> Result<()> {
+    write_atomically(path, &legacy_h5::write(path, model)?)
+}
+
+/// Writes a whole model as a `.keras` file. Errors are those of [`write_h5`].
+pub fn write_keras(path: &Path, model: &SavedModel) -> Result<()> {
+    write_atomically(path, &keras_zip::write(path, model)?)
+}
+
+/// Writes weights and optimizer as a `.weights.h5` file. Errors are those of [`write_h5`].
+pub fn write_weights(path: &Path, model: &SavedModel) -> Result<()> {
+    write_atomically(path, &weights_h5::write(path, model)?)
+}
+
+/// Writes weights alone in the layout of Keras 2's `save_weights("name.h5")`. Errors are those of
+/// [`write_h5`].
+pub fn write_legacy_weights(path: &Path, model: &SavedModel) -> Result<()> {
+    write_atomically(path, &legacy_h5::write_weights(path, model)?)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>> {
+    if path.is_dir() {
+        return Err(Error::format(
+            path,
+            "is a folder, expected a .h5 or .keras file; save a TensorFlow SavedModel again as .keras",
+        ));
+    }
+    std::fs::read(path).map_err(|error| Error::io(path, error))
+}

@@ -1,0 +1,133 @@
+//! The HDF5 layout of Keras 3: `.weights.h5` files, and `model.weights.h5` inside a `.keras` file.
+//!
+//! A layer's arrays are `layers/<class>/vars/0`, `1`, …, the class in snake case and counted; a
+//! nested model is such a folder too. The optimizer's are `optimizer/vars/0`, … Names and order
+//! of the layers are not in the file: they come from the model's configuration.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::config;
+use super::hdf5::{H5File, Node};
+use super::{SavedLayer, SavedModel};
+use crate::variable::NamedArray;
+use crate::{Error, Result};
+
+/// Root folder of layers in files of Keras 2.12 and 2.13.
+const OLD_LAYERS: &str = "_layer_checkpoint_dependencies";
+
+/// Whether the file has this layout.
+pub(super) fn is_weights(file: &H5File) -> bool {
+    ["layers", OLD_LAYERS, "vars"]
+        .iter()
+        .any(|group| file.has_group(group))
+}
+
+/// Reads the weights, and the optimizer's variables when they are there, for the layers of
+/// `model` (`{"class_name", "config"}`).
+pub(super) fn read(file: &H5File, model: &Value) -> Result<SavedModel> {
+    let (leaves, _) =
+        config::leaves(model).map_err(|message| Error::format(file.path(), message))?;
+    if !is_weights(file) {
+        return Err(Error::format(
+            file.path(),
+            "has no group \"layers\", expected weights as Keras 3's model.save_weights writes them",
+        ));
+    }
+    let old = !file.has_group("layers") && file.has_group(OLD_LAYERS);
+    let mut layers = Vec::new();
+    for leaf in &leaves {
+        let folder = if old {
+            leaf.folder.replace("layers/", &format!("{OLD_LAYERS}/"))
+        } else {
+            leaf.folder.clone()
+        };
+        let mut weights = variables(file, &folder)?.unwrap_or_default();
+        for weight in &mut weights {
+            weight.name = format!("{}/{}", leaf.name, weight.name);
+        }
+        layers.push(SavedLayer {
+            name: leaf.name.clone(),
+            weights,
+        });
+    }
+    Ok(SavedModel {
+        config: model.clone(),
+        keras_version: String::new(),
+        layers,
+        compile_config: None,
+        optimizer: variables(file, "optimizer")?,
+    })
+}
+
+/// The arrays `<folder>/vars/0`, `1`, …; none when there is no such folder.
+fn variables(file: &H5File, folder: &str) -> Result<Option<Vec<NamedArray>>> {
+    let group = format!("{folder}/vars");
+    if !file.has_group(&group) {
+        return Ok(None);
+    }
+    let names = file.array_names(&group)?;
+    (0..names.len())
+        .map(|index| {
+            let index = index.to_string();
+            if names.contains(&index) {
+                file.array(&group, &index)
+            } else {
+                Err(Error::format(
+                    file.path(),
+                    format!(
+                        "group \"{group}\" has {} arrays and none is named \"{index}\", expected \"0\" to \"{}\"",
+                        names.len(),
+                        names.len() - 1
+                    ),
+                ))
+            }
+        })
+        .collect::<Result<_>>()
+        .map(Some)
+}
+
+/// The bytes of such a file.
+pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
+    let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
+    let (leaves, models) = config::leaves(&model.config).map_err(wrong)?;
+    let layers = model.by_leaf(&leaves).map_err(wrong)?;
+    let mut root = Node::default();
+    root.group("layers");
+    root.group("vars")
+        .set_text("name", config::model_name(&model.config));
+    for (folder, name) in &models {
+        root.group(&format!("{folder}/layers"));
+        root.group(&format!("{folder}/vars")).set_text("name", name);
+    }
+    for (leaf, layer) in leaves.iter().zip(layers) {
+        let vars = root.group(&format!("{}/vars", leaf.folder));
+        vars.set_text("name", &leaf.name);
+        set_variables(vars, &layer.weights).map_err(wrong)?;
+    }
+    if let Some(variables) = &model.optimizer {
+        let vars = root.group("optimizer/vars");
+        vars.set_text("name", optimizer_name(model));
+        set_variables(vars, variables).map_err(wrong)?;
+    }
+    root.into_bytes().map_err(wrong)
+}
+
+fn set_variables<'a>(vars: &mut Node<'a>, arrays: &'a [NamedArray]) -> Result<(), String> {
+    arrays
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, array)| vars.set_array(&index.to_string(), array))
+}
+
+fn optimizer_name(model: &SavedModel) -> &str {
+    let settings = model.compile_config.as_ref();
+    settings
+        .and_then(|settings| {
+            settings["optimizer"]["config"]["name"]
+                .as_str()
+                .or(settings["optimizer_config"]["config"]["name"].as_str())
+        })
+        .unwrap_or("optimizer")
+}
