@@ -1,0 +1,121 @@
+//! The label column: numbers, or text that becomes class indices.
+
+use std::collections::HashMap;
+
+use super::number::parse_number;
+
+/// Targets as they come: numbers, or text that becomes class indices.
+pub(super) struct Labels<'a> {
+    known: Option<&'a [String]>,
+    values: Vec<f32>,
+    /// Index by name, in order of appearance until `finish` sorts.
+    names: HashMap<Vec<u8>, usize>,
+    text: Vec<usize>,
+}
+
+impl<'a> Labels<'a> {
+    pub(super) fn new(known: Option<&'a [String]>) -> Self {
+        let names = known
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+            .map(|(index, name)| (name.clone().into_bytes(), index))
+            .collect();
+        Self {
+            known,
+            values: Vec::new(),
+            names,
+            text: Vec::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, cell: &[u8], column: &str) -> Result<(), String> {
+        let cell = cell.trim_ascii();
+        let shown = || String::from_utf8_lossy(cell).into_owned();
+        if cell.is_empty() {
+            return Err(format!(
+                "column {column:?} is empty, expected a label; remove the row or fill the cell"
+            ));
+        }
+        // A name that the model knows wins: classes may be called "3" and "7".
+        if self.known.is_some()
+            && self.values.is_empty()
+            && let Some(&index) = self.names.get(cell)
+        {
+            self.text.push(index);
+            return Ok(());
+        }
+        let number = parse_number(cell);
+        let mixed = |first: &str| {
+            format!(
+                "column {column:?} is {:?}, expected {first} as in the rows before; make all labels numbers or all text",
+                shown()
+            )
+        };
+        match number {
+            Some(_) if !self.text.is_empty() => Err(mixed("text")),
+            None if !self.values.is_empty() => Err(mixed("a number")),
+            Some(value) => {
+                self.values.push(value);
+                Ok(())
+            }
+            None if cell.eq_ignore_ascii_case(b"nan") || cell.eq_ignore_ascii_case(b"inf") => {
+                Err(format!(
+                    "column {column:?} is {:?}, expected a label; remove the row or fill the cell",
+                    shown()
+                ))
+            }
+            None => {
+                if let Some(known) = self.known {
+                    return Err(format!(
+                        "column {column:?} is {:?}, expected one of the model's classes {}",
+                        shown(),
+                        list(known)
+                    ));
+                }
+                let next = self.names.len();
+                let index = *self.names.entry(cell.to_vec()).or_insert(next);
+                self.text.push(index);
+                Ok(())
+            }
+        }
+    }
+
+    /// Values and class names. Names are sorted, so that they do not depend on the rows' order.
+    pub(super) fn finish(self) -> (Vec<f32>, Option<Vec<String>>) {
+        if self.text.is_empty() {
+            return (self.values, None);
+        }
+        let as_values =
+            |indices: &[usize]| -> Vec<f32> { indices.iter().map(|&index| index as f32).collect() };
+        if let Some(known) = self.known {
+            return (as_values(&self.text), Some(known.to_vec()));
+        }
+        let mut sorted: Vec<(Vec<u8>, usize)> = self.names.into_iter().collect();
+        sorted.sort_unstable();
+        let mut new_index = vec![0; sorted.len()];
+        for (place, (_, index)) in sorted.iter().enumerate() {
+            new_index[*index] = place;
+        }
+        let text: Vec<usize> = self.text.iter().map(|&index| new_index[index]).collect();
+        let names = sorted
+            .into_iter()
+            .map(|(name, _)| String::from_utf8_lossy(&name).into_owned())
+            .collect();
+        (as_values(&text), Some(names))
+    }
+}
+
+/// `a, b, c`, cut in the middle when long.
+pub(super) fn list(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    if names.len() <= SHOWN {
+        names.join(", ")
+    } else {
+        format!(
+            "{}, ... {}",
+            names[..SHOWN - 1].join(", "),
+            names[names.len() - 1]
+        )
+    }
+}

@@ -1,0 +1,234 @@
+//! Rows to train on, to calibrate with and to predict: from CSV, from `.npy`, or bundled.
+
+mod csv;
+mod labels;
+mod npy;
+mod number;
+
+pub use self::csv::{CsvOptions, Target, line_of_row, read_csv, read_csv_bytes};
+pub use self::npy::{read_npy, write_npy};
+
+use std::path::Path;
+
+use ndarray::{ArrayD, Axis, Slice};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{Error, Result};
+
+/// Features and, where there are any, targets; rows come first in both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// Features, `[rows, ..]`; `[rows, columns]` from CSV.
+    pub x: ArrayD<f32>,
+    /// Targets, `[rows]` from CSV: the class index or the number to regress.
+    pub y: Option<ArrayD<f32>>,
+    /// Column names; empty when the file has none (`.npy`).
+    pub feature_names: Vec<String>,
+    /// Name of the column that became `y`.
+    pub target_name: Option<String>,
+    /// Class names in the order of their indices, when the labels were text.
+    pub class_names: Option<Vec<String>>,
+}
+
+impl Dataset {
+    /// Reads a CSV file whose first line names the columns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the file cannot be read, [`Error::Format`] with the line for everything
+    /// that is wrong in it.
+    pub fn from_csv(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Self> {
+        read_csv(path.as_ref(), options)
+    }
+
+    /// Reads features, and targets where `y` is given, from `.npy` files.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_npy`]; [`Error::Shape`] when the two have different numbers of rows.
+    pub fn from_npy(x: impl AsRef<Path>, y: Option<&Path>) -> Result<Self> {
+        let x_path = x.as_ref();
+        let x = read_rows(x_path)?;
+        let y = match y {
+            None => None,
+            Some(y_path) => {
+                let y = read_rows(y_path)?;
+                if y.len_of(Axis(0)) != x.len_of(Axis(0)) {
+                    return Err(Error::shape(format!(
+                        "{} has {} rows, expected {} as {} has; give one target per row",
+                        y_path.display(),
+                        y.len_of(Axis(0)),
+                        x.len_of(Axis(0)),
+                        x_path.display()
+                    )));
+                }
+                Some(y)
+            }
+        };
+        Ok(Self {
+            x,
+            y,
+            feature_names: Vec::new(),
+            target_name: None,
+            class_names: None,
+        })
+    }
+
+    /// 1,797 handwritten digits: 64 pixels from 0 to 16, classes 0 to 9.
+    pub fn digits() -> Self {
+        bundled("digits.csv", include_bytes!("../../data/digits.csv"))
+    }
+
+    /// 150 irises: 4 lengths in cm, classes 0 (setosa), 1 (versicolor) and 2 (virginica).
+    pub fn iris() -> Self {
+        bundled("iris.csv", include_bytes!("../../data/iris.csv"))
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.x.len_of(Axis(0))
+    }
+
+    /// Shape of one row of features.
+    pub fn row_shape(&self) -> &[usize] {
+        &self.x.shape()[1..]
+    }
+
+    /// The rows in an order drawn from `seed`; the same seed gives the same order everywhere.
+    pub fn shuffled(&self, seed: u64) -> Self {
+        let mut order: Vec<usize> = (0..self.rows()).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        self.with_arrays(
+            self.x.select(Axis(0), &order),
+            self.y.as_ref().map(|y| y.select(Axis(0), &order)),
+        )
+    }
+
+    /// The first `rows` rows and the others; `rows` is cut to the number there is.
+    pub fn split_at(&self, rows: usize) -> (Self, Self) {
+        let rows = rows.min(self.rows());
+        let part = |slice: Slice| {
+            self.with_arrays(
+                self.x.slice_axis(Axis(0), slice).to_owned(),
+                self.y
+                    .as_ref()
+                    .map(|y| y.slice_axis(Axis(0), slice).to_owned()),
+            )
+        };
+        (part(Slice::from(..rows)), part(Slice::from(rows..)))
+    }
+
+    fn with_arrays(&self, x: ArrayD<f32>, y: Option<ArrayD<f32>>) -> Self {
+        Self {
+            x,
+            y,
+            feature_names: self.feature_names.clone(),
+            target_name: self.target_name.clone(),
+            class_names: self.class_names.clone(),
+        }
+    }
+}
+
+fn bundled(name: &str, bytes: &[u8]) -> Dataset {
+    read_csv_bytes(bytes, Path::new(name), &CsvOptions::default())
+        .expect("the bundled files are read by the tests")
+}
+
+/// Reads an array that must have rows.
+fn read_rows(path: &Path) -> Result<ArrayD<f32>> {
+    let array = read_npy(path)?;
+    if array.ndim() == 0 || array.len_of(Axis(0)) == 0 {
+        return Err(Error::format(
+            path,
+            format!(
+                "the array has shape {:?}, expected at least one row",
+                array.shape()
+            ),
+        ));
+    }
+    Ok(array)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_1797_rows_of_64_pixels_from_0_to_16() {
+        let digits = Dataset::digits();
+        assert_eq!(digits.x.shape(), [1797, 64]);
+        assert!(
+            digits
+                .x
+                .iter()
+                .all(|&p| (0.0..=16.0).contains(&p) && p.fract() == 0.0)
+        );
+        let y = digits.y.unwrap();
+        assert_eq!(
+            y.iter().take(10).copied().collect::<Vec<_>>(),
+            [0., 1., 2., 3., 4., 5., 6., 7., 8., 9.]
+        );
+        assert_eq!(y.iter().filter(|&&c| c == 0.0).count(), 178);
+    }
+
+    #[test]
+    fn iris_has_50_rows_of_each_class() {
+        let iris = Dataset::iris();
+        assert_eq!(iris.x.shape(), [150, 4]);
+        assert_eq!(
+            iris.feature_names,
+            ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+        );
+        assert_eq!(iris.target_name.as_deref(), Some("label"));
+        let y = iris.y.unwrap();
+        for class in [0.0, 1.0, 2.0] {
+            assert_eq!(y.iter().filter(|&&c| c == class).count(), 50);
+        }
+    }
+
+    #[test]
+    fn shuffled_moves_rows_and_targets_together_and_repeats_with_the_seed() {
+        let iris = Dataset::iris();
+        let shuffled = iris.shuffled(7);
+        assert_eq!(shuffled, iris.shuffled(7));
+        assert_ne!(shuffled, iris.shuffled(8));
+        let row_sums = |data: &Dataset| {
+            let mut sums: Vec<(i64, i64)> = data
+                .x
+                .outer_iter()
+                .zip(data.y.as_ref().unwrap())
+                .map(|(row, &y)| ((row.sum() * 1000.0).round() as i64, y as i64))
+                .collect();
+            sums.sort_unstable();
+            sums
+        };
+        assert_eq!(row_sums(&shuffled), row_sums(&iris));
+    }
+
+    #[test]
+    fn split_at_keeps_every_row_once() {
+        let (first, last) = Dataset::iris().split_at(120);
+        assert_eq!((first.rows(), last.rows()), (120, 30));
+        assert_eq!(last.y.unwrap()[0], 2.0);
+        let (all, none) = Dataset::iris().split_at(1000);
+        assert_eq!((all.rows(), none.rows()), (150, 0));
+    }
+
+    #[test]
+    fn targets_with_other_rows_than_the_features_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
+        write_npy(&x, &ArrayD::zeros(vec![3, 2])).unwrap();
+        write_npy(&y, &ArrayD::zeros(vec![2])).unwrap();
+        let error = Dataset::from_npy(&x, Some(&y)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "{} has 2 rows, expected 3 as {} has; give one target per row",
+                y.display(),
+                x.display()
+            )
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! Files appear whole or not at all: written beside their place, then renamed.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result};
+
+/// Writes a file by way of a temporary one in the same folder.
+///
+/// When `write` fails, or the process is killed, what was at `path` before is unchanged. Devices
+/// and pipes (`/dev/stdout`) are written directly, links keep pointing where they point.
+///
+/// # Errors
+///
+/// [`Error::Io`] naming `path`, or what `write` returns.
+pub fn write(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let io = |source| Error::io(path, source);
+    check(path)?;
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let mut device = OpenOptions::new().write(true).open(path).map_err(io)?;
+        return write(&mut device);
+    }
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".thumbnet-");
+    #[cfg(unix)]
+    {
+        // Ordinary permissions (the umask applies), not a temporary file's private ones.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder(&place)).map_err(io)?;
+    write(file.as_file_mut())?;
+    file.persist(&place).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+/// Whether a file could be written at `path`, to refuse before hours of work instead of after.
+///
+/// # Errors
+///
+/// [`Error::Value`] when the folder is missing or `path` is a folder.
+pub fn check(path: &Path) -> Result<()> {
+    let folder = folder(path);
+    if !folder.is_dir() {
+        return Err(Error::value(format!(
+            "{}: there is no folder {folder}; create it with mkdir -p {folder}",
+            path.display(),
+            folder = folder.display()
+        )));
+    }
+    if path.is_dir() {
+        return Err(Error::value(format!(
+            "{}: this is a folder, expected the name of a file to write",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.h5");
+        write(&path, |file| {
+            file.write_all(b"good").map_err(|e| Error::io(&path, e))
+        })
+        .unwrap();
+        let failed = write(&path, |file| {
+            file.write_all(b"ba").unwrap();
+            Err(Error::value("stopped"))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "stopped");
+        assert_eq!(fs::read(&path).unwrap(), b"good");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_folder_and_a_folder_are_refused_before_anything_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("models");
+        let path = folder.join("m.h5");
+        assert_eq!(
+            check(&path).unwrap_err().to_string(),
+            format!(
+                "{}: there is no folder {}; create it with mkdir -p {1}",
+                path.display(),
+                folder.display()
+            )
+        );
+        assert_eq!(
+            check(dir.path()).unwrap_err().to_string(),
+            format!(
+                "{}: this is a folder, expected the name of a file to write",
+                dir.path().display()
+            )
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_stay_devices_and_links_stay_links() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        write(Path::new("/dev/null"), |file| {
+            file.write_all(b"x").map_err(|e| Error::io("/dev/null", e))
+        })
+        .unwrap();
+        assert!(
+            fs::metadata("/dev/null")
+                .unwrap()
+                .file_type()
+                .is_char_device()
+        );
+
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        fs::write(&file, b"old").unwrap();
+        symlink(&file, &link).unwrap();
+        write(&link, |out| {
+            out.write_all(b"new").map_err(|e| Error::io(&link, e))
+        })
+        .unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
+}
