@@ -1,1 +1,3 @@
 //! Shared by the integration tests beside this crate.
+
+pub mod log;

@@ -2,6 +2,7 @@
 //! [`thumbnet_runtime`].
 
 pub mod dataset;
+pub mod emulator;
 pub mod error;
 pub mod output;
 pub mod saving;
