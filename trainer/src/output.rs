@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -33,8 +34,26 @@ pub fn write(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result
     }
     let mut file = builder.tempfile_in(folder(&place)).map_err(io)?;
     write(file.as_file_mut())?;
+    file.as_file().sync_all().map_err(io)?;
     file.persist(&place).map_err(|error| io(error.error))?;
+    // The name itself has to reach the disk too; not every system can open a folder.
+    #[cfg(unix)]
+    if let Ok(folder) = File::open(folder(&place)) {
+        let _ = folder.sync_all();
+    }
     Ok(())
+}
+
+/// [`write`] of bytes that are there already.
+///
+/// # Errors
+///
+/// [`Error::Io`] naming `path`.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, |file| {
+        file.write_all(bytes)
+            .map_err(|source| Error::io(path, source))
+    })
 }
 
 /// Whether a file could be written at `path`, to refuse before hours of work instead of after.
@@ -70,7 +89,6 @@ fn folder(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {

@@ -10,7 +10,6 @@
 //! error that names it. Weights of float64 are rounded to f32; other types (float16, bfloat16) are
 //! refused. Writes are atomic: a killed process leaves the old file or the new one.
 
-mod atomic;
 mod config;
 mod hdf5;
 mod keras_zip;
@@ -21,7 +20,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-pub use atomic::write_atomically;
+pub use crate::output::write_bytes as write_atomically;
 
 use self::config::Leaf;
 use self::hdf5::H5File;
