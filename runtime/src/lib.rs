@@ -1,2 +1,55 @@
-//! Run a thumbnet model on a microcontroller.
+//! Run a thumbnet model on a microcontroller: no allocation, no panic, the same bits as on the
+//! host.
+//!
+//! ```
+//! use thumbnet_runtime::{LayerSpec, DenseSpec, ModelSpec, Model, OutputSpec, WeightsSpec, Precision};
+//! use thumbnet_runtime::{Activation, Packing, encode};
+//!
+//! // Usually `thumbnet export` writes the blob: y = 0.5 * round(x) + 1.
+//! let spec = ModelSpec {
+//!     layers: &[
+//!         LayerSpec::Quantize { inputs: 1, scale: &[1.0], zero: &[0.0], output: Precision::Int8 },
+//!         LayerSpec::Dense(DenseSpec {
+//!             inputs: 1,
+//!             units: 1,
+//!             packing: Packing::Plain,
+//!             weights: WeightsSpec::Int8 { weights: &[2], bias: &[4] },
+//!             output: OutputSpec::Float { scales: &[0.25], activation: Activation::Linear, table: None },
+//!         }),
+//!     ],
+//!     ..ModelSpec::default()
+//! };
+//! let mut blob = [0; 256];
+//! let length = encode(&spec, &mut blob)?;
+//!
+//! let model: Model = Model::from_bytes(&blob[..length])?;
+//! let mut scratch = [0; 16];
+//! let mut outputs = [0.0];
+//! model.predict(&[2.9], &mut scratch[..], &mut outputs)?;
+//! assert_eq!(outputs, [2.5]);
+//! # Ok::<(), thumbnet_runtime::Error>(())
+//! ```
 #![no_std]
+#![warn(missing_docs)]
+
+#[cfg(test)]
+extern crate std;
+
+mod blob;
+mod encode;
+mod error;
+mod kernel;
+mod math;
+mod model;
+mod pack;
+mod quantize;
+mod requantize;
+mod verify;
+
+pub use blob::{Activation, Element, Operation, Packing, VERSION};
+pub use encode::{
+    DenseSpec, FloatTable, LayerSpec, ModelSpec, OutputSpec, Precision, SelfTest, WeightsSpec,
+    encode, encoded_len,
+};
+pub use error::{Error, What};
+pub use model::{Class, LayerInfo, Model};

@@ -1,0 +1,211 @@
+//! The blob: one postcard message, written by [`encode`](crate::encode), read by
+//! [`Model::from_bytes`](crate::Model::from_bytes). `FORMAT.md` has it byte by byte.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pack;
+
+/// The first four bytes of every blob.
+pub const MAGIC: [u8; 4] = *b"TNET";
+/// The format version that this crate writes and reads.
+pub const VERSION: u16 = 1;
+/// Tensors start at a multiple of this, and so does each layer's.
+pub const ALIGNMENT: usize = 16;
+/// Inputs and units of a layer are at most this.
+pub const MAX_WIDTH: usize = u16::MAX as usize;
+/// The number that rounds a float in `[-2^22, 2^22]` to an integer when added: `1.5 * 2^23`.
+pub const ROUNDER: f32 = 12_582_912.0;
+
+/// What a layer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Operation {
+    /// Floats to the output's element, one scale and offset for all of them.
+    QuantizeTensor,
+    /// Floats to the output's element, a scale and an offset for each of them.
+    QuantizeFeatures,
+    /// Fully connected, int8 weights, int8 inputs.
+    DenseInt8,
+    /// Fully connected, int4 weights, int8 inputs.
+    DenseInt4,
+    /// Fully connected, int8 weights, int16 inputs.
+    DenseInt16,
+    /// Fully connected, f32 weights and inputs.
+    DenseFloat,
+}
+
+/// The order of a layer's weights in flash: for which cores it is made. Every build runs all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Packing {
+    /// Row after row, for hosts and any other core. The only one of f32 weights.
+    #[default]
+    Plain,
+    /// For cores with DSP instructions: Cortex-M4, M7, M33.
+    Dsp,
+    /// For the smallest cores: Cortex-M0, M0+, M3.
+    Lane,
+    /// For cores with vector instructions: Cortex-M55, M85.
+    Mve,
+}
+
+/// What the values between two layers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Element {
+    /// Integers in `[-127, 127]`, in bytes.
+    Int8,
+    /// Integers in `[-127, 127]`, in 16 bits each: what [`Packing::Dsp`] reads.
+    Int8Wide,
+    /// Integers in `[-32767, 32767]`.
+    Int16,
+    /// IEEE single precision.
+    Float,
+}
+
+impl Element {
+    /// Words of scratch memory for `count` values.
+    #[inline(always)]
+    pub(crate) const fn words(self, count: usize) -> usize {
+        match self {
+            Self::Int8 => count.div_ceil(4),
+            Self::Int8Wide | Self::Int16 => count.div_ceil(2),
+            Self::Float => count,
+        }
+    }
+}
+
+/// What happens to a layer's sums at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Activation {
+    /// Nothing. The clamp of integer outputs makes this a relu where the zero point is the
+    /// range's lower end.
+    #[default]
+    Linear,
+    /// `max(y, 0)`. Float outputs only.
+    Relu,
+    /// `1 / (1 + exp(-y))`. Float outputs only.
+    Sigmoid,
+    /// Float outputs only.
+    Tanh,
+    /// `exp(y) / sum(exp(y))` over the layer's outputs. Float outputs only.
+    Softmax,
+    /// By table. int8: 256 entries indexed by the value as `u8`. int16: 257 entries over the
+    /// range, interpolated. float: 257 entries over a stated range, interpolated, the first and
+    /// last pair extended beyond it.
+    Table,
+}
+
+/// One step of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Layer {
+    /// Where its tensors start, in bytes behind the start of all tensors.
+    pub offset: u32,
+    pub inputs: u16,
+    pub units: u16,
+    pub operation: Operation,
+    pub packing: Packing,
+    pub output: Element,
+    pub activation: Activation,
+}
+
+impl Layer {
+    pub const fn inputs(&self) -> usize {
+        self.inputs as usize
+    }
+
+    pub const fn units(&self) -> usize {
+        self.units as usize
+    }
+
+    /// What it reads.
+    #[inline(always)]
+    pub const fn input(&self) -> Element {
+        match (self.operation, self.packing) {
+            (Operation::DenseInt8 | Operation::DenseInt4, Packing::Dsp) => Element::Int8Wide,
+            (Operation::DenseInt8 | Operation::DenseInt4, _) => Element::Int8,
+            (Operation::DenseInt16, _) => Element::Int16,
+            _ => Element::Float,
+        }
+    }
+
+    /// Bytes of the packed weights with their biases and scales, or of the quantization.
+    #[inline(always)]
+    pub const fn blocks_len(&self) -> usize {
+        match self.operation {
+            Operation::QuantizeTensor => 8,
+            Operation::QuantizeFeatures => self.inputs().saturating_mul(8),
+            _ => pack::Shape::of(self.operation, self.packing, self.inputs()).len(self.units()),
+        }
+    }
+
+    /// Bytes of the activation table behind the blocks.
+    #[inline(always)]
+    pub const fn table_len(&self) -> usize {
+        match (self.activation, self.output) {
+            (Activation::Table, Element::Int8 | Element::Int8Wide) => 256,
+            (Activation::Table, Element::Int16) => INT16_TABLE_LEN,
+            (Activation::Table, Element::Float) => FLOAT_TABLE_LEN,
+            _ => 0,
+        }
+    }
+}
+
+/// 257 values of 16 bits, and two bytes to fill the last word.
+pub(crate) const INT16_TABLE_LEN: usize = 257 * 2 + 2;
+/// The range's start, entries per unit of the argument, and 257 values.
+pub(crate) const FLOAT_TABLE_LEN: usize = (2 + 257) * 4;
+
+/// The whole message, field for field as postcard writes it. The writer puts the fields one by
+/// one, since it has no memory for the tensors, and the reader takes them so, which costs less
+/// stack; a test holds both against this.
+#[cfg(test)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Message<'a, const LAYERS: usize> {
+    pub magic: [u8; 4],
+    pub version: u16,
+    pub layers: heapless::Vec<Layer, LAYERS>,
+    pub threshold: Option<f32>,
+    /// One after the other, a line feed between them.
+    pub labels: &'a str,
+    /// Inputs, outputs and the layers' checksums of each, as words.
+    pub tests: &'a [u8],
+    /// Zeros, so many that the tensors start at a multiple of [`ALIGNMENT`].
+    pub padding: &'a [u8],
+    pub tensors: &'a [u8],
+    /// Little-endian, over everything before it.
+    pub crc: [u8; 4],
+}
+
+/// CRC-32/ISO-HDLC, as zip and Ethernet have it.
+///
+/// On a device without a table: it runs once, and a table would be 1 kB of flash.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    #[cfg(target_os = "none")]
+    const CRC: crc::Crc<u32, crc::NoTable> =
+        crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
+    #[cfg(not(target_os = "none"))]
+    static CRC: crc::Crc<u32, crc::Table<16>> =
+        crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISO_HDLC);
+    CRC.checksum(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_the_usual_one() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+
+    #[test]
+    fn a_layer_is_twelve_bytes() {
+        assert_eq!(size_of::<Layer>(), 12);
+    }
+}

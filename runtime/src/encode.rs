@@ -1,0 +1,642 @@
+//! Writing blobs: what the exporter and the tests use. Nothing here is linked into firmware that
+//! only predicts.
+
+use postcard::Serializer;
+use postcard::ser_flavors::Flavor;
+use serde::Serialize;
+
+use crate::blob::{
+    self, ALIGNMENT, Activation, Element, Layer, MAGIC, MAX_WIDTH, Operation, Packing, VERSION,
+};
+use crate::error::{Error, What, number};
+use crate::pack::{self, ROWS, Rows, Shape};
+
+/// A model to be written by [`encode`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ModelSpec<'a> {
+    /// The layers in order; the first is a [`LayerSpec::Quantize`], the last has float outputs.
+    pub layers: &'a [LayerSpec<'a>],
+    /// A name for each output, or two for a single output, or none. Without line feeds.
+    pub labels: &'a [&'a str],
+    /// The output from which on a model with one output says yes.
+    pub threshold: Option<f32>,
+    /// Test vectors for [`Model::self_test`](crate::Model::self_test), from
+    /// [`Model::checksums`](crate::Model::checksums) of the same model without them.
+    pub self_tests: &'a [SelfTest<'a>],
+}
+
+/// A layer to be written.
+#[derive(Clone, Copy, Debug)]
+pub enum LayerSpec<'a> {
+    /// Floats to integers: `q = round(x * scale) + zero`, ties to even, clamped to the range.
+    /// For float outputs `x * scale + zero`.
+    Quantize {
+        /// Values it reads and writes.
+        inputs: usize,
+        /// One for all inputs, or one each.
+        scale: &'a [f32],
+        /// As many as scales. For integer outputs a whole number, at most 2^22 in magnitude.
+        zero: &'a [f32],
+        /// What it writes.
+        output: Precision,
+    },
+    /// Fully connected.
+    Dense(DenseSpec<'a>),
+}
+
+/// How fine a layer's outputs are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Integers in `[-127, 127]`.
+    #[default]
+    Int8,
+    /// Integers in `[-32767, 32767]`, for a layer of [`WeightsSpec::Int16`] behind.
+    Int16,
+    /// f32, for a layer of [`WeightsSpec::Float`] behind, or to be quantized again.
+    Float,
+}
+
+/// A fully connected layer to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct DenseSpec<'a> {
+    /// Values it reads.
+    pub inputs: usize,
+    /// Values it writes.
+    pub units: usize,
+    /// The order of the weights in flash. f32 weights have one order, whatever stands here.
+    pub packing: Packing,
+    /// The weights and biases.
+    pub weights: WeightsSpec<'a>,
+    /// What becomes of the sums.
+    pub output: OutputSpec<'a>,
+}
+
+/// Weights, `[units, inputs]` (a row per unit), and biases, `[units]`.
+#[derive(Clone, Copy, Debug)]
+pub enum WeightsSpec<'a> {
+    /// For int8 inputs. Weights in `[-127, 127]`.
+    Int8 {
+        /// The weights.
+        weights: &'a [i8],
+        /// The biases, in units of an accumulator.
+        bias: &'a [i32],
+    },
+    /// For int8 inputs. Weights in `[-7, 7]`, two to a byte in flash.
+    Int4 {
+        /// The weights, one to a byte here.
+        weights: &'a [i8],
+        /// The biases, in units of an accumulator.
+        bias: &'a [i32],
+    },
+    /// For int16 inputs. Weights in `[-127, 127]`.
+    Int16 {
+        /// The weights.
+        weights: &'a [i8],
+        /// The biases, in units of an accumulator.
+        bias: &'a [i32],
+    },
+    /// For float inputs. The output must be float as well.
+    Float {
+        /// The weights.
+        weights: &'a [f32],
+        /// The biases.
+        bias: &'a [f32],
+    },
+}
+
+/// What becomes of the sums of a layer.
+#[derive(Clone, Copy, Debug)]
+pub enum OutputSpec<'a> {
+    /// `q = clamp(round(sum * multiplier / 2^24), ±127)`, with 2^32 instead behind int16 inputs.
+    Int8 {
+        /// One per unit, in `[0, 2^31)`.
+        multipliers: &'a [i32],
+        /// The output for each q, indexed by its byte (`q as u8`).
+        table: Option<&'a [i8; 256]>,
+    },
+    /// The same with ±32767.
+    Int16 {
+        /// One per unit, in `[0, 2^31)`.
+        multipliers: &'a [i32],
+        /// The outputs for q = -32768, -32640, -32512 and so on, interpolated between.
+        table: Option<&'a [i16; 257]>,
+    },
+    /// `sum * scale`, then the activation.
+    Float {
+        /// One per unit; empty behind f32 weights.
+        scales: &'a [f32],
+        /// The activation; not [`Activation::Table`], which follows from `table`.
+        activation: Activation,
+        /// An activation by table, then `activation` is not looked at.
+        table: Option<FloatTable<'a>>,
+    },
+}
+
+/// Any elementwise function on floats, piecewise linear.
+#[derive(Clone, Copy, Debug)]
+pub struct FloatTable<'a> {
+    /// Where the first value stands.
+    pub start: f32,
+    /// Values per unit of the argument: the inverse of their distance.
+    pub density: f32,
+    /// The function there. The first and the last pair are extended beyond the range.
+    pub values: &'a [f32; 257],
+}
+
+/// A self-test vector to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct SelfTest<'a> {
+    /// The input row.
+    pub inputs: &'a [f32],
+    /// The outputs that it gave.
+    pub outputs: &'a [f32],
+    /// The checksums of the layers' values, one per layer.
+    pub checksums: &'a [u32],
+}
+
+/// Bytes of the blob that [`encode`] writes.
+///
+/// # Errors
+///
+/// As [`encode`].
+pub fn encoded_len(spec: &ModelSpec) -> Result<usize, Error> {
+    write(spec, &mut [])
+}
+
+/// Writes a blob into the start of `blob` and says how long it is.
+///
+/// # Errors
+///
+/// [`Error::Layer`] or [`Error::Length`] for slices whose lengths do not fit each other and for
+/// numbers out of range; [`Error::Length`] with [`What::Blob`] where `blob` is shorter than
+/// [`encoded_len`]. What the layers do to each other is checked by
+/// [`Model::from_bytes`](crate::Model::from_bytes).
+pub fn encode(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
+    let found = number(blob.len());
+    let length = write(spec, blob)?;
+    if length > blob.len() {
+        return Err(Error::Length {
+            what: What::Blob,
+            expected: number(length),
+            found,
+        });
+    }
+    Ok(length)
+}
+
+/// Writes what has room and counts all.
+struct Writer<'a> {
+    bytes: &'a mut [u8],
+    position: usize,
+}
+
+impl Flavor for Writer<'_> {
+    type Output = usize;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        if let Some(to) = self.bytes.get_mut(self.position) {
+            *to = byte;
+        }
+        self.position += 1;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.position)
+    }
+}
+
+fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
+    let mut message = Serializer {
+        output: Writer {
+            bytes: blob,
+            position: 0,
+        },
+    };
+    put(&mut message, MAGIC)?;
+    put(&mut message, VERSION)?;
+    put(&mut message, spec.layers.len())?;
+    let mut tensors = 0usize;
+    let (mut inputs, mut outputs) = (0, 0);
+    for (layer, index) in described(spec.layers) {
+        let layer = Layer {
+            offset: u32::try_from(tensors).map_err(|_| Error::Length {
+                what: What::Tensors,
+                expected: u32::MAX,
+                found: u32::MAX,
+            })?,
+            ..layer?
+        };
+        put(&mut message, layer)?;
+        let length = layer.blocks_len().saturating_add(layer.table_len());
+        tensors = tensors.saturating_add(length.next_multiple_of(ALIGNMENT));
+        outputs = layer.units();
+        if index == 0 {
+            inputs = layer.inputs();
+        }
+    }
+    put(&mut message, spec.threshold)?;
+
+    let separators = spec.labels.len().saturating_sub(1);
+    let length = spec.labels.iter().map(|label| label.len()).sum::<usize>() + separators;
+    put(&mut message, length)?;
+    for (label, index) in spec.labels.iter().zip(0u32..) {
+        if label.contains('\n') || (label.is_empty() && spec.labels.len() == 1) {
+            return Err(Error::Length {
+                what: What::Labels,
+                expected: number(spec.labels.len()),
+                found: number(spec.labels.len() + 1),
+            });
+        }
+        if index > 0 {
+            push(&mut message, b"\n")?;
+        }
+        push(&mut message, label.as_bytes())?;
+    }
+
+    let test = inputs + outputs + spec.layers.len();
+    put(&mut message, test * 4 * spec.self_tests.len())?;
+    for vector in spec.self_tests {
+        for (what, expected, found) in [
+            (What::Inputs, inputs, vector.inputs.len()),
+            (What::Outputs, outputs, vector.outputs.len()),
+            (What::Layers, spec.layers.len(), vector.checksums.len()),
+        ] {
+            if expected != found {
+                return Err(Error::Length {
+                    what,
+                    expected: number(expected),
+                    found: number(found),
+                });
+            }
+        }
+        for value in vector.inputs.iter().chain(vector.outputs) {
+            push(&mut message, &value.to_le_bytes())?;
+        }
+        for word in vector.checksums {
+            push(&mut message, &word.to_le_bytes())?;
+        }
+    }
+
+    // The padding's own length takes one byte, the tensors' a few.
+    let mut length_of_tensors = [0; 10];
+    let digits = postcard::to_slice(&tensors, &mut length_of_tensors)
+        .map_err(|_| Error::Malformed)?
+        .len();
+    let padding = (message.output.position + 1 + digits).next_multiple_of(ALIGNMENT)
+        - (message.output.position + 1 + digits);
+    put(&mut message, padding)?;
+    for _ in 0..padding {
+        push(&mut message, &[0])?;
+    }
+    put(&mut message, tensors)?;
+
+    let start = message.output.position;
+    let end = start.saturating_add(tensors);
+    let total = end.saturating_add(4);
+    let Some(blob) = message.output.bytes.get_mut(..total) else {
+        return Ok(total);
+    };
+    let mut rest = blob.get_mut(start..end).unwrap_or_default();
+    rest.fill(0);
+    for ((layer, _), spec) in described(spec.layers).zip(spec.layers) {
+        let layer = layer?;
+        let length = layer.blocks_len() + layer.table_len();
+        let Some((bytes, next)) = rest.split_at_mut_checked(length.next_multiple_of(ALIGNMENT))
+        else {
+            break;
+        };
+        rest = next;
+        tensor(&layer, spec, bytes);
+    }
+    if let Some((covered, crc)) = blob.split_last_chunk_mut::<4>() {
+        *crc = blob::crc32(covered).to_le_bytes();
+    }
+    Ok(total)
+}
+
+/// The layers as the blob has them, but for their offsets.
+fn described<'a>(
+    specs: &'a [LayerSpec<'a>],
+) -> impl Iterator<Item = (Result<Layer, Error>, usize)> + 'a {
+    let next = specs.iter().skip(1).map(Some).chain([None]);
+    specs
+        .iter()
+        .zip(next)
+        .zip(0..)
+        .map(|((spec, next), index)| (describe(spec, next, index), index))
+}
+
+fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<Layer, Error> {
+    let wrong = |what, expected: usize, found: usize| Error::Layer {
+        layer: u8::try_from(index).unwrap_or(u8::MAX),
+        what,
+        expected: number(expected),
+        found: number(found),
+    };
+    let width = |what, found: usize| match u16::try_from(found) {
+        Ok(width) if width > 0 => Ok(width),
+        _ => Err(wrong(what, MAX_WIDTH, found)),
+    };
+    let length = |what, expected: usize, found: usize| match expected == found {
+        true => Ok(()),
+        false => Err(wrong(what, expected, found)),
+    };
+    // The chained kernels read int8 values from 16 bits.
+    let wide = matches!(
+        next,
+        Some(LayerSpec::Dense(DenseSpec {
+            packing: Packing::Dsp,
+            weights: WeightsSpec::Int8 { .. } | WeightsSpec::Int4 { .. },
+            ..
+        }))
+    );
+    let int8 = if wide {
+        Element::Int8Wide
+    } else {
+        Element::Int8
+    };
+    match spec {
+        &LayerSpec::Quantize {
+            inputs,
+            scale,
+            zero,
+            output,
+        } => {
+            length(What::Bias, scale.len(), zero.len())?;
+            let one = scale.len() == 1;
+            if !one {
+                length(What::Scale, inputs, scale.len())?;
+            }
+            Ok(Layer {
+                offset: 0,
+                inputs: width(What::Inputs, inputs)?,
+                units: width(What::Inputs, inputs)?,
+                operation: if one {
+                    Operation::QuantizeTensor
+                } else {
+                    Operation::QuantizeFeatures
+                },
+                packing: Packing::Plain,
+                output: match output {
+                    Precision::Int8 => int8,
+                    Precision::Int16 => Element::Int16,
+                    Precision::Float => Element::Float,
+                },
+                activation: Activation::Linear,
+            })
+        }
+        LayerSpec::Dense(dense) => {
+            let weights = dense.inputs.saturating_mul(dense.units);
+            let (operation, found, biases) = match dense.weights {
+                WeightsSpec::Int8 { weights, bias } => {
+                    (Operation::DenseInt8, weights.len(), bias.len())
+                }
+                WeightsSpec::Int4 { weights, bias } => {
+                    if let Some(w) = weights.iter().find(|w| w.unsigned_abs() > 7) {
+                        return Err(wrong(What::Weights, 7, w.unsigned_abs().into()));
+                    }
+                    (Operation::DenseInt4, weights.len(), bias.len())
+                }
+                WeightsSpec::Int16 { weights, bias } => {
+                    (Operation::DenseInt16, weights.len(), bias.len())
+                }
+                WeightsSpec::Float { weights, bias } => {
+                    (Operation::DenseFloat, weights.len(), bias.len())
+                }
+            };
+            if let WeightsSpec::Int8 { weights, .. } | WeightsSpec::Int16 { weights, .. } =
+                dense.weights
+                && weights.contains(&i8::MIN)
+            {
+                return Err(wrong(What::Weights, 127, 128));
+            }
+            length(What::Weights, weights, found)?;
+            length(What::Bias, dense.units, biases)?;
+            let float = operation == Operation::DenseFloat;
+            let (output, activation, scales) = match dense.output {
+                OutputSpec::Int8 { multipliers, table } => {
+                    (int8, table.map(|_| Activation::Table), multipliers.len())
+                }
+                OutputSpec::Int16 { multipliers, table } => (
+                    Element::Int16,
+                    table.map(|_| Activation::Table),
+                    multipliers.len(),
+                ),
+                OutputSpec::Float {
+                    scales,
+                    activation,
+                    table,
+                } => (
+                    Element::Float,
+                    Some(table.map_or(activation, |_| Activation::Table)),
+                    scales.len(),
+                ),
+            };
+            length(What::Scale, if float { 0 } else { dense.units }, scales)?;
+            Ok(Layer {
+                offset: 0,
+                inputs: width(What::Inputs, dense.inputs)?,
+                units: width(What::Units, dense.units)?,
+                operation,
+                packing: if float { Packing::Plain } else { dense.packing },
+                output,
+                activation: activation.unwrap_or_default(),
+            })
+        }
+    }
+}
+
+/// Packs the tensors of a layer into bytes that start zeroed.
+fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
+    let dense = match spec {
+        LayerSpec::Quantize {
+            scale,
+            zero,
+            output,
+            ..
+        } => {
+            let base = match output {
+                Precision::Float => 0.0,
+                _ => blob::ROUNDER,
+            };
+            let pairs = scale.iter().zip(*zero).flat_map(|(a, b)| [*a, base + b]);
+            pack::put_words(bytes, pairs.map(f32::to_bits));
+            return;
+        }
+        LayerSpec::Dense(dense) => dense,
+    };
+    let Some((blocks, table)) = bytes.split_at_mut_checked(layer.blocks_len()) else {
+        return;
+    };
+    match dense.weights {
+        WeightsSpec::Int8 { weights, bias }
+        | WeightsSpec::Int4 { weights, bias }
+        | WeightsSpec::Int16 { weights, bias } => {
+            integer_blocks(layer, dense, weights, bias, blocks);
+        }
+        WeightsSpec::Float { weights, bias } => {
+            let rows = weights.chunks(dense.inputs * ROWS).zip(bias.chunks(ROWS));
+            let words = rows.flat_map(|(weights, bias)| {
+                let column = move |i: usize| weights.iter().skip(i).step_by(dense.inputs).copied();
+                bias.iter()
+                    .copied()
+                    .chain((0..dense.inputs).flat_map(column))
+            });
+            pack::put_words(blocks, words.map(f32::to_bits));
+        }
+    }
+    match dense.output {
+        OutputSpec::Int8 {
+            table: Some(values),
+            ..
+        } => {
+            for (to, value) in table.iter_mut().zip(values) {
+                *to = value.cast_unsigned();
+            }
+        }
+        OutputSpec::Int16 {
+            table: Some(values),
+            ..
+        } => {
+            for (to, value) in table.as_chunks_mut::<2>().0.iter_mut().zip(values) {
+                *to = value.to_le_bytes();
+            }
+        }
+        OutputSpec::Float {
+            table: Some(function),
+            ..
+        } => {
+            let words = [function.start, function.density]
+                .into_iter()
+                .chain(*function.values);
+            pack::put_words(table, words.map(f32::to_bits));
+        }
+        _ => {}
+    }
+}
+
+fn integer_blocks(
+    layer: &Layer,
+    dense: &DenseSpec,
+    weights: &[i8],
+    bias: &[i32],
+    blocks: &mut [u8],
+) {
+    let shape = Shape::of(layer.operation, layer.packing, layer.inputs());
+    let units = weights
+        .chunks(dense.inputs * shape.rows)
+        .zip(bias.chunks(shape.rows));
+    for (group, (block, (weights, bias))) in blocks
+        .chunks_exact_mut(shape.block())
+        .zip(units)
+        .enumerate()
+    {
+        let Some((head, body)) = block.split_at_mut_checked(shape.head * 4) else {
+            return;
+        };
+        let Some((packed, tail)) = body.split_at_mut_checked(shape.weights) else {
+            return;
+        };
+        let rows = Rows {
+            bias,
+            weights,
+            inputs: dense.inputs,
+        };
+        pack::pack(layer.operation, layer.packing, &rows, head, packed);
+        let first = group * shape.rows;
+        match dense.output {
+            OutputSpec::Int8 { multipliers, .. } | OutputSpec::Int16 { multipliers, .. } => {
+                let words = multipliers.iter().skip(first).map(|m| m.cast_unsigned());
+                pack::put_words(tail, words);
+            }
+            OutputSpec::Float { scales, .. } => {
+                let words = scales.iter().skip(first).map(|scale| scale.to_bits());
+                pack::put_words(tail, words);
+            }
+        }
+    }
+}
+
+fn put(message: &mut Serializer<Writer>, value: impl Serialize) -> Result<(), Error> {
+    value.serialize(message).map_err(|_| Error::Malformed)
+}
+
+fn push(message: &mut Serializer<Writer>, bytes: &[u8]) -> Result<(), Error> {
+    message
+        .output
+        .try_extend(bytes)
+        .map_err(|_| Error::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blob::Message;
+
+    fn spec() -> ModelSpec<'static> {
+        ModelSpec {
+            layers: &[
+                LayerSpec::Quantize {
+                    inputs: 2,
+                    scale: &[1.0],
+                    zero: &[-3.0],
+                    output: Precision::Int8,
+                },
+                LayerSpec::Dense(DenseSpec {
+                    inputs: 2,
+                    units: 1,
+                    packing: Packing::Plain,
+                    weights: WeightsSpec::Int8 {
+                        weights: &[5, -6],
+                        bias: &[7],
+                    },
+                    output: OutputSpec::Float {
+                        scales: &[0.5],
+                        activation: Activation::Sigmoid,
+                        table: None,
+                    },
+                }),
+            ],
+            labels: &["no", "yes"],
+            threshold: Some(0.25),
+            self_tests: &[SelfTest {
+                inputs: &[1.0, 2.0],
+                outputs: &[0.5],
+                checksums: &[3, 4],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_blob_is_one_postcard_message() {
+        let mut bytes = [0xFF; 256];
+        let length = encode(&spec(), &mut bytes).unwrap();
+        let message: Message<4> = postcard::from_bytes(&bytes[..length]).unwrap();
+        let mut again = [0; 256];
+        let written = postcard::to_slice(&message, &mut again).unwrap();
+        assert_eq!(written, &bytes[..length]);
+        assert_eq!(message.labels, "no\nyes");
+        assert_eq!(message.layers.len(), 2);
+        assert_eq!(message.tests.len(), (2 + 1 + 2) * 4);
+        assert_eq!(
+            (length - 4 - message.tensors.len()) % ALIGNMENT,
+            0,
+            "tensors are aligned"
+        );
+    }
+
+    #[test]
+    fn a_short_buffer_is_an_error_that_says_how_long() {
+        let length = encoded_len(&spec()).unwrap();
+        let mut bytes = [0; 256];
+        assert_eq!(
+            encode(&spec(), &mut bytes[..length - 1]),
+            Err(Error::Length {
+                what: What::Blob,
+                expected: number(length),
+                found: number(length - 1)
+            })
+        );
+    }
+}

@@ -1,0 +1,214 @@
+//! What can go wrong, as one small `Copy` value that holds both numbers.
+
+use core::fmt;
+
+/// What a number in an [`Error`] counts or names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum What {
+    /// Bytes of the blob.
+    Blob,
+    /// Layers of the model.
+    Layers,
+    /// Values of one input row.
+    Inputs,
+    /// Values of one output row.
+    Outputs,
+    /// Words of scratch memory.
+    Scratch,
+    /// Bytes of the labels, or their number.
+    Labels,
+    /// Bytes of the self-test vectors.
+    SelfTests,
+    /// Bytes of the tensors, or the end of a layer's.
+    Tensors,
+    /// Number of the operation.
+    Operation,
+    /// Number of the packing.
+    Packing,
+    /// Number of the element type.
+    Element,
+    /// Number of the activation.
+    Activation,
+    /// Units of a layer.
+    Units,
+    /// Weights of a layer.
+    Weights,
+    /// Biases of a layer, or one of them.
+    Bias,
+    /// Multipliers or scales of a layer; for one of them, its bits.
+    Scale,
+    /// Entries of an activation table.
+    Table,
+    /// The largest accumulator that some input reaches.
+    Accumulator,
+}
+
+impl What {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Blob => "blob bytes",
+            Self::Layers => "layers",
+            Self::Inputs => "inputs",
+            Self::Outputs => "outputs",
+            Self::Scratch => "scratch words",
+            Self::Labels => "labels",
+            Self::SelfTests => "self-test bytes",
+            Self::Tensors => "tensor bytes",
+            Self::Operation => "operation",
+            Self::Packing => "packing",
+            Self::Element => "element type",
+            Self::Activation => "activation",
+            Self::Units => "units",
+            Self::Weights => "weights",
+            Self::Bias => "bias",
+            Self::Scale => "scale",
+            Self::Table => "table entries",
+            Self::Accumulator => "accumulator",
+        }
+    }
+}
+
+/// Why a blob was refused, or a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes do not start as a thumbnet blob does.
+    Magic {
+        /// `TNET` as a little-endian word.
+        expected: u32,
+        /// The first four bytes, zero where there are fewer.
+        found: u32,
+    },
+    /// The blob has another format version; export the model again.
+    Version {
+        /// The version that this crate reads.
+        expected: u16,
+        /// The blob's version.
+        found: u16,
+    },
+    /// The blob was damaged in storage or transfer.
+    Crc {
+        /// The checksum stored in the blob.
+        expected: u32,
+        /// The checksum of its bytes.
+        found: u32,
+    },
+    /// The blob is not a postcard message of this format.
+    Malformed,
+    /// A slice, or a part of the blob, has the wrong length.
+    Length {
+        /// Whose length.
+        what: What,
+        /// The length that was needed; the greatest one for [`What::Layers`].
+        expected: u32,
+        /// The length that was found.
+        found: u32,
+    },
+    /// A layer of the blob contradicts itself, or the layer before it.
+    Layer {
+        /// The layer's index.
+        layer: u8,
+        /// What is wrong.
+        what: What,
+        /// What would be right, or the limit.
+        expected: u32,
+        /// What was found.
+        found: u32,
+    },
+    /// The blob needs a cargo feature of this crate that is not enabled.
+    Feature {
+        /// The layer's index.
+        layer: u8,
+        /// The feature: `int4`, `int16` or `f32`.
+        needed: &'static str,
+    },
+    /// An input value is NaN, infinite or beyond the range of f32 once scaled.
+    NotFinite,
+    /// A self-test gave other bits than the exporter's machine.
+    SelfTest {
+        /// The self-test's index.
+        test: u16,
+        /// The first layer whose values differ.
+        layer: u8,
+        /// The checksum of that layer's values in the blob.
+        expected: u32,
+        /// The checksum of the values computed here.
+        found: u32,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Magic { expected, found } => write!(
+                f,
+                "not a thumbnet blob: it starts with {found:#010x}, expected {expected:#010x}"
+            ),
+            Self::Version { expected, found } => write!(
+                f,
+                "blob version {found}, expected {expected}; export the model again"
+            ),
+            Self::Crc { expected, found } => write!(
+                f,
+                "damaged blob: its checksum is {found:#010x}, expected {expected:#010x}; copy or flash it again"
+            ),
+            Self::Malformed => f.write_str(
+                "malformed blob: its fields do not decode, expected a whole thumbnet blob; export the model again",
+            ),
+            Self::Length {
+                what,
+                expected,
+                found,
+            } => write!(f, "{found} {}, expected {expected}", what.name()),
+            Self::Layer {
+                layer,
+                what,
+                expected,
+                found,
+            } => write!(
+                f,
+                "layer {layer}: {} is {found}, expected {expected}",
+                what.name()
+            ),
+            Self::Feature { layer, needed } => write!(
+                f,
+                "layer {layer} needs the feature \"{needed}\" of thumbnet-runtime; enable it in Cargo.toml, or export without"
+            ),
+            Self::NotFinite => f.write_str(
+                "an input is not finite once scaled, expected ordinary numbers; check the sensor",
+            ),
+            Self::SelfTest {
+                test,
+                layer,
+                expected,
+                found,
+            } => write!(
+                f,
+                "self-test {test}: layer {layer} gave checksum {found:#010x}, expected {expected:#010x}; the blob or the build is broken"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// A length for an [`Error`]; those that do not fit say `u32::MAX`.
+pub(crate) fn number(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_sixteen_bytes_at_most() {
+        // On a 32-bit target; a 64-bit host has a wider &str.
+        if cfg!(target_pointer_width = "32") {
+            assert!(size_of::<Error>() <= 16);
+        }
+    }
+}

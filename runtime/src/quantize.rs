@@ -1,0 +1,116 @@
+//! From floats to a layer's integers.
+//!
+//! `t = x * a + b`, each operation rounded, where `b` holds [`ROUNDER`](crate::blob::ROUNDER)
+//! plus the zero point, an integer, so that the sum rounds `x * a` to the nearest integer, ties
+//! to even, and has the result in its low bits. The clamp is one of the float's bits: as signed
+//! numbers they have the order of the values as long as those are above zero, and what is below
+//! has smaller bits too.
+
+use crate::blob::ROUNDER;
+use crate::error::Error;
+use crate::kernel::Target;
+
+/// The bits of [`ROUNDER`]: those of `ROUNDER + q` are this much plus q.
+const BASE: i32 = ROUNDER.to_bits().cast_signed();
+
+/// Collects whether any value was not finite, without a branch.
+#[derive(Clone, Copy, Default)]
+struct Finite {
+    bits: u32,
+    sum: f32,
+}
+
+impl Finite {
+    #[inline(always)]
+    fn see(&mut self, t: f32) {
+        if cfg!(target_abi = "eabihf") {
+            // Zero for every finite t, else NaN, which stays.
+            self.sum += t * 0.0;
+        } else {
+            // The top bit comes out where the exponent is all ones.
+            self.bits |= (t.to_bits() & 0x7FFF_FFFF) + 0x0080_0000;
+        }
+    }
+
+    #[inline(always)]
+    fn check(self) -> Result<(), Error> {
+        if self.bits.cast_signed() < 0 || self.sum.is_nan() {
+            Err(Error::NotFinite)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Quantizes `x` with its `(a, b)` pairs; ends with the shortest of the three.
+#[inline(always)]
+pub(crate) fn quantize(
+    x: impl Iterator<Item = f32>,
+    pairs: impl Iterator<Item = [f32; 2]>,
+    target: Target,
+    limit: i32,
+) -> Result<(), Error> {
+    let mut finite = Finite::default();
+    let values = x.zip(pairs).map(|(x, [a, b])| {
+        let t = x * a + b;
+        finite.see(t);
+        t
+    });
+    let integer = |t: f32| {
+        t.to_bits()
+            .cast_signed()
+            .max(BASE - limit)
+            .min(BASE + limit)
+    };
+    // The low bits of BASE are zero, so the casts keep just q.
+    match target {
+        Target::Int8(y) => y
+            .iter_mut()
+            .zip(values)
+            .for_each(|(y, t)| *y = integer(t) as i8),
+        Target::Int16(y) => y
+            .iter_mut()
+            .zip(values)
+            .for_each(|(y, t)| *y = integer(t) as i16),
+        Target::Float(y) => y.iter_mut().zip(values).for_each(|(y, t)| *y = t),
+    }
+    finite.check()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn int8(x: &[f32], a: f32, zero: f32) -> Result<[i8; 8], Error> {
+        let mut y = [99; 8];
+        let pairs = core::iter::repeat([a, ROUNDER + zero]);
+        quantize(x.iter().copied(), pairs, Target::Int8(&mut y), 127).map(|()| y)
+    }
+
+    #[test]
+    fn ties_go_to_even_and_the_ends_are_clamped() {
+        let x = [0.5, 1.5, -0.5, -1.5, 126.6, 1e9, -1e9, -127.4];
+        assert_eq!(int8(&x, 1.0, 0.0), Ok([0, 2, 0, -2, 127, 127, -127, -127]));
+    }
+
+    #[test]
+    fn the_zero_point_is_added() {
+        // 0.25 * 8 - 3 = -1; 0.3 * 8 - 3 = -0.6
+        let x = [0.25, 0.3, 0.0, 100.0, -100.0, 1.0, 2.0, 3.0];
+        assert_eq!(int8(&x, 8.0, -3.0), Ok([-1, -1, -3, 127, -127, 5, 13, 21]));
+    }
+
+    #[test]
+    fn what_is_not_finite_is_an_error() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38] {
+            for place in [0, 7] {
+                let mut x = [1.0; 8];
+                x[place] = bad;
+                assert_eq!(int8(&x, 2.0, 0.0), Err(Error::NotFinite), "{bad}");
+            }
+        }
+        // The largest that still is: 1.7e38 * 2.
+        assert_eq!(int8(&[1.7e38; 8], 2.0, 0.0), Ok([127; 8]));
+        assert_eq!(int8(&[-1.7e38; 8], 2.0, 0.0), Ok([-127; 8]));
+    }
+}
