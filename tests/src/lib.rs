@@ -1,3 +1,4 @@
 //! Shared by the integration tests beside this crate.
 
+pub mod golden;
 pub mod log;

@@ -41,23 +41,31 @@ impl Leaf {
     }
 }
 
-/// The layers of a model and of the models inside it, in order, without the input layers, and
-/// `(folder, name)` of the nested models.
-///
-/// `model` is `{"class_name", "config"}` in any dialect. The error says what is missing.
-pub(crate) fn leaves(model: &Value) -> Result<(Vec<Leaf>, Vec<(String, String)>), String> {
-    let mut all = Walk::default();
-    all.walk(model, "", None, true)?;
-    Ok((all.leaves, all.models))
-}
-
+/// What a file says of a model's structure.
 #[derive(Default)]
-struct Walk {
-    leaves: Vec<Leaf>,
-    models: Vec<(String, String)>,
+pub(crate) struct Structure {
+    /// The layers of the model and of the models inside it, in order, without the input layers.
+    pub(crate) leaves: Vec<Leaf>,
+    /// The models inside it.
+    pub(crate) nested: Vec<Nested>,
 }
 
-impl Walk {
+/// A model inside a model.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Nested {
+    pub(crate) name: String,
+    /// As [`Leaf::folder`].
+    pub(crate) folder: String,
+}
+
+impl Structure {
+    /// Of `model`, `{"class_name", "config"}` in any dialect. The error says what is missing.
+    pub(crate) fn of(model: &Value) -> Result<Self, String> {
+        let mut all = Self::default();
+        all.walk(model, "", None, true)?;
+        Ok(all)
+    }
+
     fn walk(
         &mut self,
         model: &Value,
@@ -83,7 +91,10 @@ impl Walk {
                     .unwrap_or(true);
             let group = group.unwrap_or(name);
             if is_model(class_name) {
-                self.models.push((folder.clone(), name.to_string()));
+                self.nested.push(Nested {
+                    name: name.to_string(),
+                    folder: folder.clone(),
+                });
                 self.walk(layer, &format!("{folder}/"), Some(group), trainable)?;
             } else if class_name != "InputLayer" {
                 self.leaves.push(Leaf {
@@ -242,9 +253,12 @@ pub(crate) fn full_model(model: &Value) -> Value {
 pub(crate) fn legacy_compile(settings: &Value) -> Value {
     let mut legacy = Map::new();
     for (key, value) in settings.as_object().into_iter().flatten() {
-        if !matches!(key.as_str(), "optimizer" | "optimizer_config") {
-            legacy.insert(key.clone(), each(value, &plain_object));
-        }
+        let value = match key.as_str() {
+            "optimizer" | "optimizer_config" => continue,
+            "loss" => each(value, &|loss| spelled_out(&plain_object(loss))),
+            _ => each(value, &plain_object),
+        };
+        legacy.insert(key.clone(), value);
     }
     if let Some(optimizer) = optimizer(settings) {
         legacy.insert("optimizer_config".into(), plain_object(optimizer));
@@ -365,6 +379,21 @@ fn plain_object(object: &Value) -> Value {
     json!({"class_name": class_name, "config": config})
 }
 
+/// A loss by its long name: real Keras cannot load a legacy file with `mse` in it, not even its own.
+fn spelled_out(loss: &Value) -> Value {
+    let name = match loss.as_str() {
+        Some("mse" | "MSE") => "mean_squared_error",
+        Some("mae" | "MAE") => "mean_absolute_error",
+        Some("mape" | "MAPE") => "mean_absolute_percentage_error",
+        Some("msle" | "MSLE") => "mean_squared_logarithmic_error",
+        Some("bce" | "BCE") => "binary_crossentropy",
+        Some("kld" | "KLD" | "kullback_leibler_divergence") => "kl_divergence",
+        Some("logcosh") => "log_cosh",
+        _ => return loss.clone(),
+    };
+    json!(name)
+}
+
 /// The class of a function: `binary_accuracy` is `BinaryAccuracy`.
 fn camel_case(function: &str) -> String {
     match function {
@@ -460,7 +489,7 @@ mod tests {
             ]}},
             {"class_name": "Dense", "config": {"name": "c"}},
         ]}});
-        let (leaves, models) = leaves(&model).unwrap();
+        let Structure { leaves, nested } = Structure::of(&model).unwrap();
         let all: Vec<_> = leaves
             .iter()
             .map(|l| (&*l.name, &*l.group, &*l.folder, l.trainable, l.nested()))
@@ -479,7 +508,11 @@ mod tests {
                 ("c", "c", "layers/dense", true, false),
             ]
         );
-        assert_eq!(models, [("layers/sequential".into(), "inner".into())]);
+        let inner = Nested {
+            name: "inner".into(),
+            folder: "layers/sequential".into(),
+        };
+        assert_eq!(nested, [inner]);
         assert_eq!(layer_names(&model).unwrap(), ["inner", "c"]);
     }
 
@@ -501,6 +534,14 @@ mod tests {
         assert_eq!(full_compile(&legacy), full);
         assert_eq!(legacy_compile(&legacy), legacy);
         assert_eq!(full_compile(&full), full);
+    }
+
+    #[test]
+    fn a_legacy_file_names_its_loss_by_the_long_name() {
+        assert_eq!(
+            legacy_compile(&json!({"loss": "mse", "metrics": ["mse"]})),
+            json!({"loss": "mean_squared_error", "metrics": ["mse"]})
+        );
     }
 
     #[test]

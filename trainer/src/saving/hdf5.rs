@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use hdf5_pure::{AttrValue, DType, FileBuilder, FinishedGroup, GroupBuilder};
+use hdf5_pure::{AttrValue, DType, FileBuilder, FinishedGroup, FormatError, GroupBuilder};
 
 use crate::variable::{ArrayData, NamedArray};
 use crate::{Error, Result};
@@ -36,13 +36,13 @@ impl H5File {
     /// Opens `bytes`; `path` is for messages only.
     pub(crate) fn open(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let size = bytes.len() as u64;
-        if !bytes.starts_with(b"\x89HDF\r\n\x1a\n") {
+        if !hdf5_pure::is_hdf5_bytes(&bytes) {
             let found = if bytes.is_empty() {
                 "the file is empty"
             } else if bytes.starts_with(b"PK") {
                 "the file is a zip archive"
             } else {
-                "the file does not begin with the HDF5 signature"
+                "the file has no HDF5 signature"
             };
             return Err(Error::format(
                 path,
@@ -50,6 +50,15 @@ impl H5File {
             ));
         }
         let file = contain(path, "the file", || hdf5_pure::File::from_bytes(bytes))?;
+        let expected = file.superblock().eof_address;
+        if expected > size {
+            return Err(Error::format(
+                path,
+                format!(
+                    "the file is truncated: it has {size} bytes, expected {expected}; copy or save it again"
+                ),
+            ));
+        }
         Ok(Self {
             path: path.to_path_buf(),
             file,
@@ -61,17 +70,35 @@ impl H5File {
     /// Attributes of the group at `group` (`""` is the root).
     pub(crate) fn attributes(&self, group: &str) -> Result<Attributes<'_>> {
         let what = format!("group \"{group}\"");
-        let values = contain(&self.path, &what, || self.group(group)?.attrs())?;
-        Ok(Attributes {
-            file: self,
-            group: group.to_string(),
-            values,
-        })
+        let (values, types) = contain(&self.path, &what, || {
+            let group = self.group(group)?;
+            Ok((group.attrs()?, group.attr_datatypes()?))
+        })?;
+        // Those that the HDF5 crate cannot decode are missing from `attrs`.
+        match types.keys().find(|name| !values.contains_key(*name)) {
+            Some(name) => Err(Error::format(
+                &self.path,
+                format!("attribute \"{name}\" of {what} cannot be decoded; the file is damaged"),
+            )),
+            None => Ok(Attributes {
+                file: self,
+                group: group.to_string(),
+                values,
+            }),
+        }
     }
 
     /// Whether there is a group at `group`.
-    pub(crate) fn has_group(&self, group: &str) -> bool {
-        contain(&self.path, group, || self.group(group)).is_ok()
+    pub(crate) fn has_group(&self, group: &str) -> Result<bool> {
+        let what = format!("group \"{group}\"");
+        contain(&self.path, &what, || match self.group(group) {
+            Ok(_) => Ok(true),
+            Err(
+                hdf5_pure::Error::NotAGroup(_)
+                | hdf5_pure::Error::Format(FormatError::PathNotFound(_)),
+            ) => Ok(false),
+            Err(error) => Err(error),
+        })
     }
 
     /// Names of the arrays directly inside the group at `group`.
@@ -92,22 +119,12 @@ impl H5File {
         } else {
             format!("{group}/{name}")
         };
-        let read = |f: &mut dyn FnMut() -> Result<(), hdf5_pure::Error>| {
-            contain(&self.path, &what, || f())
-        };
-        let mut dataset = None;
-        read(&mut || {
-            dataset = Some(self.file.dataset(&full)?);
-            Ok(())
-        })?;
-        let dataset = dataset.expect("assigned, or an error was returned");
-        let (mut shape, mut dtype, mut element, mut chunked) = (Vec::new(), None, 0, false);
-        read(&mut || {
-            shape = dataset.shape()?;
-            dtype = Some(dataset.dtype()?);
-            element = dataset.element_size()?;
-            chunked = dataset.is_chunked();
-            Ok(())
+        let (dataset, shape, dtype, element, chunked) = contain(&self.path, &what, || {
+            let dataset = self.file.dataset(&full)?;
+            let (shape, dtype, element) =
+                (dataset.shape()?, dataset.dtype()?, dataset.element_size()?);
+            let chunked = dataset.is_chunked();
+            Ok((dataset, shape, dtype, element, chunked))
         })?;
         let bytes = shape
             .iter()
@@ -128,38 +145,33 @@ impl H5File {
             }
         };
         self.budget.set(self.budget.get() - bytes);
-        let dtype = dtype.expect("assigned, or an error was returned");
-        let mut data = ArrayData::F32(Vec::new());
-        match dtype {
-            DType::F32 => read(&mut || {
-                data = ArrayData::F32(dataset.read_f32()?);
-                Ok(())
-            })?,
+        let data = match dtype {
+            DType::F32 => contain(&self.path, &what, || dataset.read_f32().map(ArrayData::F32))?,
             // A model of float64 weights: each is rounded to the nearest f32.
-            DType::F64 => read(&mut || {
-                data = ArrayData::F32(dataset.read_f64()?.into_iter().map(|v| v as f32).collect());
-                Ok(())
+            DType::F64 => contain(&self.path, &what, || {
+                let values = dataset.read_f64()?;
+                Ok(ArrayData::F32(
+                    values.into_iter().map(|v| v as f32).collect(),
+                ))
             })?,
-            DType::I8 | DType::I16 | DType::I32 | DType::I64 => read(&mut || {
-                data = ArrayData::I64(dataset.read_i64()?);
-                Ok(())
-            })?,
-            DType::U8 | DType::U16 | DType::U32 => read(&mut || {
-                data = ArrayData::I64(dataset.read_i64()?);
-                Ok(())
-            })?,
+            DType::I8
+            | DType::I16
+            | DType::I32
+            | DType::I64
+            | DType::U8
+            | DType::U16
+            | DType::U32 => contain(&self.path, &what, || dataset.read_i64().map(ArrayData::I64))?,
             other => {
-                let half = element == 2 && other.to_string().contains("float");
                 return Err(wrong(format!(
                     "is of type {}, expected float32 or float64; save the model with a float32 dtype policy",
-                    if half {
-                        "float16".to_string()
+                    if element == 2 {
+                        "float16 or bfloat16".into()
                     } else {
                         other.to_string()
                     }
                 )));
             }
-        }
+        };
         let shape: Vec<usize> = shape
             .into_iter()
             .map(|n| usize::try_from(n).expect("checked against the size of the file"))
@@ -476,7 +488,8 @@ mod tests {
         assert_eq!(file.array("g", "a/kernel").unwrap(), kernel);
         assert_eq!(file.array("g", "step").unwrap(), step);
         assert_eq!(file.array_names("g").unwrap(), ["step"]);
-        assert!(file.has_group("g/a") && !file.has_group("g/b") && !file.has_group("g/step"));
+        assert!(file.has_group("g/a").unwrap());
+        assert!(!file.has_group("g/b").unwrap() && !file.has_group("g/step").unwrap());
     }
 
     #[test]
@@ -548,7 +561,7 @@ mod tests {
         );
         assert_eq!(
             error(b"hello"),
-            "a.h5: the file does not begin with the HDF5 signature, expected an HDF5 file as Keras writes it"
+            "a.h5: the file has no HDF5 signature, expected an HDF5 file as Keras writes it"
         );
     }
 }

@@ -17,8 +17,10 @@ const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.weights.h5";
 /// Most bytes that a member may have for one byte in the archive: what deflate reaches at best.
 const MOST_EXPANSION: u64 = 1032;
-/// Most bytes of a compressed member, whatever it claims.
-const MOST_EXPANDED: u64 = 1 << 32;
+/// Most bytes of compressed weights, whatever they claim.
+const MOST_WEIGHTS: u64 = 1 << 32;
+/// Most bytes of a JSON member: a model of a million layers has fewer.
+const MOST_JSON: u64 = 1 << 30;
 
 /// Reads the model in `bytes`; `path` is for messages only.
 pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
@@ -93,7 +95,12 @@ fn member(
         size
     } else {
         let stored = file.compressed_size().min(size);
-        stored.saturating_mul(MOST_EXPANSION).min(MOST_EXPANDED)
+        let most = if name == WEIGHTS {
+            MOST_WEIGHTS
+        } else {
+            MOST_JSON
+        };
+        stored.saturating_mul(MOST_EXPANSION).min(most)
     };
     let claimed = file.size();
     let too_large = || {
@@ -143,4 +150,114 @@ pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
         .and_then(|()| archive.finish())
         .map(Cursor::into_inner)
         .map_err(|error| Error::value(format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(members: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in members {
+            let options = SimpleFileOptions::default().compression_method(method);
+            archive.start_file(*name, options).unwrap();
+            archive.write_all(bytes).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    fn refusal(bytes: Vec<u8>) -> String {
+        read(Path::new("a.keras"), bytes).unwrap_err().to_string()
+    }
+
+    fn model() -> SavedModel {
+        let dense = json!({"class_name": "Dense", "config": {"name": "dense"}});
+        SavedModel {
+            config: json!({"class_name": "Sequential", "config": {"name": "s", "layers": [dense]}}),
+            keras_version: KERAS_VERSION.into(),
+            layers: vec![crate::saving::SavedLayer {
+                name: "dense".into(),
+                weights: vec![crate::NamedArray::f32("dense/0", &[1, 2], vec![1.0, -0.5])],
+            }],
+            compile_config: None,
+            optimizer: None,
+        }
+    }
+
+    #[test]
+    fn equal_models_give_equal_bytes_of_three_stored_members() {
+        let path = Path::new("a.keras");
+        let bytes = write(path, &model()).unwrap();
+        assert_eq!(bytes, write(path, &model()).unwrap());
+        let mut archive = ZipArchive::new(Cursor::new(bytes.clone())).unwrap();
+        for (index, name) in [METADATA, CONFIG, WEIGHTS].into_iter().enumerate() {
+            let member = archive.by_index(index).unwrap();
+            assert_eq!(member.name().unwrap(), name);
+            assert_eq!(member.compression(), CompressionMethod::Stored);
+        }
+        assert_eq!(read(path, bytes).unwrap().layers, model().layers);
+    }
+
+    #[test]
+    fn missing_members_are_named() {
+        let stored = CompressionMethod::Stored;
+        assert_eq!(
+            refusal(archive(&[], stored)),
+            "a.keras: has no member config.json, expected a .keras file as Keras 3's model.save writes it"
+        );
+        assert_eq!(
+            refusal(archive(&[(CONFIG, b"{}")], stored)),
+            "a.keras: has no member model.weights.h5, expected a .keras file as Keras 3's model.save writes it"
+        );
+        assert_eq!(
+            refusal(archive(
+                &[(CONFIG, b"{}"), ("model.weights.npz", b"")],
+                stored
+            )),
+            "a.keras: keeps its weights in model.weights.npz, expected model.weights.h5; save it with weights_format=\"h5\""
+        );
+        assert_eq!(
+            refusal(archive(&[(CONFIG, b"{"), (WEIGHTS, b"")], stored)),
+            "a.keras: member config.json is not JSON: EOF while parsing an object at line 1 column 1; save the model again"
+        );
+        assert_eq!(
+            refusal(archive(&[(CONFIG, b"{}"), (WEIGHTS, b"")], stored)),
+            "a.keras: the file is empty, expected an HDF5 file as Keras writes it"
+        );
+    }
+
+    #[test]
+    fn a_size_that_the_archive_cannot_hold_is_refused_before_it_is_read() {
+        // The size of config.json, 2 bytes, is claimed to be 4 GB in both headers.
+        let mut bytes = archive(&[(CONFIG, b"{}")], CompressionMethod::Deflated);
+        let total = bytes.len();
+        for (signature, size) in [(b"PK\x03\x04", 22), (b"PK\x01\x02", 24)] {
+            let at = (0..total).find(|&at| bytes[at..].starts_with(signature));
+            let at = at.unwrap() + size;
+            bytes[at..at + 4].copy_from_slice(&0xFFFF_FFF0_u32.to_le_bytes());
+        }
+        assert_eq!(
+            refusal(bytes),
+            format!(
+                "a.keras: member config.json claims 4294967280 bytes, more than an archive of {total} bytes can hold; the file is damaged or hostile"
+            )
+        );
+    }
+
+    #[test]
+    fn compressed_members_are_read_as_well() {
+        let stored = write(Path::new("a.keras"), &model()).unwrap();
+        let mut old = ZipArchive::new(Cursor::new(stored)).unwrap();
+        let mut members = Vec::new();
+        for name in [METADATA, CONFIG, WEIGHTS] {
+            let mut bytes = Vec::new();
+            old.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+            members.push((name, bytes));
+        }
+        let members: Vec<_> = members.iter().map(|(name, b)| (*name, &b[..])).collect();
+        let bytes = archive(&members, CompressionMethod::Deflated);
+        let again = read(Path::new("a.keras"), bytes).unwrap();
+        assert_eq!(again.layers, model().layers);
+        assert_eq!(again.keras_version, KERAS_VERSION);
+    }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::config::{self, Leaf};
+use super::config::{self, Leaf, Structure};
 use super::hdf5::{Attributes, H5File, Node};
 use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel};
 use crate::variable::NamedArray;
@@ -24,7 +24,7 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
     let root = file.attributes("")?;
     let wrong = |message: String| Error::format(file.path(), message);
     let Some(model_config) = root.text("model_config")? else {
-        let message = if is_weights(file)? || file.has_group("layers") {
+        let message = if is_weights(file)? || file.has_group("layers")? {
             "holds weights without a model; build the model, then load them into it by load_weights"
         } else {
             "has no attribute \"model_config\", expected a whole model as Keras' model.save writes it"
@@ -32,9 +32,9 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
         return Err(wrong(message.into()));
     };
     let config = json(file, "model_config", &model_config)?;
-    let (leaves, _) = config::leaves(&config)
+    let Structure { leaves, .. } = Structure::of(&config)
         .map_err(|message| wrong(format!("attribute \"model_config\": {message}")))?;
-    if !file.has_group(WEIGHTS) {
+    if !file.has_group(WEIGHTS)? {
         return Err(wrong(format!(
             "has no readable group \"{WEIGHTS}\", expected a whole model as Keras' model.save writes it"
         )));
@@ -43,7 +43,7 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
         Some(text) => Some(json(file, "training_config", &text)?),
         None => None,
     };
-    let optimizer = if file.has_group(OPTIMIZER) {
+    let optimizer = if file.has_group(OPTIMIZER)? {
         Some(arrays(file, OPTIMIZER, &file.attributes(OPTIMIZER)?)?)
     } else {
         None
@@ -59,13 +59,13 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
 
 /// Whether the file holds weights in this layout, alone or in a whole model.
 pub(super) fn is_weights(file: &H5File) -> Result<bool> {
-    Ok(file.attributes("")?.names("layer_names")?.is_some() || file.has_group(WEIGHTS))
+    Ok(file.attributes("")?.names("layer_names")?.is_some() || file.has_group(WEIGHTS)?)
 }
 
 /// Reads the weights alone, of a whole model too, for the layers of `config`.
 pub(super) fn read_weights(file: &H5File, model: &Value) -> Result<SavedModel> {
-    let (leaves, _) =
-        config::leaves(model).map_err(|message| Error::format(file.path(), message))?;
+    let Structure { leaves, .. } =
+        Structure::of(model).map_err(|message| Error::format(file.path(), message))?;
     let alone = file.attributes("")?.names("layer_names")?.is_some();
     let group = if alone { "" } else { WEIGHTS };
     Ok(SavedModel {
@@ -195,7 +195,7 @@ fn by_path(group: String, weights: Vec<NamedArray>) -> Vec<SavedLayer> {
 /// The bytes of a whole model.
 pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
-    let (leaves, _) = config::leaves(&model.config).map_err(wrong)?;
+    let Structure { leaves, .. } = Structure::of(&model.config).map_err(wrong)?;
     let names = config::layer_names(&model.config).map_err(wrong)?;
     let layers = model.by_leaf(&leaves).map_err(wrong)?;
 
@@ -223,7 +223,7 @@ pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
 /// The bytes of a file of weights alone, as Keras 2 wrote it.
 pub(super) fn write_weights(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
-    let (leaves, _) = config::leaves(&model.config).map_err(wrong)?;
+    let Structure { leaves, .. } = Structure::of(&model.config).map_err(wrong)?;
     let names = config::layer_names(&model.config).map_err(wrong)?;
     let layers = model.by_leaf(&leaves).map_err(wrong)?;
     let mut root = Node::default();

@@ -104,7 +104,7 @@ pub fn read_weights(path: &Path, config: &Value) -> Result<SavedModel> {
         return keras_zip::read(path, bytes);
     }
     let file = H5File::open(path, bytes)?;
-    if weights_h5::is_weights(&file) {
+    if weights_h5::is_weights(&file)? {
         weights_h5::read(&file, config)
     } else if legacy_h5::is_weights(&file)? {
         legacy_h5::read_weights(&file, config)

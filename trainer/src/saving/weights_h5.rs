@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::config;
+use super::config::{self, Nested, Structure};
 use super::hdf5::{H5File, Node};
 use super::{SavedLayer, SavedModel};
 use crate::variable::NamedArray;
@@ -18,24 +18,22 @@ use crate::{Error, Result};
 const OLD_LAYERS: &str = "_layer_checkpoint_dependencies";
 
 /// Whether the file has this layout.
-pub(super) fn is_weights(file: &H5File) -> bool {
-    ["layers", OLD_LAYERS, "vars"]
-        .iter()
-        .any(|group| file.has_group(group))
+pub(super) fn is_weights(file: &H5File) -> Result<bool> {
+    Ok(file.has_group("layers")? || file.has_group(OLD_LAYERS)? || file.has_group("vars")?)
 }
 
 /// Reads the weights, and the optimizer's variables when they are there, for the layers of
 /// `model` (`{"class_name", "config"}`).
 pub(super) fn read(file: &H5File, model: &Value) -> Result<SavedModel> {
-    let (leaves, _) =
-        config::leaves(model).map_err(|message| Error::format(file.path(), message))?;
-    if !is_weights(file) {
+    let Structure { leaves, .. } =
+        Structure::of(model).map_err(|message| Error::format(file.path(), message))?;
+    if !is_weights(file)? {
         return Err(Error::format(
             file.path(),
             "has no group \"layers\", expected weights as Keras 3's model.save_weights writes them",
         ));
     }
-    let old = !file.has_group("layers") && file.has_group(OLD_LAYERS);
+    let old = !file.has_group("layers")? && file.has_group(OLD_LAYERS)?;
     let mut layers = Vec::new();
     for leaf in &leaves {
         let folder = if old {
@@ -64,7 +62,7 @@ pub(super) fn read(file: &H5File, model: &Value) -> Result<SavedModel> {
 /// The arrays `<folder>/vars/0`, `1`, …; none when there is no such folder.
 fn variables(file: &H5File, folder: &str) -> Result<Option<Vec<NamedArray>>> {
     let group = format!("{folder}/vars");
-    if !file.has_group(&group) {
+    if !file.has_group(&group)? {
         return Ok(None);
     }
     let names = file.array_names(&group)?;
@@ -91,13 +89,13 @@ fn variables(file: &H5File, folder: &str) -> Result<Option<Vec<NamedArray>>> {
 /// The bytes of such a file.
 pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
-    let (leaves, models) = config::leaves(&model.config).map_err(wrong)?;
+    let Structure { leaves, nested } = Structure::of(&model.config).map_err(wrong)?;
     let layers = model.by_leaf(&leaves).map_err(wrong)?;
     let mut root = Node::default();
     root.group("layers");
     root.group("vars")
         .set_text("name", config::model_name(&model.config));
-    for (folder, name) in &models {
+    for Nested { name, folder } in &nested {
         root.group(&format!("{folder}/layers"));
         root.group(&format!("{folder}/vars")).set_text("name", name);
     }

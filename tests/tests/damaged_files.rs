@@ -1,0 +1,197 @@
+//! Damaged and odd model files: one line that names the file, never a panic, whatever byte is
+//! wrong.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use thumbnet_tests::golden;
+use thumbnet_trainer::saving::{self, SavedModel};
+use thumbnet_trainer::{ArrayData, Error, Result};
+
+/// The files of one small case, Keras' own and those that we write, with the case's configuration.
+fn good_files(folder: &Path) -> (Vec<PathBuf>, Value) {
+    let case = golden::root().join("cases/custom_names");
+    let mut files = ["model.h5", "model.keras", "model.weights.h5"]
+        .map(|file| case.join(file))
+        .to_vec();
+    let model = saving::read(&files[0]).unwrap();
+    files.extend(["ours.h5", "ours.keras", "ours.weights.h5"].map(|file| folder.join(file)));
+    saving::write_h5(&files[3], &model).unwrap();
+    saving::write_keras(&files[4], &model).unwrap();
+    saving::write_weights(&files[5], &model).unwrap();
+    (files, golden::json(&case.join("config.json")))
+}
+
+fn read(path: &Path, config: &Value) -> Result<SavedModel> {
+    if golden::name(path).ends_with(".weights.h5") {
+        saving::read_weights(path, config)
+    } else {
+        saving::read(path)
+    }
+}
+
+/// Writes each of `damaged` and reads it: `(read, refused)`; a refusal is one line about the file.
+fn outcomes(path: &Path, config: &Value, damaged: impl Iterator<Item = Vec<u8>>) -> (usize, usize) {
+    let (mut good, mut refused) = (0, 0);
+    for bytes in damaged {
+        std::fs::write(path, bytes).unwrap();
+        match read(path, config) {
+            Ok(_) => good += 1,
+            Err(error) => {
+                assert!(matches!(error, Error::Format { .. }), "{error:?}");
+                let text = error.to_string();
+                assert!(text.starts_with(&path.display().to_string()), "{text}");
+                assert!(!text.contains('\n') && !text.ends_with('.'), "{text}");
+                refused += 1;
+            }
+        }
+    }
+    (good, refused)
+}
+
+#[test]
+fn a_truncated_file_is_refused_at_every_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, config) = good_files(folder.path());
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        let path = folder.path().join(format!("cut_{}", golden::name(&file)));
+        // Every length of the last and the first 300 bytes, and every 41st between.
+        let lengths = (0..bytes.len()).filter(|&n| n < 300 || n + 300 > bytes.len() || n % 41 == 0);
+        let (good, refused) = outcomes(&path, &config, lengths.map(|n| bytes[..n].to_vec()));
+        // The last bytes of a file may be unused room: nothing else can be missed.
+        let room = bytes.len() / 10;
+        assert!(
+            good <= room && refused > 600,
+            "{}: {good} read",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn flipped_bytes_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, config) = good_files(folder.path());
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        let path = folder
+            .path()
+            .join(format!("flipped_{}", golden::name(&file)));
+        let flipped = (0..500).map(|round| {
+            let mut bytes = bytes.clone();
+            for _ in 0..1 + round % 4 {
+                let at = rng.random_range(0..bytes.len());
+                bytes[at] = if round % 2 == 0 { 0xFF } else { rng.random() };
+            }
+            bytes
+        });
+        let (_, refused) = outcomes(&path, &config, flipped);
+        assert!(refused > 0);
+    }
+}
+
+#[test]
+fn odd_files_are_read_exactly_or_refused_in_words() {
+    let folder = golden::root().join("odd");
+    if !folder.is_dir() {
+        println!(
+            "odd files: skipped, there is no folder {}",
+            folder.display()
+        );
+        return;
+    }
+    let plain = saving::read(&folder.join("../cases/softmax_iris/model.h5")).unwrap();
+    let mut refusals = BTreeMap::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "h5") {
+            continue;
+        }
+        match saving::read(&path) {
+            Ok(model) => assert_eq!(model.layers, plain.layers, "{}", path.display()),
+            Err(error) => {
+                let prefix = format!("{}: ", path.display());
+                let message = error.to_string().replace(&prefix, "");
+                refusals.insert(golden::name(&path), message);
+            }
+        }
+    }
+    let expected = [
+        (
+            "external_link.h5",
+            "array \"sequential/dense/kernel\" of group \"model_weights/dense\" cannot be read: HDF5 format error: path not found: model_weights/dense/sequential/dense/kernel; the file is damaged, truncated, or of an HDF5 kind that Keras does not write",
+        ),
+        (
+            "float16.h5",
+            "array \"adam/learning_rate\" of group \"optimizer_weights\" is of type float16 or bfloat16, expected float32 or float64; save the model with a float32 dtype policy",
+        ),
+        (
+            "shape_bomb.h5",
+            "array \"sequential/dense/kernel\" of group \"model_weights/dense\" claims shape [1048576, 1048576] of 4 bytes each, more than a file of 23952 bytes can hold; the file is damaged or hostile",
+        ),
+        (
+            "soft_link.h5",
+            "array \"sequential/dense/kernel\" of group \"model_weights/dense\" cannot be read: HDF5 format error: unexpected EOF: need 18446744073709551615 bytes, have 23952; the file is damaged, truncated, or of an HDF5 kind that Keras does not write",
+        ),
+    ];
+    let expected = expected.map(|(file, message)| (file.to_string(), message.to_string()));
+    assert_eq!(refusals, BTreeMap::from(expected));
+}
+
+#[test]
+fn a_file_of_another_kind_is_said_to_be_one() {
+    let folder = golden::root().join("cases/custom_names");
+    let message = |error: Error| {
+        error
+            .to_string()
+            .rsplit_once("names/")
+            .unwrap()
+            .1
+            .to_string()
+    };
+    assert_eq!(
+        message(saving::read(&folder.join("model.weights.h5")).unwrap_err()),
+        "model.weights.h5: holds weights without a model; build the model, then load them into it by load_weights"
+    );
+    assert_eq!(
+        message(saving::read(&folder.join("x.npy")).unwrap_err()),
+        "x.npy: the file has no HDF5 signature, expected an HDF5 file as Keras writes it"
+    );
+    assert_eq!(
+        message(saving::read_h5(&folder.join("model.keras")).unwrap_err()),
+        "model.keras: the file is a zip archive, expected an HDF5 file as Keras writes it"
+    );
+    assert_eq!(
+        saving::read(&folder).unwrap_err().to_string(),
+        format!(
+            "{}: is a folder, expected a .h5 or .keras file; save a TensorFlow SavedModel again as .keras",
+            folder.display()
+        )
+    );
+    assert!(matches!(
+        saving::read(Path::new("missing.h5")),
+        Err(Error::Io { .. })
+    ));
+}
+
+#[test]
+fn weights_of_a_whole_model_are_weights_too() {
+    let case = golden::root().join("cases/custom_names");
+    let config = golden::json(&case.join("config.json"));
+    let alone = saving::read_weights(&case.join("model.weights.h5"), &config).unwrap();
+    for file in ["model.h5", "model.keras"] {
+        let whole = saving::read_weights(&case.join(file), &config).unwrap();
+        for (a, b) in alone.layers.iter().zip(&whole.layers) {
+            let values = |layer: &saving::SavedLayer| {
+                let weights = layer.weights.iter().map(|w| w.data.clone());
+                weights.collect::<Vec<ArrayData>>()
+            };
+            assert_eq!((&a.name, values(a)), (&b.name, values(b)), "{file}");
+        }
+    }
+}
