@@ -2,3 +2,5 @@
 
 pub mod golden;
 pub mod log;
+pub mod qemu;
+pub mod random_model;

@@ -5,6 +5,7 @@
 //! the firmware's sources) is an error that says how to get it.
 
 mod board;
+pub mod parity;
 
 use std::{
     env, fs,
@@ -70,7 +71,7 @@ impl Firmware {
             .arg(&target_dir)
             .env("THUMBNET_BOARD", self.board.name())
             // The flags of a surrounding build are meant for the host.
-            .env("RUSTFLAGS", self.board.rustflags())
+            .env("RUSTFLAGS", self.board.rustflags(self.float))
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .stdin(Stdio::null())
             .output()

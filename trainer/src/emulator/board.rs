@@ -100,11 +100,12 @@ impl Board {
     /// Compiler flags beyond the target's own.
     ///
     /// The `thumbv8m.main` targets leave out the DSP and vector instructions, which Armv8-M makes
-    /// optional; the other targets have what their cores have.
-    pub fn rustflags(self) -> &'static str {
-        match self {
-            Self::Mps2An505 => "-C target-cpu=cortex-m33",
-            Self::Mps3An547 => "-C target-cpu=cortex-m55",
+    /// optional and a core's name brings in, along with its FPU. With [`Float::Soft`] the two
+    /// boards stand for cores that have none of these.
+    pub fn rustflags(self, float: Float) -> &'static str {
+        match (self, float) {
+            (Self::Mps2An505, Float::Hard) => "-C target-cpu=cortex-m33",
+            (Self::Mps3An547, Float::Hard) => "-C target-cpu=cortex-m55",
             _ => "",
         }
     }

@@ -1,0 +1,372 @@
+//! Random models and rows, for comparing devices.
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use thumbnet_runtime::{
+    Activation, DenseSpec, FloatTable, LayerSpec, Model, ModelSpec, OutputSpec, Packing, Precision,
+    SelfTest, WeightsSpec, encode, encoded_len,
+};
+
+/// Limits within which a model is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Inputs and units of a layer are at most this.
+    pub width: usize,
+    /// Weights of a layer are at most this.
+    pub weights: usize,
+    /// The packing of every layer; drawn anew for each where it is `None`.
+    pub packing: Option<Packing>,
+}
+
+/// A model with rows to predict.
+#[derive(Clone, Debug)]
+pub struct RandomModel {
+    /// What was drawn, for messages: `7 int8 -> 12 int8 plain table -> 3 float softmax`.
+    pub description: String,
+    /// The model.
+    pub blob: Vec<u8>,
+    /// Width of a row.
+    pub inputs: usize,
+    /// Rows of `inputs` values.
+    pub x: Vec<f32>,
+}
+
+/// The parts of a layer, which a [`LayerSpec`] borrows.
+struct Layer {
+    inputs: usize,
+    units: usize,
+    packing: Packing,
+    input: Precision,
+    int4: bool,
+    weights: Vec<i8>,
+    floats: Vec<f32>,
+    bias: Vec<i32>,
+    output: Option<Precision>,
+    multipliers: Vec<i32>,
+    scales: Vec<f32>,
+    activation: Activation,
+    table8: Option<[i8; 256]>,
+    table16: Option<[i16; 257]>,
+    table: Option<[f32; 257]>,
+}
+
+/// Draws a model and `rows` rows. The same seed gives the same model.
+pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+    let inputs = width(rng, limits.width);
+    let depth = rng.random_range(1..=5);
+    let per_feature = rng.random();
+    let count = if per_feature { inputs } else { 1 };
+    let first = precision(rng);
+    let steps = if first == Precision::Int16 {
+        32767.0
+    } else {
+        127.0
+    };
+    let scale: Vec<f32> = (0..count)
+        .map(|_| rng.random_range(0.1..0.5) * steps)
+        .collect();
+    let zero: Vec<f32> = (0..count)
+        .map(|_| rng.random_range(-steps / 2.0..steps / 2.0).round())
+        .collect();
+    let mut description = format!("{inputs} {first:?}");
+
+    let mut layers = Vec::new();
+    let (mut n, mut input) = (inputs, first);
+    for index in 0..depth {
+        let units = width(rng, limits.width.min(limits.weights / n).max(1));
+        let layer = layer(rng, n, units, input, index + 1 == depth, limits);
+        description += &format!(
+            " -> {units} {}{:?} {}",
+            if layer.int4 { "int4 " } else { "" },
+            layer.packing,
+            match layer.output {
+                Some(output) if layer.table8.is_some() || layer.table16.is_some() =>
+                    format!("{output:?} table"),
+                Some(output) => format!("{output:?}"),
+                None if layer.table.is_some() => "table".into(),
+                None => format!("{:?}", layer.activation),
+            }
+        );
+        n = units;
+        input = layer.output.unwrap_or(Precision::Float);
+        layers.push(layer);
+        if index + 1 < depth && input == Precision::Float && rng.random() {
+            // Back to integers, so that a model mixes them.
+            description += " -> quantized";
+            input = Precision::Int8;
+            layers.push(Layer::requantized(n));
+        }
+    }
+    let outputs = n;
+
+    let first = LayerSpec::Quantize {
+        inputs,
+        scale: &scale,
+        zero: &zero,
+        output: first,
+    };
+    let specs: Vec<LayerSpec> = [first]
+        .into_iter()
+        .chain(layers.iter().map(Layer::spec))
+        .collect();
+    let names: Vec<String> = (0..outputs).map(|i| format!("class {i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut spec = ModelSpec {
+        layers: &specs,
+        labels: if outputs > 1 && rng.random() {
+            &names
+        } else {
+            &[]
+        },
+        threshold: (outputs == 1 && rng.random()).then_some(0.25),
+        self_tests: &[],
+    };
+
+    let x: Vec<f32> = (0..rows * inputs).map(|i| value(rng, i / inputs)).collect();
+    let blob = write(&spec, &description);
+    let model: Model =
+        Model::from_bytes(&blob).unwrap_or_else(|error| panic!("{description}: {error}"));
+    let mut scratch = vec![0; model.scratch_len()];
+    let mut outputs = vec![0.0; outputs];
+    let mut checksums = vec![0; specs.len()];
+    let row = &x[..inputs];
+    model
+        .checksums(row, &mut scratch, &mut outputs, &mut checksums)
+        .expect("the first row is finite");
+    let test = [SelfTest {
+        inputs: row,
+        outputs: &outputs,
+        checksums: &checksums,
+    }];
+    spec.self_tests = &test;
+    let blob = write(&spec, &description);
+    RandomModel {
+        description,
+        blob,
+        inputs,
+        x,
+    }
+}
+
+fn write(spec: &ModelSpec, description: &str) -> Vec<u8> {
+    let written = encoded_len(spec).and_then(|length| {
+        let mut blob = vec![0; length];
+        encode(spec, &mut blob).map(|_| blob)
+    });
+    written.unwrap_or_else(|error| panic!("{description}: {error}"))
+}
+
+/// Small widths are as likely as large ones: there the kernels' remainders are.
+fn width(rng: &mut ChaCha8Rng, most: usize) -> usize {
+    let bits = rng.random_range(0.0..=(most as f32).log2());
+    (bits.exp2() as usize).clamp(1, most)
+}
+
+fn precision(rng: &mut ChaCha8Rng) -> Precision {
+    match rng.random_range(0..10) {
+        0..6 => Precision::Int8,
+        6..8 => Precision::Int16,
+        _ => Precision::Float,
+    }
+}
+
+/// Mostly what a trained model sees; in some rows values far outside of it.
+fn value(rng: &mut ChaCha8Rng, row: usize) -> f32 {
+    let x: f32 = rng.random_range(-2.0..2.0);
+    match row % 16 {
+        12 => x * 1e4,
+        13 => x.signum() * 1e6,
+        14 => 0.0,
+        // The only error that an input can cause.
+        15 => [x, x, x, f32::NAN, f32::INFINITY][rng.random_range(0..5)],
+        _ => x,
+    }
+}
+
+fn layer(
+    rng: &mut ChaCha8Rng,
+    n: usize,
+    units: usize,
+    input: Precision,
+    last: bool,
+    limits: &Limits,
+) -> Layer {
+    let int4 = input == Precision::Int8 && rng.random_range(0..4) == 0;
+    let packings = [Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve];
+    // The greatest weight that keeps every sum within the accumulator.
+    let most = if int4 { 7 } else { (60_000 / n).min(127) as i8 };
+    let extreme = rng.random_range(0..8) == 0;
+    let weight = |rng: &mut ChaCha8Rng| match extreme {
+        true if rng.random() => most,
+        true => -most,
+        false => rng.random_range(-most..=most),
+    };
+    let weights: Vec<i8> = (0..n * units).map(|_| weight(rng)).collect();
+    let floats = (0..n * units)
+        .map(|_| rng.random_range(-1.0..1.0) / (n as f32).sqrt())
+        .collect();
+    let typical = (n as f64).sqrt() * 0.58 * f64::from(most);
+    let (steps, shift, bias) = match input {
+        Precision::Int16 => (32767.0, 32.0, 1 << 24),
+        _ => (127.0, 24.0, 1 << 14),
+    };
+    let typical = typical * steps * 0.5;
+    let output = match input {
+        Precision::Float => None,
+        _ if last => None,
+        _ => match precision(rng) {
+            Precision::Float => None,
+            integer => Some(integer),
+        },
+    };
+    let reach = if output == Some(Precision::Int16) {
+        32767.0
+    } else {
+        127.0
+    };
+    let multiplier = |rng: &mut ChaCha8Rng| {
+        let m = rng.random_range(0.2..1.5) * reach / typical * f64::exp2(shift);
+        m.clamp(0.0, 2_147_483_647.0) as i32
+    };
+    let multipliers = (0..units).map(|_| multiplier(rng)).collect();
+    let scales = match input {
+        Precision::Float => Vec::new(),
+        _ => (0..units)
+            .map(|_| rng.random_range(0.5..2.0) / typical as f32)
+            .collect(),
+    };
+    let table = rng.random_range(0..3) == 0;
+    let activations = [
+        Activation::Linear,
+        Activation::Relu,
+        Activation::Sigmoid,
+        Activation::Tanh,
+    ];
+    Layer {
+        inputs: n,
+        units,
+        packing: limits
+            .packing
+            .unwrap_or_else(|| packings[rng.random_range(0..4)]),
+        input,
+        int4,
+        weights,
+        floats,
+        bias: (0..units).map(|_| rng.random_range(-bias..bias)).collect(),
+        output,
+        multipliers,
+        scales,
+        activation: match rng.random_range(0..5) {
+            4 if last => Activation::Softmax,
+            i => activations[i % 4],
+        },
+        table8: (table && output == Some(Precision::Int8))
+            .then(|| std::array::from_fn(|_| rng.random_range(-127..=127))),
+        table16: (table && output == Some(Precision::Int16))
+            .then(|| std::array::from_fn(|_| rng.random_range(-32767..=32767))),
+        table: (table && output.is_none())
+            .then(|| std::array::from_fn(|_| rng.random_range(-1.0..1.0))),
+    }
+}
+
+const TENSOR_SCALE: [f32; 1] = [63.5];
+const TENSOR_ZERO: [f32; 1] = [-3.0];
+
+impl Layer {
+    /// Stands for a quantization of floats in the middle of a model.
+    fn requantized(width: usize) -> Self {
+        Self {
+            inputs: width,
+            units: 0,
+            packing: Packing::Plain,
+            input: Precision::Float,
+            int4: false,
+            weights: Vec::new(),
+            floats: Vec::new(),
+            bias: Vec::new(),
+            output: Some(Precision::Int8),
+            multipliers: Vec::new(),
+            scales: Vec::new(),
+            activation: Activation::Linear,
+            table8: None,
+            table16: None,
+            table: None,
+        }
+    }
+
+    fn spec(&self) -> LayerSpec<'_> {
+        if self.units == 0 {
+            return LayerSpec::Quantize {
+                inputs: self.inputs,
+                scale: &TENSOR_SCALE,
+                zero: &TENSOR_ZERO,
+                output: Precision::Int8,
+            };
+        }
+        let (weights, bias) = (&self.weights[..], &self.bias[..]);
+        LayerSpec::Dense(DenseSpec {
+            inputs: self.inputs,
+            units: self.units,
+            packing: self.packing,
+            weights: match self.input {
+                Precision::Int8 if self.int4 => WeightsSpec::Int4 { weights, bias },
+                Precision::Int8 => WeightsSpec::Int8 { weights, bias },
+                Precision::Int16 => WeightsSpec::Int16 { weights, bias },
+                Precision::Float => WeightsSpec::Float {
+                    weights: &self.floats,
+                    bias: &self.floats[..self.units],
+                },
+            },
+            output: match self.output {
+                Some(Precision::Int8) => OutputSpec::Int8 {
+                    multipliers: &self.multipliers,
+                    table: self.table8.as_ref(),
+                },
+                Some(Precision::Int16) => OutputSpec::Int16 {
+                    multipliers: &self.multipliers,
+                    table: self.table16.as_ref(),
+                },
+                _ => OutputSpec::Float {
+                    scales: &self.scales,
+                    activation: self.activation,
+                    table: self.table.as_ref().map(|values| FloatTable {
+                        start: -4.0,
+                        density: 32.0,
+                        values,
+                    }),
+                },
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_models_tell_rows_apart() {
+        let limits = Limits {
+            width: 100,
+            weights: 5_000,
+            packing: None,
+        };
+        let telling = (0..100)
+            .filter(|&seed| {
+                let model = random_model(seed, 12, &limits);
+                let loaded: Model = Model::from_bytes(&model.blob).unwrap();
+                let mut scratch = vec![0; loaded.scratch_len()];
+                let mut y = vec![0.0; loaded.outputs()];
+                let rows = model.x.chunks(model.inputs).map(|x| {
+                    loaded.predict(x, &mut scratch, &mut y).unwrap();
+                    y.clone()
+                });
+                let rows: Vec<_> = rows.collect();
+                rows.iter().any(|y| *y != rows[0])
+            })
+            .count();
+        // A single unit between two layers, one in seven of all, often saturates.
+        assert!(telling >= 75, "only {telling} of 100 models");
+    }
+}
