@@ -1,30 +1,168 @@
-//! Chooses the memory layout of the board named by `THUMBNET_BOARD`.
+//! Chooses the board's memory layout, and turns the model into constants once it is verified:
+//! firmware with a damaged model does not compile.
+//!
+//! | variable | default | what |
+//! |---|---|---|
+//! | `THUMBNET_BOARD` | `mps2-an386` | a layout in `memory/` |
+//! | `THUMBNET_MODEL` | `digits.tnet` | the model that the demo predicts with |
+//! | `THUMBNET_ROWS` | `digits.csv` | its inputs: a header, features, the label in the last column |
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use thumbnet_runtime::Model;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
-        link();
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it for build scripts"));
+    let done = embed(&out).and_then(|()| match env::var("CARGO_CFG_TARGET_OS").as_deref() {
+        Ok("none") => link(&out),
+        _ => Ok(()),
+    });
+    if let Err(message) = done {
+        println!("cargo::error={message}");
     }
 }
 
+/// The value of a variable, such that a change of it runs this script again.
+fn variable(name: &str, default: &str) -> String {
+    println!("cargo:rerun-if-env-changed={name}");
+    env::var(name).unwrap_or_else(|_| default.into())
+}
+
 /// Puts the board's `memory.x` where the linker looks for it.
-fn link() {
-    println!("cargo:rerun-if-env-changed=THUMBNET_BOARD");
+fn link(out: &Path) -> Result<(), String> {
     println!("cargo:rerun-if-changed=memory");
-    let board = env::var("THUMBNET_BOARD").unwrap_or_else(|_| "mps2-an386".into());
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it for build scripts"));
-    let layout = PathBuf::from("memory").join(&board).with_extension("x");
-    if let Err(error) = fs::copy(&layout, out.join("memory.x")) {
-        panic!(
+    let board = variable("THUMBNET_BOARD", "mps2-an386");
+    let layout = Path::new("memory").join(&board).with_extension("x");
+    fs::copy(&layout, out.join("memory.x")).map_err(|error| {
+        format!(
             "THUMBNET_BOARD={board}: {}: {error}; write the board's memory layout there",
             layout.display()
-        );
-    }
+        )
+    })?;
     println!("cargo:rustc-link-search={}", out.display());
     // Without --nmagic a page-aligned segment header would reach below the start of the flash.
     println!("cargo:rustc-link-arg-bins=--nmagic");
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
     println!("cargo:rustc-link-arg-bin=demo=-Tdefmt.x");
+    Ok(())
+}
+
+/// Writes `model.rs`, which the demo includes.
+fn embed(out: &Path) -> Result<(), String> {
+    let path = variable("THUMBNET_MODEL", "digits.tnet");
+    println!("cargo:rerun-if-changed={path}");
+    let blob = fs::read(&path).map_err(|error| format!("{path}: {error}"))?;
+    let refused = |error| format!("{path}: {error}");
+    let model = Model::<16>::from_bytes(&blob).map_err(refused)?;
+    let mut scratch = vec![0; model.scratch_len()];
+    let mut outputs = vec![0.0; model.outputs()];
+    model
+        .self_test(&mut scratch, &mut outputs)
+        .map_err(refused)?;
+
+    let rows_path = variable("THUMBNET_ROWS", "digits.csv");
+    println!("cargo:rerun-if-changed={rows_path}");
+    let mut expected = String::new();
+    let rows = rows(&rows_path, model.inputs())?;
+    for row in &rows {
+        model
+            .predict(&row.features, &mut scratch, &mut outputs)
+            .map_err(|error| format!("{rows_path}: {error}"))?;
+        let bits: Vec<u32> = outputs.iter().map(|y| y.to_bits()).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(expected, "        {bits:?},");
+    }
+
+    let mut source = String::new();
+    let mut constant = |doc: &str, name: &str, value: String| {
+        let _ = writeln!(source, "/// {doc}\npub const {name}: {value};");
+    };
+    constant(
+        "Values of an input row.",
+        "INPUTS",
+        format!("usize = {}", model.inputs()),
+    );
+    constant(
+        "Values of an output row.",
+        "OUTPUTS",
+        format!("usize = {}", model.outputs()),
+    );
+    constant(
+        "Words of scratch memory.",
+        "SCRATCH_WORDS",
+        format!("usize = {}", model.scratch_len()),
+    );
+    constant(
+        "Layers, the input's quantization included.",
+        "LAYERS",
+        format!("usize = {}", model.layers().len()),
+    );
+    let blob_path = out.join("model.tnet");
+    fs::write(&blob_path, &blob).map_err(|error| format!("{}: {error}", blob_path.display()))?;
+    let count = rows.len();
+    let features: Vec<_> = rows.iter().map(|row| &row.features).collect();
+    let labels: Vec<_> = rows.iter().map(|row| &row.label).collect();
+    let _ = write!(
+        source,
+        "
+/// Starts where a tensor may: tensors are aligned within the blob.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+/// The model, verified when this was built.
+pub static BLOB: &[u8] = &{{
+    static BLOB: Aligned<[u8; {length}]> = Aligned(*include_bytes!({blob_path:?}));
+    &BLOB
+}}
+.0;
+/// Inputs to predict.
+pub static ROWS: [[f32; INPUTS]; {count}] = {features:?};
+/// The true class of each row.
+pub static LABELS: [&str; {count}] = {labels:?};
+/// The bits of the outputs on the machine that this was built on.
+pub static EXPECTED: [[u32; OUTPUTS]; {count}] = [
+{expected}];
+",
+        length = blob.len(),
+    );
+    let path = out.join("model.rs");
+    fs::write(&path, source).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A line of the rows' file.
+struct Row {
+    features: Vec<f32>,
+    label: String,
+}
+
+fn rows(path: &str, inputs: usize) -> Result<Vec<Row>, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let numbered = text.lines().zip(1..).skip(1);
+    numbered
+        .map(|(line, number)| {
+            let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+            let [features @ .., label] = &fields[..] else {
+                return Err(format!("{path}:{number}: empty line; remove it"));
+            };
+            if features.len() != inputs {
+                return Err(format!(
+                    "{path}:{number}: {} features, expected {inputs} and a label as the model has inputs",
+                    features.len()
+                ));
+            }
+            let parse = |field: &&str| match field.parse::<f32>() {
+                Ok(value) if value.is_finite() => Ok(value),
+                _ => Err(format!("{path}:{number}: \"{field}\" is not a finite number")),
+            };
+            Ok(Row {
+                features: features.iter().map(parse).collect::<Result<_, _>>()?,
+                label: label.to_string(),
+            })
+        })
+        .collect()
 }

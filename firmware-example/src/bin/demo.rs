@@ -1,27 +1,106 @@
+//! Predicts compiled-in rows with a compiled-in model and logs what it found.
+
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
 mod firmware {
-    use cortex_m as _; // its critical section
-    use cortex_m_rt::entry;
+    use core::panic::PanicInfo;
+
+    use cortex_m as _; // the critical section that defmt logs in
+    use cortex_m_rt::{ExceptionFrame, entry, exception};
     #[cfg(feature = "rtt")]
     use defmt_rtt as _;
     #[cfg(not(feature = "rtt"))]
     use defmt_semihosting as _;
-    use panic_halt as _;
+    use thumbnet_runtime::{Error, Model};
+
+    mod model {
+        include!(concat!(env!("OUT_DIR"), "/model.rs"));
+    }
 
     #[entry]
     fn main() -> ! {
-        defmt::info!("hello {=u32} {=f32} {=str}", 3, 1.5, "abc");
-        defmt::warn!("hello {=[u8]:a} {=bool}", *b"abc", true);
+        if let Err(error) = run() {
+            defmt::error!("{}", error);
+            end(false);
+        }
+        end(true)
+    }
+
+    fn run() -> Result<(), Error> {
+        // The build script has verified the blob: the checksum need not be computed at each start.
+        let model = Model::<{ model::LAYERS }>::from_bytes_without_crc(model::BLOB)?;
+        let mut scratch = [0; model::SCRATCH_WORDS];
+        let mut outputs = [0.0; model::OUTPUTS];
+        defmt::info!(
+            "a model of {=usize} bytes: {=usize} inputs, {=usize} outputs, {=usize} multiply-accumulates, {=usize} bytes of scratch memory",
+            model::BLOB.len(),
+            model.inputs(),
+            model.outputs(),
+            model.macs(),
+            scratch.len() * 4
+        );
+        model.self_test(&mut scratch, &mut outputs)?;
+        defmt::info!("self-test passed");
+
+        let (mut right, mut same) = (0, 0);
+        for ((row, label), expected) in model::ROWS.iter().zip(model::LABELS).zip(model::EXPECTED) {
+            let class = model.classify(row, &mut scratch, &mut outputs)?;
+            let verdict = if class.label == label {
+                "right"
+            } else {
+                "wrong"
+            };
+            right += usize::from(class.label == label);
+            same += usize::from(
+                outputs
+                    .iter()
+                    .zip(expected)
+                    .all(|(y, bits)| y.to_bits() == bits),
+            );
+            defmt::info!(
+                "{=str}: {=str}, score {=f32}, {=str}",
+                label,
+                class.label,
+                class.score,
+                verdict
+            );
+        }
+        let rows = model::ROWS.len();
+        defmt::info!("{=usize} of {=usize} rows classified right", right, rows);
+        defmt::info!(
+            "{=usize} of {=usize} rows with the same bits as on the host",
+            same,
+            rows
+        );
+        Ok(())
+    }
+
+    /// Leaves QEMU; on a board, sleeps.
+    fn end(success: bool) -> ! {
         #[cfg(not(feature = "rtt"))]
-        semihosting::process::exit(0);
+        semihosting::process::exit(i32::from(!success));
         #[cfg(feature = "rtt")]
         loop {
+            let _ = success;
             cortex_m::asm::wfi();
         }
+    }
+
+    #[panic_handler]
+    fn panic(info: &PanicInfo) -> ! {
+        defmt::error!("{}", defmt::Display2Format(info));
+        end(false)
+    }
+
+    #[exception]
+    unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+        defmt::error!("hard fault at {=u32:#010x}", frame.pc());
+        end(false)
     }
 }
 
 #[cfg(not(target_os = "none"))]
-fn main() {}
+fn main() {
+    println!("this is a program for Cortex-M: use `cargo run` inside firmware-example");
+}

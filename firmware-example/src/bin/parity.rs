@@ -143,4 +143,6 @@ mod firmware {
 }
 
 #[cfg(not(target_os = "none"))]
-fn main() {}
+fn main() {
+    println!("this is a program for Cortex-M: use `cargo run` inside firmware-example");
+}
