@@ -4,3 +4,4 @@ pub mod golden;
 pub mod log;
 pub mod qemu;
 pub mod random_model;
+pub mod unit_tables;

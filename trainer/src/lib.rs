@@ -4,6 +4,8 @@
 pub mod dataset;
 pub mod emulator;
 pub mod error;
+pub mod losses;
+pub mod metrics;
 pub mod output;
 pub mod saving;
 pub mod variable;

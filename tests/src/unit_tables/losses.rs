@@ -1,0 +1,126 @@
+//! `unit/losses.json`: value under every reduction, per-sample values, weighted, gradient.
+
+use serde_json::{Value, json};
+use thumbnet_trainer::losses::{Batch, Loss, Reduction};
+
+use super::{Tally, differences, flat, number, table, width};
+
+/// Relative tolerance of the tables.
+const TOLERANCE: f64 = 1e-6;
+
+/// Checks every entry; `None` where the golden folder has no such table.
+pub fn check() -> Option<Tally> {
+    let file = table("losses.json")?;
+    let mut tally = Tally::default();
+    for entry in file["table"].as_array().expect("a table") {
+        let name = format!(
+            "losses.json {} {} {}",
+            entry["cls"].as_str().unwrap_or_default(),
+            entry["kwargs"],
+            entry["tag"].as_str().unwrap_or_default(),
+        );
+        tally.entry(name.trim_end(), &problems(entry));
+    }
+    for (identifier, target) in file["string_identifiers"].as_object().into_iter().flatten() {
+        let found = identify(identifier, target.as_str().unwrap_or_default());
+        tally.entry(&format!("losses.json name {identifier:?}"), &found);
+    }
+    Some(tally)
+}
+
+fn problems(entry: &Value) -> Vec<String> {
+    let saved = json!({"class_name": entry["cls"], "config": entry["kwargs"]});
+    let mut loss = match Loss::from_config(&saved) {
+        Ok(loss) => loss,
+        Err(error) => return vec![error.to_string()],
+    };
+    let (y_true, y_pred) = (flat(&entry["y_true"]), flat(&entry["y_pred"]));
+    let batch = Batch::new(
+        &y_true,
+        width(&entry["y_true"]),
+        &y_pred,
+        width(&entry["y_pred"]),
+    );
+    let mut per_sample = vec![0.0; batch.rows()];
+    loss.per_sample(&batch, &mut per_sample);
+    let mut problems = differences("none", &per_sample, &flat(&entry["none"]), TOLERANCE);
+
+    let weights = entry.get("sample_weight").map(flat);
+    let mut scale = vec![0.0; batch.rows()];
+    let reductions = [
+        ("sum_over_batch_size", Reduction::SumOverBatchSize, false),
+        ("sum", Reduction::Sum, false),
+        (
+            "weighted_sum_over_batch_size",
+            Reduction::SumOverBatchSize,
+            true,
+        ),
+        (
+            "weighted_mean_with_sample_weight",
+            Reduction::MeanWithSampleWeight,
+            true,
+        ),
+    ];
+    for (key, reduction, weighted) in reductions {
+        let Some(expected) = entry.get(key) else {
+            continue;
+        };
+        loss.reduction = reduction;
+        let weights = weights.as_deref().filter(|_| weighted);
+        loss.scale(&batch, &per_sample, weights, &mut scale);
+        let found = loss.reduce(&per_sample, &scale);
+        problems.extend(differences(
+            key,
+            &[found],
+            &[number(expected) as f32],
+            TOLERANCE,
+        ));
+    }
+    if let Some(expected) = entry.get("grad_y_pred") {
+        loss.reduction = Reduction::SumOverBatchSize;
+        loss.scale(&batch, &per_sample, None, &mut scale);
+        let mut found = vec![0.0; y_pred.len()];
+        loss.gradient(&batch, &scale, &mut found);
+        problems.extend(gradient_differences(&found, &flat(expected), batch.width));
+    }
+    problems
+}
+
+/// Differences beyond 1e-6 of the largest entry of the same row: entries near zero are differences of
+/// larger terms, and carry the rounding of those in Keras too.
+fn gradient_differences(found: &[f32], expected: &[f32], width: usize) -> Vec<String> {
+    let rows = found.chunks(width).zip(expected.chunks(width)).enumerate();
+    let mut problems = Vec::new();
+    for (row, (found, expected)) in rows {
+        let largest = expected
+            .iter()
+            .fold(0f32, |largest, d| largest.max(d.abs()));
+        for (found, expected) in found.iter().zip(expected) {
+            let off = f64::from((found - expected).abs());
+            if off.is_nan() || off > TOLERANCE * f64::from(largest) {
+                problems.push(format!(
+                    "grad_y_pred row {row} has {found:e}, expected {expected:e} (largest {largest:e})"
+                ));
+            }
+        }
+    }
+    problems
+}
+
+/// Whether the name is the loss that Keras has under it.
+fn identify(identifier: &str, target: &str) -> Vec<String> {
+    let read = Loss::from_config(&json!(identifier));
+    match (target, read) {
+        // Abstract in Keras: it has the names, but nothing can be computed with them.
+        ("Loss" | "LossFunctionWrapper", Err(_)) => Vec::new(),
+        // Sequences; refused by name, with what to use instead.
+        ("CTC" | "ctc", Err(error)) if error.to_string().contains("sequences") => Vec::new(),
+        (_, Err(error)) => vec![error.to_string()],
+        (_, Ok(loss)) => {
+            let kind = &loss.kind;
+            let same = kind.class_name() == target || kind.function_name() == target;
+            let wrong = format!("is {}, expected {target}", kind.function_name());
+            if same { Vec::new() } else { vec![wrong] }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Focal crossentropies: easy examples count less by the factor `(1 - p_t)^gamma`.
+
+use super::batch::{Batch, Logits};
+use super::crossentropy::{
+    Smoothing, binary_from_logit, binary_from_probability, binary_from_probability_d, maximum,
+    softmax,
+};
+use super::math::{exp, sigmoid, sum_map, sum_pairs};
+use super::{Alpha, EPSILON, ONE_MINUS_EPSILON, clip_d};
+
+/// Options of the binary form.
+#[derive(Clone, Copy)]
+pub(super) struct Binary {
+    pub(super) apply_class_balancing: bool,
+    pub(super) alpha: f32,
+    pub(super) gamma: f32,
+    pub(super) from_logits: bool,
+    pub(super) smooth: Smoothing,
+}
+
+/// One element: smoothed target, probability, and the logit where the crossentropy takes it.
+#[derive(Clone, Copy)]
+struct Element {
+    t: f32,
+    p: f32,
+    x: Option<f32>,
+}
+
+impl Binary {
+    fn element(self, batch: &Batch, index: usize, t: f32, p: f32) -> Element {
+        let t = self.smooth.apply(t);
+        if self.from_logits {
+            let x = Some(p);
+            return Element {
+                t,
+                p: sigmoid(p),
+                x,
+            };
+        }
+        let x = batch.logits.and_then(|l| l.values().get(index).copied());
+        Element { t, p, x }
+    }
+
+    /// `weight · (1 - p_t)^gamma`, and its derivative to `p`.
+    fn factor(self, Element { t, p, .. }: Element) -> (f32, f32) {
+        let weight = if self.apply_class_balancing {
+            t * self.alpha + (1.0 - t) * (1.0 - self.alpha)
+        } else {
+            1.0
+        };
+        let easy = 1.0 - (t * p + (1.0 - t) * (1.0 - p));
+        let d = -self.gamma * easy.powf(self.gamma - 1.0) * (2.0 * t - 1.0);
+        (weight * easy.powf(self.gamma), weight * d)
+    }
+
+    fn crossentropy(Element { t, p, x }: Element) -> f32 {
+        x.map_or_else(
+            || binary_from_probability(t, p),
+            |x| binary_from_logit(t, x),
+        )
+    }
+
+    pub(super) fn value(self, batch: &Batch, out: &mut [f32]) {
+        let width = batch.width;
+        for (i, (out, (t, p))) in out.iter_mut().zip(batch.pairs()).enumerate() {
+            let terms = t.iter().zip(p).enumerate().map(|(j, (&t, &p))| {
+                let element = self.element(batch, i * width + j, t, p);
+                self.factor(element).0 * Self::crossentropy(element)
+            });
+            *out = terms.sum::<f32>() / width as f32;
+        }
+    }
+
+    pub(super) fn gradient(self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        let width = batch.width;
+        let rows = out.chunks_exact_mut(width.max(1)).zip(scale);
+        for (i, ((out, &scale), (t, p))) in rows.zip(batch.pairs()).enumerate() {
+            let scale = scale / width as f32;
+            let element = |j: usize| self.element(batch, i * width + j, t[j], p[j]);
+            // First what flows through the probability.
+            for (j, out) in out.iter_mut().enumerate() {
+                let element = element(j);
+                let (factor, factor_d) = self.factor(element);
+                *out = factor_d * Self::crossentropy(element);
+                if element.x.is_none() {
+                    *out += factor * binary_from_probability_d(element.t, element.p);
+                }
+            }
+            let through_softmax =
+                !self.from_logits && matches!(batch.logits, Some(Logits::Softmax(_)));
+            let dot = sum_pairs(out, p, |d, p| d * p);
+            for (j, out) in out.iter_mut().enumerate() {
+                let element = element(j);
+                if let Some(x) = element.x {
+                    let p = element.p;
+                    *out = if through_softmax {
+                        p * (*out - dot)
+                    } else {
+                        *out * p * (1.0 - p)
+                    };
+                    *out += self.factor(element).0 * (sigmoid(x) - element.t);
+                }
+                *out *= scale;
+            }
+        }
+    }
+}
+
+/// Options of the categorical form.
+#[derive(Clone, Copy)]
+pub(super) struct Categorical<'a> {
+    pub(super) alpha: &'a Alpha,
+    pub(super) gamma: f32,
+    pub(super) from_logits: bool,
+    pub(super) smooth: Smoothing,
+}
+
+impl Categorical<'_> {
+    fn alpha(&self, class: usize) -> f32 {
+        match self.alpha {
+            Alpha::One(alpha) => *alpha as f32,
+            Alpha::PerClass(alpha) => alpha.get(class).map_or(f32::NAN, |&alpha| alpha as f32),
+        }
+    }
+
+    pub(super) fn value(&self, batch: &Batch, out: &mut [f32]) {
+        for (out, (t, p)) in out.iter_mut().zip(batch.pairs()) {
+            let largest = maximum(p);
+            let e = |p: f32| {
+                if self.from_logits {
+                    exp(p - largest)
+                } else {
+                    p
+                }
+            };
+            let total = sum_map(p, e);
+            let terms = t.iter().zip(p).enumerate().map(|(class, (&t, &p))| {
+                let q = (e(p) / total).clamp(EPSILON, ONE_MINUS_EPSILON);
+                let weight = self.alpha(class) * (1.0 - q).powf(self.gamma);
+                weight * -(self.smooth.apply(t) * q.ln())
+            });
+            *out = terms.sum();
+        }
+    }
+
+    /// Derivative of one class' term to its normalized probability.
+    fn d(&self, class: usize, t: f32, q: f32) -> f32 {
+        let inside = clip_d(q, EPSILON, ONE_MINUS_EPSILON);
+        let q = q.clamp(EPSILON, ONE_MINUS_EPSILON);
+        let t = self.smooth.apply(t);
+        let easy = 1.0 - q;
+        let term = self.gamma * easy.powf(self.gamma - 1.0) * q.ln() - easy.powf(self.gamma) / q;
+        inside * self.alpha(class) * t * term
+    }
+
+    pub(super) fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        let rows = out.chunks_exact_mut(batch.width.max(1)).zip(scale);
+        for ((out, &scale), (t, p)) in rows.zip(batch.pairs()) {
+            if self.from_logits {
+                softmax(p, out);
+            } else {
+                out.copy_from_slice(p);
+            }
+            let total = sum_map(out, |p| p);
+            let terms = out.iter().zip(t).enumerate();
+            let terms = terms.map(|(class, (p, &t))| self.d(class, t, p / total) * (p / total));
+            let dot = terms.sum::<f32>();
+            let to_probability =
+                |class: usize, t: f32, p: f32| (self.d(class, t, p / total) - dot) / total;
+            let outer = if self.from_logits {
+                let terms = out.iter().zip(t).enumerate();
+                let terms = terms.map(|(class, (&p, &t))| p * to_probability(class, t, p));
+                terms.sum::<f32>()
+            } else {
+                0.0
+            };
+            for (class, (out, &t)) in out.iter_mut().zip(t).enumerate() {
+                let d = to_probability(class, t, *out);
+                *out = scale
+                    * if self.from_logits {
+                        *out * (d - outer)
+                    } else {
+                        d
+                    };
+            }
+        }
+    }
+}

@@ -1,0 +1,534 @@
+//! Losses with the names, defaults, formulas and gradients of `keras.losses` on TensorFlow.
+//!
+//! ```
+//! use thumbnet_trainer::losses::{Batch, Loss};
+//!
+//! let loss: Loss = "mse".parse()?;
+//! let mut per_sample = [0.0; 2];
+//! loss.per_sample(&Batch::new(&[1.0, 2.0], 1, &[1.5, 0.0], 1), &mut per_sample);
+//! assert_eq!(per_sample, [0.25, 4.0]);
+//! # Ok::<(), thumbnet_trainer::Error>(())
+//! ```
+
+mod batch;
+mod circle;
+mod config;
+mod crossentropy;
+mod elementwise;
+mod focal;
+mod hinge;
+pub(crate) mod math;
+mod overlap;
+mod regression;
+pub(crate) mod similarity;
+mod targets;
+
+pub use batch::{Batch, Logits};
+use circle::Circle;
+pub(crate) use config::{Options, Serialized};
+use crossentropy::Smoothing;
+use overlap::{Dice, Tversky};
+pub(crate) use targets::Wanted;
+
+/// `keras.backend.epsilon()`.
+pub(crate) const EPSILON: f32 = 1e-7;
+/// The largest probability that a crossentropy takes the logarithm of.
+pub(crate) const ONE_MINUS_EPSILON: f32 = (1.0 - 1e-7f64) as f32;
+
+/// A loss function with its options, as `model.compile(loss=..)` takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loss {
+    /// Which function, with its options.
+    pub kind: LossKind,
+    /// How per-sample losses become one number. Defaults to `SumOverBatchSize`.
+    pub reduction: Reduction,
+    /// Name of the loss, `mean_squared_error` for example.
+    pub name: String,
+    /// The string that the loss was made from, if it was: Keras saves it in place of a config.
+    pub identifier: Option<String>,
+}
+
+/// How per-sample losses become the batch's loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// Sum divided by the number of samples, whatever their weights; Keras also calls it `mean`.
+    #[default]
+    SumOverBatchSize,
+    /// Sum.
+    Sum,
+    /// Sum divided by the sum of the sample weights.
+    MeanWithSampleWeight,
+    /// No reduction: the gradient is that of the sum, the reported loss is the mean.
+    None,
+}
+
+/// Weight of the classes in a categorical focal crossentropy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Alpha {
+    One(f64),
+    PerClass(Vec<f64>),
+}
+
+/// The loss functions of Keras for outputs of one row per sample.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum LossKind {
+    MeanSquaredError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredLogarithmicError,
+    /// Minus the cosine of the angle between target and prediction.
+    CosineSimilarity,
+    Huber {
+        /// Where the parabola becomes a line. Defaults to 1.
+        delta: f64,
+    },
+    LogCosh,
+    Hinge,
+    SquaredHinge,
+    CategoricalHinge,
+    KlDivergence,
+    Poisson,
+    BinaryCrossentropy {
+        /// Predictions are logits, not probabilities. Defaults to false.
+        from_logits: bool,
+        /// Pulls targets towards 1/2, in [0, 1]. Defaults to 0.
+        label_smoothing: f64,
+    },
+    BinaryFocalCrossentropy {
+        /// Weights class 1 by `alpha`, class 0 by `1 - alpha`. Defaults to false.
+        apply_class_balancing: bool,
+        /// Defaults to 0.25.
+        alpha: f64,
+        /// Exponent of the focal factor. Defaults to 2.
+        gamma: f64,
+        /// Defaults to false.
+        from_logits: bool,
+        /// Defaults to 0.
+        label_smoothing: f64,
+    },
+    CategoricalCrossentropy {
+        /// Predictions are logits, not probabilities. Defaults to false.
+        from_logits: bool,
+        /// Pulls targets towards 1/classes, in [0, 1]. Defaults to 0.
+        label_smoothing: f64,
+    },
+    CategoricalFocalCrossentropy {
+        /// Defaults to 0.25 for every class.
+        alpha: Alpha,
+        /// Exponent of the focal factor. Defaults to 2.
+        gamma: f64,
+        /// Defaults to false.
+        from_logits: bool,
+        /// Defaults to 0.
+        label_smoothing: f64,
+    },
+    SparseCategoricalCrossentropy {
+        /// Predictions are logits, not probabilities. Defaults to false.
+        from_logits: bool,
+        /// Samples of this class count for nothing. Defaults to none.
+        ignore_class: Option<i64>,
+    },
+    Dice {
+        /// One loss per row (Keras' `axis=-1`) or, by default, one for the batch (`axis=None`).
+        per_row: bool,
+    },
+    Tversky {
+        /// Weight of what is in the target only. Defaults to 0.5.
+        alpha: f64,
+        /// Weight of what is in the prediction only. Defaults to 0.5.
+        beta: f64,
+        /// As for [`LossKind::Dice`].
+        per_row: bool,
+    },
+    Circle {
+        /// Defaults to 80.
+        gamma: f64,
+        /// Defaults to 0.4.
+        margin: f64,
+        /// A sample is not its own partner. Defaults to true.
+        remove_diagonal: bool,
+    },
+    CategoricalGeneralizedCrossEntropy {
+        /// Noise parameter, between 0 and 1. Defaults to 0.5.
+        q: f64,
+    },
+    /// Keras' `"crossentropy"`: binary, sparse or categorical by the widths of the batch.
+    Crossentropy,
+}
+
+impl LossKind {
+    /// The function itself, once [`LossKind::Crossentropy`] has seen the widths.
+    pub(crate) fn resolved(&self, y_true_width: usize, width: usize) -> Self {
+        let (from_logits, label_smoothing) = (false, 0.0);
+        match self {
+            Self::Crossentropy if width == 1 => Self::BinaryCrossentropy {
+                from_logits,
+                label_smoothing,
+            },
+            Self::Crossentropy if y_true_width == 1 => Self::SparseCategoricalCrossentropy {
+                from_logits,
+                ignore_class: None,
+            },
+            Self::Crossentropy => Self::CategoricalCrossentropy {
+                from_logits,
+                label_smoothing,
+            },
+            other => other.clone(),
+        }
+    }
+
+    /// Whether the function takes the logits of a last sigmoid or softmax in place of its output.
+    pub(crate) fn takes_logits(&self) -> bool {
+        match self {
+            Self::BinaryCrossentropy { .. }
+            | Self::CategoricalCrossentropy { .. }
+            | Self::Crossentropy => true,
+            Self::SparseCategoricalCrossentropy { ignore_class, .. } => ignore_class.is_none(),
+            Self::BinaryFocalCrossentropy { from_logits, .. } => !from_logits,
+            _ => false,
+        }
+    }
+
+    /// Per-sample losses of the batch.
+    pub(crate) fn per_sample(&self, batch: &Batch, out: &mut [f32]) {
+        let batch = &self.only_usable_logits(batch);
+        match self {
+            Self::MeanSquaredError => elementwise::mean(batch, out, regression::squared),
+            Self::MeanAbsoluteError => elementwise::mean(batch, out, regression::absolute),
+            Self::MeanAbsolutePercentageError => {
+                elementwise::mean(batch, out, regression::percentage);
+                out.iter_mut().for_each(|out| *out *= 100.0);
+            }
+            Self::MeanSquaredLogarithmicError => {
+                elementwise::mean(batch, out, regression::squared_logarithmic);
+            }
+            Self::CosineSimilarity => {
+                by_row(batch, out, |t, p| -similarity::cosine(t, p));
+            }
+            Self::Huber { delta } => {
+                let delta = *delta as f32;
+                elementwise::mean(batch, out, |t, p| regression::huber(t, p, delta));
+            }
+            Self::LogCosh => elementwise::mean(batch, out, regression::log_cosh),
+            Self::Hinge if hinge::is_binary(batch.y_true) => {
+                elementwise::mean(batch, out, |t, p| hinge::hinge(2.0 * t - 1.0, p));
+            }
+            Self::Hinge => elementwise::mean(batch, out, hinge::hinge),
+            Self::SquaredHinge => {
+                let binary = hinge::is_binary(batch.y_true);
+                elementwise::mean(batch, out, |t, p| {
+                    let margin = hinge::hinge(if binary { 2.0 * t - 1.0 } else { t }, p);
+                    margin * margin
+                });
+            }
+            Self::CategoricalHinge => by_row(batch, out, hinge::categorical),
+            Self::KlDivergence => by_row(batch, out, similarity::kl_divergence),
+            Self::Poisson => elementwise::mean(batch, out, regression::poisson),
+            Self::BinaryCrossentropy {
+                from_logits,
+                label_smoothing,
+            } => crossentropy::binary(batch, *from_logits, *label_smoothing, out),
+            Self::BinaryFocalCrossentropy { .. } => self.binary_focal().value(batch, out),
+            Self::CategoricalCrossentropy {
+                from_logits,
+                label_smoothing,
+            } => crossentropy::categorical(batch, *from_logits, *label_smoothing, out),
+            Self::CategoricalFocalCrossentropy { .. } => {
+                self.categorical_focal(batch).value(batch, out);
+            }
+            Self::SparseCategoricalCrossentropy {
+                from_logits,
+                ignore_class,
+            } => crossentropy::sparse(batch, *from_logits, *ignore_class, out),
+            Self::Dice { per_row } => overlap::value(Dice, *per_row, batch, out),
+            Self::Tversky { per_row, .. } => overlap::value(self.tversky(), *per_row, batch, out),
+            Self::Circle { .. } => self.circle().value(batch, out),
+            Self::CategoricalGeneralizedCrossEntropy { q } => {
+                by_row(batch, out, |t, p| similarity::generalized(t, p, *q as f32));
+            }
+            Self::Crossentropy => {
+                let kind = self.resolved(batch.y_true_width, batch.width);
+                kind.per_sample(batch, out);
+            }
+        }
+    }
+
+    /// `out = d(Σ scale[i] · loss_i)`, to the logits where the function takes them.
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        let batch = &self.only_usable_logits(batch);
+        match self {
+            Self::MeanSquaredError => {
+                elementwise::gradient(batch, scale, out, regression::squared_d);
+            }
+            Self::MeanAbsoluteError => {
+                elementwise::gradient(batch, scale, out, regression::absolute_d);
+            }
+            Self::MeanAbsolutePercentageError => {
+                elementwise::gradient(batch, scale, out, regression::percentage_d);
+            }
+            Self::MeanSquaredLogarithmicError => {
+                elementwise::gradient(batch, scale, out, regression::squared_logarithmic_d);
+            }
+            Self::CosineSimilarity => similarity::cosine_gradient(batch, scale, out),
+            Self::Huber { delta } => {
+                let delta = *delta as f32;
+                elementwise::gradient(batch, scale, out, |t, p| regression::huber_d(t, p, delta));
+            }
+            Self::LogCosh => elementwise::gradient(batch, scale, out, regression::log_cosh_d),
+
+            Self::Hinge | Self::SquaredHinge => {
+                let binary = hinge::is_binary(batch.y_true);
+                let squared = *self == Self::SquaredHinge;
+                elementwise::gradient(batch, scale, out, |t, p| {
+                    let t = if binary { 2.0 * t - 1.0 } else { t };
+                    if squared {
+                        hinge::squared_hinge_d(t, p)
+                    } else {
+                        hinge::hinge_d(t, p)
+                    }
+                });
+            }
+            Self::CategoricalHinge => hinge::categorical_gradient(batch, scale, out),
+            Self::KlDivergence => similarity::kl_gradient(batch, scale, out),
+            Self::Poisson => elementwise::gradient(batch, scale, out, regression::poisson_d),
+            Self::BinaryCrossentropy {
+                from_logits,
+                label_smoothing,
+            } => crossentropy::binary_gradient(batch, *from_logits, *label_smoothing, scale, out),
+            Self::BinaryFocalCrossentropy { .. } => {
+                self.binary_focal().gradient(batch, scale, out);
+            }
+            Self::CategoricalCrossentropy {
+                from_logits,
+                label_smoothing,
+            } => {
+                crossentropy::categorical_gradient(
+                    batch,
+                    *from_logits,
+                    *label_smoothing,
+                    scale,
+                    out,
+                );
+            }
+            Self::CategoricalFocalCrossentropy { .. } => {
+                self.categorical_focal(batch).gradient(batch, scale, out);
+            }
+            Self::SparseCategoricalCrossentropy {
+                from_logits,
+                ignore_class,
+            } => crossentropy::sparse_gradient(batch, *from_logits, *ignore_class, scale, out),
+            Self::Dice { per_row } => overlap::gradient(Dice, *per_row, batch, scale, out),
+            Self::Tversky { per_row, .. } => {
+                overlap::gradient(self.tversky(), *per_row, batch, scale, out);
+            }
+            Self::Circle { .. } => self.circle().gradient(batch, scale, out),
+            Self::CategoricalGeneralizedCrossEntropy { q } => {
+                similarity::generalized_gradient(batch, scale, *q as f32, out);
+            }
+            Self::Crossentropy => {
+                let kind = self.resolved(batch.y_true_width, batch.width);
+                kind.gradient(batch, scale, out);
+            }
+        }
+    }
+
+    fn only_usable_logits<'a>(&self, batch: &Batch<'a>) -> Batch<'a> {
+        Batch {
+            logits: batch.logits.filter(|_| self.takes_logits()),
+            ..*batch
+        }
+    }
+
+    fn binary_focal(&self) -> focal::Binary {
+        match *self {
+            Self::BinaryFocalCrossentropy {
+                apply_class_balancing,
+                alpha,
+                gamma,
+                from_logits,
+                label_smoothing,
+            } => focal::Binary {
+                apply_class_balancing,
+                alpha: alpha as f32,
+                gamma: gamma as f32,
+                from_logits,
+                smooth: Smoothing::new(label_smoothing, 2),
+            },
+            _ => unreachable!("only called for its own variant"),
+        }
+    }
+
+    fn categorical_focal(&self, batch: &Batch) -> focal::Categorical<'_> {
+        match self {
+            Self::CategoricalFocalCrossentropy {
+                alpha,
+                gamma,
+                from_logits,
+                label_smoothing,
+            } => focal::Categorical {
+                alpha,
+                gamma: *gamma as f32,
+                from_logits: *from_logits,
+                smooth: Smoothing::new(*label_smoothing, batch.y_true_width),
+            },
+            _ => unreachable!("only called for its own variant"),
+        }
+    }
+
+    fn tversky(&self) -> Tversky {
+        match *self {
+            Self::Tversky { alpha, beta, .. } => Tversky {
+                alpha: alpha as f32,
+                beta: beta as f32,
+            },
+            _ => unreachable!("only called for its own variant"),
+        }
+    }
+
+    fn circle(&self) -> Circle {
+        match *self {
+            Self::Circle {
+                gamma,
+                margin,
+                remove_diagonal,
+            } => Circle {
+                gamma: gamma as f32,
+                margin: margin as f32,
+                remove_diagonal,
+            },
+            _ => unreachable!("only called for its own variant"),
+        }
+    }
+
+    /// Whether the sample is masked, so that Keras gives its weight to the others.
+    pub(crate) fn masks(&self) -> bool {
+        matches!(
+            self,
+            Self::SparseCategoricalCrossentropy {
+                ignore_class: Some(_),
+                ..
+            } | Self::Circle { .. }
+        )
+    }
+
+    /// Whether row `i` of the batch, of loss `loss`, counts.
+    pub(crate) fn counts(&self, batch: &Batch, i: usize, loss: f32) -> bool {
+        match self {
+            Self::SparseCategoricalCrossentropy { ignore_class, .. } => {
+                let target = batch.y_true.get(i..i + 1).unwrap_or_default();
+                !crossentropy::ignored(target, *ignore_class)
+            }
+            Self::Circle { .. } => loss > 0.0,
+            _ => true,
+        }
+    }
+
+    /// Whether the batch has one loss, which every row repeats.
+    fn is_of_batch(&self) -> bool {
+        matches!(
+            self,
+            Self::Dice { per_row: false } | Self::Tversky { per_row: false, .. }
+        )
+    }
+}
+
+impl Loss {
+    /// The loss with Keras' default name and reduction.
+    pub fn new(kind: LossKind) -> Self {
+        Self {
+            name: kind.default_name().to_owned(),
+            kind,
+            reduction: Reduction::default(),
+            identifier: None,
+        }
+    }
+
+    /// The loss of every row, without weights: `out[rows]`.
+    pub fn per_sample(&self, batch: &Batch, out: &mut [f32]) {
+        self.kind.per_sample(batch, out);
+    }
+
+    /// What every row's loss is multiplied by in the batch's loss: sample weights, masks and the
+    /// reduction together.
+    ///
+    /// # Shapes
+    ///
+    /// * `per_sample` - `[rows]`, from [`Loss::per_sample`]
+    /// * `weights` - `[rows]`, sample weights times class weights; `None` for 1
+    /// * `out` - `[rows]`
+    pub fn scale(
+        &self,
+        batch: &Batch,
+        per_sample: &[f32],
+        weights: Option<&[f32]>,
+        out: &mut [f32],
+    ) {
+        let rows = out.len() as f32;
+        match weights {
+            Some(weights) => out.copy_from_slice(weights),
+            None if self.kind.is_of_batch() => return out.fill(1.0 / rows),
+            None => out.fill(1.0),
+        }
+        let mut counted = rows;
+        if self.kind.masks() {
+            for (i, (out, &loss)) in out.iter_mut().zip(per_sample).enumerate() {
+                if !self.kind.counts(batch, i, loss) {
+                    *out = 0.0;
+                    counted -= 1.0;
+                }
+            }
+        }
+        let divisor = match self.reduction {
+            Reduction::SumOverBatchSize => counted,
+            Reduction::MeanWithSampleWeight => math::sum_map(out, |w| w),
+            Reduction::Sum | Reduction::None => return,
+        };
+        let factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
+        out.iter_mut().for_each(|out| *out *= factor);
+    }
+
+    /// The batch's loss: `Σ scale[i] · per_sample[i]`, and with [`Reduction::None`] its mean, as
+    /// Keras reports it.
+    pub fn reduce(&self, per_sample: &[f32], scale: &[f32]) -> f32 {
+        let pairs = per_sample.iter().zip(scale);
+        let total: f64 = pairs.map(|(l, s)| f64::from(*l) * f64::from(*s)).sum();
+        let rows = match self.reduction {
+            Reduction::None => per_sample.len().max(1) as f64,
+            _ => 1.0,
+        };
+        (total / rows) as f32
+    }
+
+    /// `out = d(Σ scale[i] · loss_i)` to the predictions, or to the logits when the batch has them
+    /// and the loss takes them.
+    ///
+    /// # Shapes
+    ///
+    /// * `scale` - `[rows]`, from [`Loss::scale`]
+    /// * `out` - `[rows, width]`
+    pub fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        self.kind.gradient(batch, scale, out);
+    }
+}
+
+/// `out[i] = f(y_true[i], y_pred[i])`.
+fn by_row(batch: &Batch, out: &mut [f32], f: impl Fn(&[f32], &[f32]) -> f32) {
+    for (out, (t, p)) in out.iter_mut().zip(batch.pairs()) {
+        *out = f(t, p);
+    }
+}
+
+/// 1 where clipping to `[low, high]` leaves `x` alone, else 0: the derivative of TensorFlow's clip.
+#[inline(always)]
+fn clip_d(x: f32, low: f32, high: f32) -> f32 {
+    if x < low || x > high { 0.0 } else { 1.0 }
+}
+
+/// The class index in a row of sparse targets, truncated as a cast to an integer does.
+#[inline(always)]
+pub(crate) fn label(t: &[f32]) -> Option<usize> {
+    t.first()
+        .filter(|&&t| t > -1.0 && t < 1e9)
+        .map(|&t| t as usize)
+}

@@ -1,0 +1,189 @@
+//! Checks of targets before training: shapes, and the range of class indices.
+
+use super::{Alpha, Loss, LossKind};
+use crate::error::{Error, Result};
+
+/// What a loss or a metric wants its targets to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// As wide as the predictions, or one value for the whole row.
+    Elementwise,
+    /// As wide as the predictions.
+    SameWidth,
+    /// One class index per row.
+    Index,
+}
+
+impl Wanted {
+    /// Whether targets of that width fit predictions of this one; if not, what would.
+    pub(crate) fn check(self, y_true_width: usize, width: usize) -> Result<(), String> {
+        match self {
+            Self::Index if y_true_width != 1 => Err(
+                "one class index per row; pass the indices, or use the form without sparse".into(),
+            ),
+            Self::SameWidth if y_true_width == 1 && width > 1 => Err(format!(
+                "{width} columns; one-hot encode class indices, or use the sparse form"
+            )),
+            Self::SameWidth if y_true_width != width => Err(columns(width)),
+            Self::Elementwise if y_true_width != width && y_true_width != 1 => Err(columns(width)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn columns(width: usize) -> String {
+    format!("{width} columns; change the targets or the units of the last layer")
+}
+
+impl LossKind {
+    pub(crate) fn wanted(&self) -> Wanted {
+        match self {
+            Self::MeanSquaredError
+            | Self::MeanAbsoluteError
+            | Self::MeanAbsolutePercentageError
+            | Self::MeanSquaredLogarithmicError
+            | Self::CosineSimilarity
+            | Self::Huber { .. }
+            | Self::LogCosh
+            | Self::Hinge
+            | Self::SquaredHinge
+            | Self::Poisson => Wanted::Elementwise,
+            Self::SparseCategoricalCrossentropy { .. }
+            | Self::CategoricalGeneralizedCrossEntropy { .. }
+            | Self::Circle { .. } => Wanted::Index,
+            _ => Wanted::SameWidth,
+        }
+    }
+}
+
+impl Loss {
+    /// Whether targets of this shape fit predictions of that one, rows first in both.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] with both shapes and what to change.
+    pub fn check_targets(&self, y_true_shape: &[usize], y_pred_shape: &[usize]) -> Result<()> {
+        let width = y_pred_shape.last().copied().unwrap_or(1);
+        let y_true_width = if y_true_shape.len() < y_pred_shape.len() {
+            1
+        } else {
+            y_true_shape.last().copied().unwrap_or(1)
+        };
+        let kind = self.kind.resolved(y_true_width, width);
+        let name = &self.name;
+        let fail = |expected: &str| {
+            Err(Error::shape(format!(
+                "loss {name:?} got targets of shape {} for predictions of shape {}, expected {expected}",
+                shape(y_true_shape),
+                shape(y_pred_shape),
+            )))
+        };
+        let rows = |shape: &[usize], width: usize| shape.iter().product::<usize>() / width.max(1);
+        if rows(y_true_shape, y_true_width) != rows(y_pred_shape, width) {
+            return fail("one target row for each prediction row");
+        }
+        if let LossKind::CategoricalFocalCrossentropy {
+            alpha: Alpha::PerClass(alpha),
+            ..
+        } = &kind
+            && alpha.len() != width
+        {
+            return Err(Error::shape(format!(
+                "loss {name:?} has alpha for {} classes, expected {width}, the model's output width",
+                alpha.len(),
+            )));
+        }
+        match kind.wanted().check(y_true_width, width) {
+            Err(expected) => fail(&expected),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether every class index of sparse targets is one of the `width` outputs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] with the first row that is not.
+    pub fn check_labels(&self, y_true: &[f32], y_true_width: usize, width: usize) -> Result<()> {
+        let LossKind::SparseCategoricalCrossentropy { ignore_class, .. } =
+            self.kind.resolved(y_true_width, width)
+        else {
+            return Ok(());
+        };
+        let fits = |t: f32| {
+            (t > -1.0 && t < width as f32) || ignore_class.is_some_and(|class| t == class as f32)
+        };
+        match y_true.iter().position(|&t| !fits(t)) {
+            Some(row) => Err(Error::value(format!(
+                "target row {row} has class {}, expected 0 to {} for an output of {width} units; add units to the last layer or renumber the classes",
+                y_true[row],
+                width - 1,
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `(150, 3)`, as Python writes it.
+fn shape(shape: &[usize]) -> String {
+    match shape {
+        [one] => format!("({one},)"),
+        _ => {
+            let sizes: Vec<_> = shape.iter().map(usize::to_string).collect();
+            format!("({})", sizes.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(loss: &str, y_true: &[usize], y_pred: &[usize]) -> String {
+        let loss: Loss = loss.parse().expect("a loss");
+        let checked = loss.check_targets(y_true, y_pred);
+        checked.expect_err("targets do not fit").to_string()
+    }
+
+    #[test]
+    fn class_indices_for_a_categorical_loss_are_refused_with_the_loss_to_use() {
+        assert_eq!(
+            error("categorical_crossentropy", &[150], &[150, 3]),
+            "loss \"categorical_crossentropy\" got targets of shape (150,) for predictions of shape (150, 3), expected 3 columns; one-hot encode class indices, or use the sparse form"
+        );
+    }
+
+    #[test]
+    fn one_hot_targets_for_a_sparse_loss_are_refused() {
+        assert_eq!(
+            error("sparse_categorical_crossentropy", &[150, 3], &[150, 3]),
+            "loss \"sparse_categorical_crossentropy\" got targets of shape (150, 3) for predictions of shape (150, 3), expected one class index per row; pass the indices, or use the form without sparse"
+        );
+    }
+
+    #[test]
+    fn other_row_counts_and_widths_are_refused_and_one_column_is_spread() {
+        assert_eq!(
+            error("mse", &[9, 3], &[10, 3]),
+            "loss \"mse\" got targets of shape (9, 3) for predictions of shape (10, 3), expected one target row for each prediction row"
+        );
+        assert_eq!(
+            error("mse", &[10, 2], &[10, 3]),
+            "loss \"mse\" got targets of shape (10, 2) for predictions of shape (10, 3), expected 3 columns; change the targets or the units of the last layer"
+        );
+        let mse: Loss = "mse".parse().expect("a loss");
+        assert!(mse.check_targets(&[10, 1], &[10, 3]).is_ok());
+        assert!(mse.check_targets(&[10], &[10, 1]).is_ok());
+    }
+
+    #[test]
+    fn a_class_beyond_the_output_is_named_with_its_row() {
+        let loss: Loss = "sparse_categorical_crossentropy".parse().expect("a loss");
+        assert!(loss.check_labels(&[0.0, 2.0], 1, 3).is_ok());
+        let error = loss.check_labels(&[0.0, 3.0], 1, 3).expect_err("class 3");
+        assert_eq!(
+            error.to_string(),
+            "target row 1 has class 3, expected 0 to 2 for an output of 3 units; add units to the last layer or renumber the classes"
+        );
+    }
+}

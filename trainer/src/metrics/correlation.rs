@@ -1,0 +1,39 @@
+//! Correlation of target and prediction within each row.
+
+use crate::losses::EPSILON;
+
+/// Mean and biased variance.
+struct Moments {
+    mean: f32,
+    variance: f32,
+}
+
+fn moments(x: impl ExactSizeIterator<Item = f32> + Clone) -> Moments {
+    let n = x.len().max(1) as f32;
+    let mean = x.clone().sum::<f32>() / n;
+    let variance = x.map(|x| (x - mean) * (x - mean)).sum::<f32>() / n;
+    Moments { mean, variance }
+}
+
+/// Pearson's coefficient; NaN where a row is constant.
+pub(super) fn pearson(t: &[f32], p: &[f32]) -> f32 {
+    let (t_moments, p_moments) = (moments(t.iter().copied()), moments(p.iter().copied()));
+    let (t_std, p_std) = (t_moments.variance.sqrt(), p_moments.variance.sqrt());
+    let products = t
+        .iter()
+        .zip(p)
+        .map(|(t, p)| ((t - t_moments.mean) / t_std) * ((p - p_moments.mean) / p_std));
+    products.sum::<f32>() / t.len() as f32
+}
+
+/// Lin's concordance coefficient, with Keras' covariance: both are centred on the prediction's mean.
+pub(super) fn concordance(t: &[f32], p: &[f32]) -> f32 {
+    let (t_moments, p_moments) = (moments(t.iter().copied()), moments(p.iter().copied()));
+    let apart = t_moments.mean - p_moments.mean;
+    let norm = t_moments.variance + p_moments.variance + apart * apart + EPSILON;
+    let products = t
+        .iter()
+        .zip(p)
+        .map(|(t, p)| 2.0 * ((t - p_moments.mean) * (p - p_moments.mean)) / norm);
+    products.sum::<f32>() / t.len() as f32
+}

@@ -1,0 +1,158 @@
+//! Metrics with the names, defaults and running state of `keras.metrics`.
+//!
+//! A metric is fed batch by batch and read at any time; its result is that of all rows since the
+//! last [`Metric::reset`], not a mean of batch means.
+//!
+//! ```
+//! use thumbnet_trainer::losses::Batch;
+//! use thumbnet_trainer::metrics::Metric;
+//!
+//! let mut metric: Metric = "binary_accuracy".parse()?;
+//! metric.update(&Batch::new(&[1.0, 0.0, 1.0], 1, &[0.9, 0.5, 0.4], 1), None);
+//! assert_eq!(metric.result(), 2.0 / 3.0);
+//! # Ok::<(), thumbnet_trainer::Error>(())
+//! ```
+
+mod accuracy;
+mod auc;
+mod config;
+mod confusion;
+mod constrained;
+mod correlation;
+mod f_score;
+mod iou;
+mod mean;
+mod precision;
+mod r2;
+
+use serde_json::{Map, Value};
+
+use crate::losses::Batch;
+use crate::variable::NamedArray;
+
+use auc::Auc;
+use constrained::Constrained;
+use f_score::FBetaScore;
+use iou::IoU;
+use mean::Mean;
+use precision::Counted;
+use r2::R2Score;
+
+/// A metric with its options and what it has seen since its last reset.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    name: String,
+    /// The string that the metric was made from, if it was: Keras saves it in place of a config.
+    identifier: Option<String>,
+    family: Family,
+}
+
+/// Metrics by how they accumulate.
+#[derive(Clone, Debug)]
+enum Family {
+    Mean(Mean),
+    Counted(Counted),
+    Constrained(Constrained),
+    Auc(Auc),
+    FBetaScore(FBetaScore),
+    R2Score(R2Score),
+    IoU(IoU),
+}
+
+/// What every family does.
+trait Accumulate {
+    /// Takes a batch in; `weights` has one entry per row.
+    fn update(&mut self, batch: &Batch, weights: Option<&[f32]>);
+    /// One value, or one per class or threshold.
+    fn results(&self) -> Vec<f32>;
+    /// The state variables in Keras' order, with Keras' names.
+    fn variables(&self) -> Vec<NamedArray>;
+    /// Forgets everything seen.
+    fn reset(&mut self);
+    /// Keras' class.
+    fn class_name(&self) -> &'static str;
+    /// The options after `name` and `dtype` in Keras' config.
+    fn options(&self) -> Map<String, Value>;
+}
+
+impl Metric {
+    fn family(&self) -> &dyn Accumulate {
+        match &self.family {
+            Family::Mean(family) => family,
+            Family::Counted(family) => family,
+            Family::Constrained(family) => family,
+            Family::Auc(family) => family,
+            Family::FBetaScore(family) => family,
+            Family::R2Score(family) => family,
+            Family::IoU(family) => family,
+        }
+    }
+
+    fn family_mut(&mut self) -> &mut dyn Accumulate {
+        match &mut self.family {
+            Family::Mean(family) => family,
+            Family::Counted(family) => family,
+            Family::Constrained(family) => family,
+            Family::Auc(family) => family,
+            Family::FBetaScore(family) => family,
+            Family::R2Score(family) => family,
+            Family::IoU(family) => family,
+        }
+    }
+
+    /// The name in logs and history: the string it was made from, or the config's `name`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Takes a batch in.
+    ///
+    /// Give the batch its logits ([`Batch::logits`]) when the model ends in a sigmoid or a
+    /// softmax: crossentropies use them, as TensorFlow-backed Keras does, others ignore them.
+    /// `weights` (`[rows]`) are for `weighted_metrics`; plain metrics get `None`.
+    pub fn update(&mut self, batch: &Batch, weights: Option<&[f32]>) {
+        self.family_mut().update(batch, weights);
+    }
+
+    /// The result so far; of a metric with several, their mean.
+    pub fn result(&self) -> f32 {
+        match &self.family {
+            Family::Mean(mean) => mean.result(),
+            _ => {
+                let results = self.results();
+                results.iter().sum::<f32>() / results.len().max(1) as f32
+            }
+        }
+    }
+
+    /// The result so far: one value, or one per class (F scores without `average`, R² without
+    /// `class_aggregation`) or per threshold.
+    pub fn results(&self) -> Vec<f32> {
+        self.family().results()
+    }
+
+    /// The state as Keras' variables: names, shapes and order.
+    pub fn variables(&self) -> Vec<NamedArray> {
+        self.family().variables()
+    }
+
+    /// Forgets everything seen, as at the start of an epoch.
+    pub fn reset(&mut self) {
+        self.family_mut().reset();
+    }
+}
+
+/// Sum as TensorFlow's reductions come close to: exact, then rounded once.
+fn total(values: impl Iterator<Item = f32>) -> f32 {
+    values.map(f64::from).sum::<f64>() as f32
+}
+
+/// `a / b`, 0 where `b` is 0.
+fn divide_no_nan(a: f32, b: f32) -> f32 {
+    if b == 0.0 { 0.0 } else { a / b }
+}
+
+/// Weight of row `i`.
+fn weight(weights: Option<&[f32]>, i: usize) -> f32 {
+    weights.map_or(1.0, |weights| weights.get(i).copied().unwrap_or(0.0))
+}
