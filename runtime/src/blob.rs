@@ -3,8 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::pack;
-
 /// The first four bytes of every blob.
 pub const MAGIC: [u8; 4] = *b"TNET";
 /// The format version that this crate writes and reads.
@@ -67,14 +65,16 @@ pub enum Element {
 }
 
 impl Element {
-    /// Words of scratch memory for `count` values.
+    /// Words of scratch memory for `count` values, at most `MAX_WIDTH`.
     #[inline(always)]
     pub(crate) const fn words(self, count: usize) -> usize {
-        match self {
-            Self::Int8 => count.div_ceil(4),
-            Self::Int8Wide | Self::Int16 => count.div_ceil(2),
-            Self::Float => count,
-        }
+        // Values of one byte, two or four.
+        let shift = match self {
+            Self::Int8 => 2,
+            Self::Int8Wide | Self::Int16 => 1,
+            Self::Float => 0,
+        };
+        (count + (1 << shift) - 1) >> shift
     }
 }
 
@@ -96,17 +96,15 @@ pub enum Activation {
     /// `exp(y) / sum(exp(y))` over the layer's outputs. Float outputs only.
     Softmax,
     /// By table. int8: 256 entries indexed by the value as `u8`. int16: 257 entries over the
-    /// range, interpolated. float: 257 entries over a stated range, interpolated, the first and
+    /// range, interpolated. Float: 257 entries over a stated range, interpolated, the first and
     /// last pair extended beyond it.
     Table,
 }
 
-/// One step of a model.
+/// One step of a model. What it reads is what the step before wrote, and its tensors lie behind
+/// that step's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Layer {
-    /// Where its tensors start, in bytes behind the start of all tensors.
-    pub offset: u32,
-    pub inputs: u16,
     pub units: u16,
     pub operation: Operation,
     pub packing: Packing,
@@ -115,14 +113,6 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    pub const fn inputs(&self) -> usize {
-        self.inputs as usize
-    }
-
-    pub const fn units(&self) -> usize {
-        self.units as usize
-    }
-
     /// What it reads.
     #[inline(always)]
     pub const fn input(&self) -> Element {
@@ -134,24 +124,25 @@ impl Layer {
         }
     }
 
-    /// Bytes of the packed weights with their biases and scales, or of the quantization.
+    /// Whether it turns floats into integers, or scales them.
     #[inline(always)]
-    pub const fn blocks_len(&self) -> usize {
-        match self.operation {
-            Operation::QuantizeTensor => 8,
-            Operation::QuantizeFeatures => self.inputs().saturating_mul(8),
-            _ => pack::Shape::of(self.operation, self.packing, self.inputs()).len(self.units()),
-        }
+    pub const fn quantizes(&self) -> bool {
+        matches!(
+            self.operation,
+            Operation::QuantizeTensor | Operation::QuantizeFeatures
+        )
     }
 
     /// Bytes of the activation table behind the blocks.
     #[inline(always)]
     pub const fn table_len(&self) -> usize {
-        match (self.activation, self.output) {
-            (Activation::Table, Element::Int8 | Element::Int8Wide) => 256,
-            (Activation::Table, Element::Int16) => INT16_TABLE_LEN,
-            (Activation::Table, Element::Float) => FLOAT_TABLE_LEN,
-            _ => 0,
+        if !matches!(self.activation, Activation::Table) {
+            return 0;
+        }
+        match self.output {
+            Element::Int8 | Element::Int8Wide => 256,
+            Element::Int16 => INT16_TABLE_LEN,
+            Element::Float => FLOAT_TABLE_LEN,
         }
     }
 }
@@ -169,6 +160,7 @@ pub(crate) const FLOAT_TABLE_LEN: usize = (2 + 257) * 4;
 pub(crate) struct Message<'a, const LAYERS: usize> {
     pub magic: [u8; 4],
     pub version: u16,
+    pub inputs: u16,
     pub layers: heapless::Vec<Layer, LAYERS>,
     pub threshold: Option<f32>,
     /// One after the other, a line feed between them.
@@ -205,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_is_twelve_bytes() {
-        assert_eq!(size_of::<Layer>(), 12);
+    fn a_layer_is_six_bytes() {
+        assert_eq!(size_of::<Layer>(), 6);
     }
 }

@@ -44,6 +44,15 @@ pub enum LayerSpec<'a> {
     Dense(DenseSpec<'a>),
 }
 
+impl LayerSpec<'_> {
+    fn inputs(&self) -> usize {
+        match self {
+            Self::Quantize { inputs, .. } => *inputs,
+            Self::Dense(dense) => dense.inputs,
+        }
+    }
+}
+
 /// How fine a layer's outputs are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -118,7 +127,7 @@ pub enum OutputSpec<'a> {
     Int16 {
         /// One per unit, in `[0, 2^31)`.
         multipliers: &'a [i32],
-        /// The outputs for q = -32768, -32640, -32512 and so on, interpolated between.
+        /// The outputs for q = -32768, -32512 and so on up to 32768, interpolated between.
         table: Option<&'a [i16; 257]>,
     },
     /// `sum * scale`, then the activation.
@@ -215,25 +224,21 @@ fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
     };
     put(&mut message, MAGIC)?;
     put(&mut message, VERSION)?;
+    put(
+        &mut message,
+        spec.layers.first().map_or(0, LayerSpec::inputs),
+    )?;
     put(&mut message, spec.layers.len())?;
     let mut tensors = 0usize;
     let (mut inputs, mut outputs) = (0, 0);
-    for (layer, index) in described(spec.layers) {
-        let layer = Layer {
-            offset: u32::try_from(tensors).map_err(|_| Error::Length {
-                what: What::Tensors,
-                expected: u32::MAX,
-                found: u32::MAX,
-            })?,
-            ..layer?
-        };
+    for (layer, spec) in described(spec.layers).zip(spec.layers) {
+        let layer = layer?;
         put(&mut message, layer)?;
-        let length = layer.blocks_len().saturating_add(layer.table_len());
-        tensors = tensors.saturating_add(length.next_multiple_of(ALIGNMENT));
-        outputs = layer.units();
-        if index == 0 {
-            inputs = layer.inputs();
+        tensors = tensors.saturating_add(tensor_len(&layer, spec));
+        if outputs == 0 {
+            inputs = spec.inputs();
         }
+        outputs = layer.units.into();
     }
     put(&mut message, spec.threshold)?;
 
@@ -299,11 +304,9 @@ fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
     };
     let mut rest = blob.get_mut(start..end).unwrap_or_default();
     rest.fill(0);
-    for ((layer, _), spec) in described(spec.layers).zip(spec.layers) {
+    for (layer, spec) in described(spec.layers).zip(spec.layers) {
         let layer = layer?;
-        let length = layer.blocks_len() + layer.table_len();
-        let Some((bytes, next)) = rest.split_at_mut_checked(length.next_multiple_of(ALIGNMENT))
-        else {
+        let Some((bytes, next)) = rest.split_at_mut_checked(tensor_len(&layer, spec)) else {
             break;
         };
         rest = next;
@@ -316,15 +319,21 @@ fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
 }
 
 /// The layers as the blob has them, but for their offsets.
-fn described<'a>(
-    specs: &'a [LayerSpec<'a>],
-) -> impl Iterator<Item = (Result<Layer, Error>, usize)> + 'a {
+fn described<'a>(specs: &'a [LayerSpec<'a>]) -> impl Iterator<Item = Result<Layer, Error>> + 'a {
     let next = specs.iter().skip(1).map(Some).chain([None]);
     specs
         .iter()
         .zip(next)
         .zip(0..)
-        .map(|((spec, next), index)| (describe(spec, next, index), index))
+        .map(|((spec, next), index)| describe(spec, next, index))
+}
+
+/// Bytes of a layer's tensors with their padding.
+fn tensor_len(layer: &Layer, spec: &LayerSpec) -> usize {
+    pack::blocks_len(layer, spec.inputs())
+        .saturating_add(layer.table_len())
+        .checked_next_multiple_of(ALIGNMENT)
+        .unwrap_or(usize::MAX)
 }
 
 fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<Layer, Error> {
@@ -369,8 +378,6 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
                 length(What::Scale, inputs, scale.len())?;
             }
             Ok(Layer {
-                offset: 0,
-                inputs: width(What::Inputs, inputs)?,
                 units: width(What::Inputs, inputs)?,
                 operation: if one {
                     Operation::QuantizeTensor
@@ -434,9 +441,8 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
                 ),
             };
             length(What::Scale, if float { 0 } else { dense.units }, scales)?;
+            width(What::Inputs, dense.inputs)?;
             Ok(Layer {
-                offset: 0,
-                inputs: width(What::Inputs, dense.inputs)?,
                 units: width(What::Units, dense.units)?,
                 operation,
                 packing: if float { Packing::Plain } else { dense.packing },
@@ -466,7 +472,8 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
         }
         LayerSpec::Dense(dense) => dense,
     };
-    let Some((blocks, table)) = bytes.split_at_mut_checked(layer.blocks_len()) else {
+    let Some((blocks, table)) = bytes.split_at_mut_checked(pack::blocks_len(layer, dense.inputs))
+    else {
         return;
     };
     match dense.weights {
@@ -523,19 +530,20 @@ fn integer_blocks(
     bias: &[i32],
     blocks: &mut [u8],
 ) {
-    let shape = Shape::of(layer.operation, layer.packing, layer.inputs());
+    let shape = Shape::of(layer.operation, layer.packing);
     let units = weights
-        .chunks(dense.inputs * shape.rows)
-        .zip(bias.chunks(shape.rows));
+        .chunks(dense.inputs * usize::from(shape.rows))
+        .zip(bias.chunks(shape.rows.into()));
     for (group, (block, (weights, bias))) in blocks
-        .chunks_exact_mut(shape.block())
+        .chunks_exact_mut(shape.block_len(dense.inputs))
         .zip(units)
         .enumerate()
     {
-        let Some((head, body)) = block.split_at_mut_checked(shape.head * 4) else {
+        let Some((head, body)) = block.split_at_mut_checked(shape.head_len()) else {
             return;
         };
-        let Some((packed, tail)) = body.split_at_mut_checked(shape.weights) else {
+        let Some((packed, tail)) = body.split_at_mut_checked(shape.weights_len(dense.inputs))
+        else {
             return;
         };
         let rows = Rows {
@@ -544,7 +552,7 @@ fn integer_blocks(
             inputs: dense.inputs,
         };
         pack::pack(layer.operation, layer.packing, &rows, head, packed);
-        let first = group * shape.rows;
+        let first = group * usize::from(shape.rows);
         match dense.output {
             OutputSpec::Int8 { multipliers, .. } | OutputSpec::Int16 { multipliers, .. } => {
                 let words = multipliers.iter().skip(first).map(|m| m.cast_unsigned());

@@ -42,8 +42,6 @@ mod kernel;
 mod math;
 mod model;
 mod pack;
-mod quantize;
-mod requantize;
 mod verify;
 
 pub use blob::{Activation, Element, Operation, Packing, VERSION};

@@ -2,19 +2,22 @@
 
 use crate::blob::{Activation, Element, Layer, Operation, Packing};
 use crate::error::{Error, What, number};
-use crate::kernel::{self, Dense, Source, Target, view};
+use crate::kernel::quantize::quantize;
+use crate::kernel::{self, Step, view};
 use crate::math;
 use crate::pack;
-use crate::quantize::quantize;
 use crate::verify;
 
 /// A model that borrows its weights from the blob.
 ///
-/// `LAYERS` is the greatest number of layers it can hold, 12 bytes each; the input's quantization
-/// counts as one.
+/// `LAYERS` is the greatest number of layers it can hold, 6 bytes each; the input's quantization counts
+/// as one.
 #[derive(Clone, Debug)]
 pub struct Model<'a, const LAYERS: usize = 16> {
     pub(crate) layers: heapless::Vec<Layer, LAYERS>,
+    pub(crate) inputs: u16,
+    /// Words.
+    pub(crate) scratch: usize,
     pub(crate) tensors: &'a [u8],
     pub(crate) labels: &'a [u8],
     pub(crate) tests: &'a [u8],
@@ -69,7 +72,9 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ///
     /// Whatever is wrong with the blob, the first of it.
     pub fn from_bytes(blob: &'a [u8]) -> Result<Self, Error> {
-        verify::model(blob, true)
+        let mut model = Self::empty();
+        verify::read(&mut model, blob, true)?;
+        Ok(model)
     }
 
     /// [`from_bytes`](Self::from_bytes) for a blob whose checksum was checked before, when it was
@@ -82,12 +87,16 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ///
     /// As [`from_bytes`](Self::from_bytes), but for [`Error::Crc`].
     pub fn from_bytes_without_crc(blob: &'a [u8]) -> Result<Self, Error> {
-        verify::model(blob, false)
+        let mut model = Self::empty();
+        verify::read(&mut model, blob, false)?;
+        Ok(model)
     }
 
-    pub(crate) const fn empty() -> Self {
+    const fn empty() -> Self {
         Self {
             layers: heapless::Vec::new(),
+            inputs: 0,
+            scratch: 0,
             tensors: &[],
             labels: &[],
             tests: &[],
@@ -97,29 +106,18 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
 
     /// Values of an input row.
     pub fn inputs(&self) -> usize {
-        self.layers.first().map_or(0, Layer::inputs)
+        self.inputs.into()
     }
 
     /// Values of an output row.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, Layer::units)
+        self.layers.last().map_or(0, |layer| layer.units.into())
     }
 
     /// Words of scratch memory that a prediction needs: for the layer that needs most, its inputs
     /// and outputs, without the model's own.
     pub fn scratch_len(&self) -> usize {
-        let mut most = 0;
-        let mut input = 0;
-        for (index, layer) in self.layers.iter().enumerate() {
-            let output = if index + 1 == self.layers.len() {
-                0
-            } else {
-                layer.output.words(layer.units())
-            };
-            most = most.max(input + output);
-            input = output;
-        }
-        most
+        self.scratch
     }
 
     /// Multiply-accumulates of a prediction.
@@ -129,18 +127,21 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
 
     /// The layers, from the input's quantization on.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerInfo> + '_ {
-        self.layers.iter().map(|layer| LayerInfo {
-            operation: layer.operation,
-            packing: layer.packing,
-            inputs: layer.inputs(),
-            units: layer.units(),
-            output: layer.output,
-            activation: layer.activation,
-            macs: match layer.operation {
-                Operation::QuantizeTensor | Operation::QuantizeFeatures => 0,
-                _ => layer.inputs() * layer.units(),
-            },
-            bytes: layer.blocks_len() + layer.table_len(),
+        let mut inputs = self.inputs();
+        self.layers.iter().map(move |layer| {
+            let units = usize::from(layer.units);
+            let info = LayerInfo {
+                operation: layer.operation,
+                packing: layer.packing,
+                inputs,
+                units,
+                output: layer.output,
+                activation: layer.activation,
+                macs: if layer.quantizes() { 0 } else { inputs * units },
+                bytes: pack::blocks_len(layer, inputs) + layer.table_len(),
+            };
+            inputs = units;
+            info
         })
     }
 
@@ -174,16 +175,6 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// Bytes of one self-test vector.
     pub(crate) fn test_len(&self) -> usize {
         (self.inputs() + self.outputs() + self.layers.len()) * 4
-    }
-
-    /// The blocks and the table of a layer.
-    #[inline(always)]
-    pub(crate) fn tensors_of(&self, layer: &Layer) -> (&'a [u8], &'a [u8]) {
-        let from = self.tensors.get(layer.offset as usize..).unwrap_or(&[]);
-        let (blocks, rest) = from
-            .split_at_checked(layer.blocks_len())
-            .unwrap_or((&[], &[]));
-        (blocks, rest.get(..layer.table_len()).unwrap_or(&[]))
     }
 
     /// Computes the outputs of one row.
@@ -221,9 +212,12 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         done: &mut impl FnMut(usize),
     ) -> Result<(), Error> {
         length(What::Inputs, self.inputs(), inputs.len())?;
-        self.run(inputs.iter().copied(), scratch, outputs, |layer, _| {
-            done(layer);
-        })
+        self.run(
+            |step, y| quantize(step, inputs.iter().copied(), y),
+            scratch,
+            outputs,
+            |layer, _, _| done(layer),
+        )
     }
 
     /// Predicts, and decides for a class: of several outputs the first of the greatest, of one
@@ -267,33 +261,26 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     pub fn self_test(&self, scratch: &mut [u32], outputs: &mut [f32]) -> Result<(), Error> {
         for (test, vector) in (0u16..).zip(self.tests.chunks_exact(self.test_len().max(4))) {
             let mut words = pack::words(vector);
-            let inputs = words.by_ref().take(self.inputs()).map(f32::from_bits);
             let mut checksums = pack::words(vector).skip(self.inputs() + self.outputs());
             let mut result = Ok(());
-            self.run(inputs, scratch, outputs, |layer, values| {
-                let expected = checksums.next().unwrap_or(0);
-                let found = checksum(&values);
-                if expected != found && result.is_ok() {
-                    result = Err(Error::SelfTest {
-                        test,
-                        layer: layer as u8, // at most LAYERS
-                        expected,
-                        found,
-                    });
-                }
-            })?;
+            self.run(
+                |step, y| quantize(step, words.by_ref().map(f32::from_bits), y),
+                scratch,
+                outputs,
+                |layer, step, values| {
+                    let expected = checksums.next().unwrap_or(0);
+                    let found = checksum(step, values);
+                    if expected != found && result.is_ok() {
+                        result = Err(Error::SelfTest {
+                            test,
+                            layer: layer as u8, // checked by the verifier
+                            expected,
+                            found,
+                        });
+                    }
+                },
+            )?;
             result?;
-            // The last checksum covers the outputs; their bits are there to be compared by hand.
-            for (output, expected) in outputs.iter().zip(words) {
-                if output.to_bits() != expected {
-                    return Err(Error::SelfTest {
-                        test,
-                        layer: (self.layers.len() as u8).wrapping_sub(1),
-                        expected,
-                        found: output.to_bits(),
-                    });
-                }
-            }
         }
         Ok(())
     }
@@ -314,150 +301,86 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         length(What::Inputs, self.inputs(), inputs.len())?;
         length(What::Layers, self.layers.len(), checksums.len())?;
         let mut checksums = checksums.iter_mut();
-        self.run(inputs.iter().copied(), scratch, outputs, |_, values| {
-            if let Some(to) = checksums.next() {
-                *to = checksum(&values);
-            }
-        })
+        self.run(
+            |step, y| quantize(step, inputs.iter().copied(), y),
+            scratch,
+            outputs,
+            |_, step, values| {
+                if let Some(to) = checksums.next() {
+                    *to = checksum(step, values);
+                }
+            },
+        )
     }
 
-    /// All layers, `seen` being shown the values of each.
+    /// All layers: `first` runs the first of them, `seen` is shown the values of each.
     ///
-    /// The values alternate between the two ends of the scratch memory.
+    /// The values lie at the start of the scratch memory behind layers of even index, at its end
+    /// behind the odd ones, so that what a layer reads and what it writes never overlap.
     #[inline(always)]
     fn run(
         &self,
-        inputs: impl Iterator<Item = f32>,
+        first: impl FnOnce(&Step, &mut [u32]) -> Result<(), Error>,
         scratch: &mut [u32],
         outputs: &mut [f32],
-        mut seen: impl FnMut(usize, Source),
+        mut seen: impl FnMut(usize, &Step, &[u32]),
     ) -> Result<(), Error> {
         length(What::Outputs, self.outputs(), outputs.len())?;
-        let needed = self.scratch_len();
-        if scratch.len() < needed {
-            length(What::Scratch, needed, scratch.len())?;
-        }
-        let scratch = scratch
-            .split_at_mut_checked(needed)
-            .map_or(&mut [][..], |(s, _)| s);
-        let Some((first, rest)) = self.layers.split_first() else {
-            return Ok(());
+        let Some(scratch) = scratch.get_mut(..self.scratch) else {
+            return length(What::Scratch, self.scratch, scratch.len());
         };
-        let target = if rest.is_empty() {
-            Target::Float(&mut *outputs)
-        } else {
-            view::target(first.output, scratch, first.units())
-        };
-        self.quantize(first, inputs, target)?;
-        seen(0, self.values(0, first, scratch, outputs));
-        for (layer, index) in rest.iter().zip(1..) {
-            self.step(index, layer, scratch, outputs)?;
-            seen(index, self.values(index, layer, scratch, outputs));
-        }
-        Ok(())
-    }
-
-    /// Where the values of a layer are once it is done.
-    #[inline(always)]
-    fn values<'s>(
-        &self,
-        index: usize,
-        layer: &Layer,
-        scratch: &'s [u32],
-        outputs: &'s [f32],
-    ) -> Source<'s> {
-        if index + 1 == self.layers.len() {
-            return Source::Float(outputs);
-        }
-        let skip = if index.is_multiple_of(2) {
-            0
-        } else {
-            scratch.len() - layer.output.words(layer.units()).min(scratch.len())
-        };
-        let words = scratch.get(skip..).unwrap_or(&[]);
-        view::source(layer.output, words, layer.units())
-    }
-
-    /// One layer behind the first.
-    #[inline(never)]
-    fn step(
-        &self,
-        index: usize,
-        layer: &Layer,
-        scratch: &mut [u32],
-        outputs: &mut [f32],
-    ) -> Result<(), Error> {
-        let last = index + 1 == self.layers.len();
-        let reads = layer.input().words(layer.inputs());
-        let writes = if last {
-            0
-        } else {
-            layer.output.words(layer.units())
-        };
-        // Odd layers read the start and write the end.
-        let odd = !index.is_multiple_of(2);
-        let middle = if odd {
-            scratch.len().wrapping_sub(writes)
-        } else {
-            scratch.len().wrapping_sub(reads)
-        };
-        let (start, end) = scratch
-            .split_at_mut_checked(middle)
-            .unwrap_or((&mut [], &mut []));
-        let (from, to) = if odd { (start, end) } else { (end, start) };
-        let source = view::source(layer.input(), from, layer.inputs());
-        let mut target = if last {
-            Target::Float(outputs)
-        } else {
-            view::target(layer.output, to, layer.units())
-        };
-        if let Operation::QuantizeTensor | Operation::QuantizeFeatures = layer.operation {
-            let Source::Float(x) = source else {
-                return Ok(());
+        let outputs = view::bits_mut(outputs);
+        let mut first = Some(first);
+        let mut tensors = self.tensors;
+        let mut inputs = self.inputs();
+        let mut reads = 0;
+        let mut layers = self.layers.iter().enumerate();
+        while let Some((index, layer)) = layers.next() {
+            // The verifier took the same.
+            let step = Step::take(layer, inputs, &mut tensors).ok_or(Error::Malformed)?;
+            inputs = step.units;
+            let writes = layer.output.words(inputs);
+            let odd = index & 1 != 0;
+            let last = layers.len() == 0;
+            let at_end = if !odd {
+                reads
+            } else if last {
+                0
+            } else {
+                writes
             };
-            return self.quantize(layer, x.iter().copied(), target);
-        }
-        let (blocks, table) = self.tensors_of(layer);
-        let reborrowed = match &mut target {
-            Target::Int8(y) => Target::Int8(y),
-            Target::Int16(y) => Target::Int16(y),
-            Target::Float(y) => Target::Float(y),
-        };
-        let dense = Dense {
-            layer,
-            blocks,
-            table,
-        };
-        kernel::dense(&dense, source, reborrowed);
-        if let Target::Float(y) = target {
-            math::activate(layer.activation, table, y);
+            let (start, end) = scratch
+                .split_at_mut_checked(scratch.len().wrapping_sub(at_end))
+                .ok_or(Error::Malformed)?;
+            let (x, y) = if odd { (start, end) } else { (end, start) };
+            let y = if last { &mut *outputs } else { y };
+            match first.take() {
+                Some(first) => first(&step, y)?,
+                None => run(&step, x, y)?,
+            }
+            seen(index, &step, y);
+            reads = writes;
         }
         Ok(())
     }
+}
 
-    /// A layer that turns floats into integers.
-    #[inline(always)]
-    fn quantize(
-        &self,
-        layer: &Layer,
-        x: impl Iterator<Item = f32>,
-        target: Target,
-    ) -> Result<(), Error> {
-        let (pairs, _) = self.tensors_of(layer);
-        let limit = if layer.output == Element::Int16 {
-            32767
-        } else {
-            127
-        };
-        let pair = |bytes: &[u8; 8]| pack::first_words::<2>(bytes).map(f32::from_bits);
-        if layer.operation == Operation::QuantizeTensor {
-            let one = pairs.first_chunk::<8>().map_or([0.0; 2], pair);
-            quantize(x, core::iter::repeat(one), target, limit)
-        } else {
-            let pairs = pairs.as_chunks::<8>().0;
-            quantize(x, pairs.iter().map(pair), target, limit)
-        }
+/// A layer behind the first.
+#[inline(never)]
+fn run(step: &Step, x: &[u32], y: &mut [u32]) -> Result<(), Error> {
+    if let Operation::QuantizeTensor | Operation::QuantizeFeatures = step.operation {
+        return quantize(step, view::floats(x).iter().copied(), y);
     }
+    kernel::dense(step, x, y);
+    if step.output == Element::Float {
+        let y = view::floats_mut(y);
+        math::activate(
+            step.activation,
+            step.table,
+            y.get_mut(..step.units).unwrap_or_default(),
+        );
+    }
+    Ok(())
 }
 
 fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {
@@ -472,17 +395,23 @@ fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {
 }
 
 /// Of values, not of their bytes: the same for every packing.
-fn checksum(values: &Source) -> u32 {
+fn checksum(step: &Step, values: &[u32]) -> u32 {
     // FNV-1a over words.
     let add = |sum: u32, word: u32| (sum ^ word).wrapping_mul(0x0100_0193);
     let start = 0x811C_9DC5;
-    match *values {
-        Source::Int8(y) => y
+    let integers = |sum, value: i32| add(sum, value.cast_unsigned());
+    match step.output {
+        Element::Int8 => view::int8(values)
             .iter()
-            .fold(start, |sum, &y| add(sum, i32::from(y).cast_unsigned())),
-        Source::Int16(y) => y
+            .take(step.units)
+            .fold(start, |sum, &value| integers(sum, value.into())),
+        Element::Int8Wide | Element::Int16 => view::int16(values)
             .iter()
-            .fold(start, |sum, &y| add(sum, i32::from(y).cast_unsigned())),
-        Source::Float(y) => y.iter().fold(start, |sum, &y| add(sum, y.to_bits())),
+            .take(step.units)
+            .fold(start, |sum, &value| integers(sum, value.into())),
+        Element::Float => values
+            .iter()
+            .take(step.units)
+            .fold(start, |sum, &word| add(sum, word)),
     }
 }

@@ -1,30 +1,28 @@
 //! Reads a blob and refuses whatever could go wrong later.
 
 use postcard::Deserializer;
+use postcard::de_flavors::Slice;
 use serde::Deserialize;
 
-use crate::blob::{
-    self, ALIGNMENT, Activation, Element, Layer, MAGIC, Operation, Packing, ROUNDER, VERSION,
-};
+use crate::blob::{self, Activation, Element, Layer, MAGIC, Operation, Packing, ROUNDER, VERSION};
 use crate::error::{Error, What, number};
+use crate::kernel::Step;
 use crate::model::Model;
 use crate::pack::{self, Shape};
 
-/// Decodes a blob; see [`Model::from_bytes`].
-pub(crate) fn model<const LAYERS: usize>(
-    bytes: &[u8],
+/// Fills an empty model from a blob; see [`Model::from_bytes`].
+pub(crate) fn read<'a, const LAYERS: usize>(
+    model: &mut Model<'a, LAYERS>,
+    blob: &'a [u8],
     check_crc: bool,
-) -> Result<Model<'_, LAYERS>, Error> {
-    let [start] = pack::first_words::<1>(bytes);
+) -> Result<(), Error> {
     let expected = u32::from_le_bytes(MAGIC);
-    if start != expected {
-        return Err(Error::Magic {
-            expected,
-            found: start,
-        });
+    let [found] = pack::first_words::<1>(blob);
+    if expected != found {
+        return Err(Error::Magic { expected, found });
     }
-    let mut fields = Deserializer::from_bytes(bytes.get(MAGIC.len()..).unwrap_or(&[]));
-    let version = read::<u16>(&mut fields)?;
+    let mut fields = Deserializer::from_bytes(blob.get(MAGIC.len()..).unwrap_or(&[]));
+    let version = field::<u16>(&mut fields)?;
     if version != VERSION {
         return Err(Error::Version {
             expected: VERSION,
@@ -32,231 +30,229 @@ pub(crate) fn model<const LAYERS: usize>(
         });
     }
     if check_crc {
-        let (covered, crc) = bytes.split_last_chunk::<4>().ok_or(Error::Malformed)?;
+        let (covered, crc) = blob.split_last_chunk::<4>().ok_or(Error::Malformed)?;
         let (expected, found) = (u32::from_le_bytes(*crc), blob::crc32(covered));
         if expected != found {
             return Err(Error::Crc { expected, found });
         }
     }
-
-    let mut model = Model::empty();
-    let count = read::<u16>(&mut fields)?;
+    model.inputs = field(&mut fields)?;
+    let count = field::<u16>(&mut fields)?;
     for _ in 0..count {
-        let layer = read::<Layer>(&mut fields)?;
-        model.layers.push(layer).map_err(|_| Error::Length {
-            what: What::Layers,
-            expected: number(LAYERS),
-            found: count.into(),
-        })?;
+        let layer = field::<Layer>(&mut fields)?;
+        if model.layers.push(layer).is_err() {
+            return Err(length(What::Layers, LAYERS, count.into()));
+        }
     }
-    model.threshold = read(&mut fields)?;
-    model.labels = read(&mut fields)?;
-    model.tests = read(&mut fields)?;
-    let _padding = read::<&[u8]>(&mut fields)?;
-    model.tensors = read(&mut fields)?;
-    let _crc = read::<[u8; 4]>(&mut fields)?;
+    model.threshold = field(&mut fields)?;
+    model.labels = field(&mut fields)?;
+    model.tests = field(&mut fields)?;
+    let _padding: &[u8] = field(&mut fields)?;
+    model.tensors = field(&mut fields)?;
+    // Behind the tensors there is just the checksum.
     let rest = fields.finalize().map_err(|_| Error::Malformed)?;
-    if !rest.is_empty() {
-        return Err(Error::Length {
-            what: What::Blob,
-            expected: number(bytes.len() - rest.len()),
-            found: number(bytes.len()),
-        });
+    if rest.len() != 4 {
+        let expected = (blob.len() + 4).saturating_sub(rest.len());
+        return Err(length(What::Blob, expected, blob.len()));
     }
-    check(&model)?;
-    Ok(model)
+    check(model)
 }
 
-#[inline(always)]
-fn read<'a, T: Deserialize<'a>>(
-    fields: &mut Deserializer<'a, postcard::de_flavors::Slice<'a>>,
-) -> Result<T, Error> {
+fn field<'a, T: Deserialize<'a>>(fields: &mut Deserializer<'a, Slice<'a>>) -> Result<T, Error> {
     T::deserialize(fields).map_err(|_| Error::Malformed)
 }
 
+#[cold]
+fn length(what: What, expected: usize, found: usize) -> Error {
+    Error::Length {
+        what,
+        expected: number(expected),
+        found: number(found),
+    }
+}
+
 /// Everything that later code relies on.
-fn check<const LAYERS: usize>(model: &Model<LAYERS>) -> Result<(), Error> {
-    let mut previous: Option<&Layer> = None;
-    let mut end = 0;
-    for (layer, index) in model.layers.iter().zip(0u8..) {
-        let wrong = |what: What, expected: usize, found: usize| {
-            Err(Error::Layer {
-                layer: index,
-                what,
-                expected: number(expected),
-                found: number(found),
-            })
+fn check<const LAYERS: usize>(model: &mut Model<LAYERS>) -> Result<(), Error> {
+    let mut tensors = model.tensors;
+    let mut width = usize::from(model.inputs);
+    let mut element = Element::Float;
+    let mut words = 0;
+    let mut scratch = 0;
+    let mut index = 0;
+    for layer in &model.layers {
+        let quantizes = layer.quantizes();
+        let float = layer.operation == Operation::DenseFloat;
+        let units = usize::from(layer.units);
+        let plain = layer.packing == Packing::Plain;
+        let output = layer.output == Element::Float;
+        let needed = match layer.operation {
+            Operation::DenseInt4 if !cfg!(feature = "int4") => "int4",
+            Operation::DenseInt16 if !cfg!(feature = "int16") => "int16",
+            Operation::DenseFloat if !cfg!(feature = "f32") => "f32",
+            _ => "",
         };
-        let feature = |needed| {
-            Err(Error::Feature {
+        if !needed.is_empty() {
+            return Err(Error::Feature {
                 layer: index,
                 needed,
-            })
-        };
-        match layer.operation {
-            Operation::DenseInt4 if !cfg!(feature = "int4") => return feature("int4"),
-            Operation::DenseInt16 if !cfg!(feature = "int16") => return feature("int16"),
-            Operation::DenseFloat if !cfg!(feature = "f32") => return feature("f32"),
-            _ => {}
+            });
         }
-        // The first layer takes the caller's floats.
-        let quantizes = matches!(
-            layer.operation,
-            Operation::QuantizeTensor | Operation::QuantizeFeatures
-        );
-        let (element, width) = match previous {
-            Some(previous) => (previous.output, previous.units()),
-            None if quantizes => (Element::Float, layer.inputs()),
-            None => {
-                return wrong(
-                    What::Operation,
-                    Operation::QuantizeTensor as usize,
-                    layer.operation as usize,
-                );
-            }
-        };
-        if layer.input() != element {
-            return wrong(What::Element, layer.input() as usize, element as usize);
-        }
-        if layer.inputs() != width || width == 0 {
-            return wrong(What::Inputs, width.max(1), layer.inputs());
-        }
-        let units = if quantizes { width } else { layer.units() };
-        if layer.units() != units || units == 0 {
-            return wrong(What::Units, units.max(1), layer.units());
-        }
-        let float = layer.operation == Operation::DenseFloat;
-        if (float || quantizes) && layer.packing != Packing::Plain {
-            return wrong(
+        // In words, the value that is wrong and what is right.
+        let first = index == 0;
+        let rules = [
+            // The first layer takes the caller's floats.
+            (
+                !first || quantizes,
+                What::Operation,
+                0,
+                layer.operation as usize,
+            ),
+            (
+                layer.input() == element,
+                What::Element,
+                layer.input() as usize,
+                element as usize,
+            ),
+            (width > 0, What::Inputs, 1, width),
+            (units > 0, What::Units, 1, units),
+            (!quantizes || units == width, What::Units, width, units),
+            (
+                !(float || quantizes) || plain,
                 What::Packing,
-                Packing::Plain as usize,
+                0,
                 layer.packing as usize,
-            );
-        }
-        if float && layer.output != Element::Float {
-            return wrong(
+            ),
+            (
+                !float || output,
                 What::Element,
                 Element::Float as usize,
                 layer.output as usize,
-            );
-        }
-        let allowed = match layer.activation {
-            Activation::Linear => true,
-            Activation::Table => !quantizes,
-            _ => !quantizes && layer.output == Element::Float,
-        };
-        if !allowed {
-            return wrong(
+            ),
+            (
+                match layer.activation {
+                    Activation::Linear => true,
+                    Activation::Table => !quantizes,
+                    _ => !quantizes && output,
+                },
                 What::Activation,
-                Activation::Linear as usize,
+                0,
                 layer.activation as usize,
-            );
+            ),
+        ];
+        for (right, what, expected, found) in rules {
+            if !right {
+                return Err(wrong(index, what, expected, found));
+            }
         }
-        // Tensors lie one after the other, each at a multiple of the alignment.
-        let start = layer.offset as usize;
-        if start != end {
-            return wrong(What::Tensors, end, start);
+        let before = tensors.len();
+        let Some(step) = Step::take(layer, width, &mut tensors) else {
+            return Err(wrong(index, What::Tensors, 0, before));
+        };
+        numbers(&step, index)?;
+        let written = layer.output.words(units);
+        scratch = scratch.max(words);
+        if usize::from(index) + 1 < model.layers.len() {
+            scratch = scratch.max(words + written);
         }
-        let length = layer.blocks_len().saturating_add(layer.table_len());
-        end = start
-            .saturating_add(length)
-            .checked_next_multiple_of(ALIGNMENT)
-            .unwrap_or(usize::MAX);
-        if end > model.tensors.len() {
-            return wrong(What::Tensors, end, model.tensors.len());
-        }
-        scales(model, layer, index)?;
-        previous = Some(layer);
+        words = written;
+        width = units;
+        element = layer.output;
+        index = index.saturating_add(1);
     }
-    let length = |what, expected, found| {
-        Err(Error::Length {
-            what,
-            expected: number(expected),
-            found: number(found),
-        })
-    };
-    let Some(last) = previous else {
-        return length(What::Layers, 1, 0);
-    };
-    if last.output != Element::Float {
-        return Err(Error::Layer {
-            layer: (model.layers.len() as u8).wrapping_sub(1), // at most 255 are kept
-            what: What::Element,
-            expected: Element::Float as u32,
-            found: last.output as u32,
-        });
+    model.scratch = scratch;
+    if index == 0 {
+        return Err(length(What::Layers, 1, 0));
     }
-    if end != model.tensors.len() {
-        return length(What::Tensors, end, model.tensors.len());
+    if element != Element::Float {
+        let expected = Element::Float as usize;
+        return Err(wrong(index - 1, What::Element, expected, element as usize));
+    }
+    if !tensors.is_empty() {
+        let expected = model.tensors.len() - tensors.len();
+        return Err(length(What::Tensors, expected, model.tensors.len()));
     }
     let test = model.test_len();
-    if !model.tests.len().is_multiple_of(test) {
-        return length(
+    let over = model.tests.len().checked_rem(test).unwrap_or(0);
+    if over != 0 {
+        return Err(length(
             What::SelfTests,
-            model.tests.len().next_multiple_of(test),
+            model.tests.len() - over,
             model.tests.len(),
-        );
+        ));
     }
     let labels = model.label_count();
-    let outputs = model.outputs();
     // One output tells two classes apart.
-    if labels != 0 && labels != outputs && !(labels == 2 && outputs == 1) {
-        return length(What::Labels, outputs, labels);
+    if labels != 0 && labels != width && !(labels == 2 && width == 1) {
+        return Err(length(What::Labels, width, labels));
     }
     Ok(())
 }
 
-/// The scales of a layer: finite floats, multipliers not negative.
-fn scales<const LAYERS: usize>(
-    model: &Model<LAYERS>,
-    layer: &Layer,
-    index: u8,
-) -> Result<(), Error> {
-    let (blocks, table) = model.tensors_of(layer);
-    let shape = Shape::of(layer.operation, layer.packing, layer.inputs());
-    let (block, tail, is_float) = match layer.operation {
-        Operation::QuantizeTensor | Operation::QuantizeFeatures => (8, 8, true),
-        Operation::DenseFloat => (usize::MAX, 0, true),
-        _ => (
-            shape.block(),
-            shape.tail * 4,
-            layer.output == Element::Float,
-        ),
-    };
-    let rounds = !matches!(layer.operation, Operation::DenseFloat)
-        && is_float
-        && layer.output != Element::Float;
-    let wrong = |what, expected: u32, found| Error::Layer {
-        layer: index,
+#[cold]
+fn wrong(layer: u8, what: What, expected: usize, found: usize) -> Error {
+    Error::Layer {
+        layer,
         what,
-        expected,
-        found,
+        expected: number(expected),
+        found: number(found),
+    }
+}
+
+/// The scales of a layer: finite floats, multipliers not negative, zero points whole.
+fn numbers(step: &Step, index: u8) -> Result<(), Error> {
+    let float = step.output == Element::Float;
+    // Of a quantization all numbers, of a dense layer the tails; f32 weights have none.
+    let (block, tail) = match step.operation {
+        Operation::QuantizeTensor | Operation::QuantizeFeatures => (8, 8),
+        Operation::DenseFloat => return finite(step.table, index),
+        _ => {
+            let shape = Shape::of(step.operation, step.packing);
+            (shape.block_len(step.inputs), shape.tail_len())
+        }
     };
-    for block in blocks.chunks_exact(block.max(1)) {
-        let Some((_, tail)) = block.split_at_checked(block.len().saturating_sub(tail)) else {
-            continue;
+    let mut rest = step.blocks;
+    while let Some((this, next)) = rest.split_at_checked(block) {
+        rest = next;
+        let Some((_, tail)) = this.split_at_checked(block - tail) else {
+            break;
         };
-        for word in pack::words(tail) {
-            if is_float && !f32::from_bits(word).is_finite() {
-                return Err(wrong(What::Scale, 0, word));
+        if tail.len() == 8 && !float {
+            // ROUNDER and its zero point have the exponent of 2^23 and no fraction.
+            let [scale, zero] = pack::first_words::<2>(tail);
+            if zero >> 23 != ROUNDER.to_bits() >> 23 {
+                return Err(wrong(
+                    index,
+                    What::Bias,
+                    ROUNDER.to_bits() as usize,
+                    zero as usize,
+                ));
             }
-            if !is_float && word > i32::MAX.cast_unsigned() {
-                return Err(wrong(What::Scale, i32::MAX.cast_unsigned(), word));
+            finite(&scale.to_le_bytes(), index)?;
+        } else if float {
+            finite(tail, index)?;
+        } else {
+            for word in pack::words(tail) {
+                if word.cast_signed() < 0 {
+                    return Err(wrong(index, What::Scale, i32::MAX as usize, word as usize));
+                }
             }
         }
-        if rounds {
-            let [_, offset] = pack::first_words::<2>(tail);
-            let zero = f32::from_bits(offset) - ROUNDER;
-            if !(-4_194_304.0..=4_194_304.0).contains(&zero) {
-                return Err(wrong(What::Bias, ROUNDER.to_bits(), offset));
-            }
+        if rest.is_empty() {
+            break;
         }
     }
-    if layer.output == Element::Float {
-        for word in pack::words(table) {
-            if !f32::from_bits(word).is_finite() {
-                return Err(wrong(What::Table, 0, word));
-            }
+    if float {
+        finite(step.table, index)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether all words are finite floats.
+fn finite(bytes: &[u8], index: u8) -> Result<(), Error> {
+    for word in pack::words(bytes) {
+        if !f32::from_bits(word).is_finite() {
+            return Err(wrong(index, What::Scale, 0, word as usize));
         }
     }
     Ok(())

@@ -1,52 +1,78 @@
 //! Kernels: one call is one whole layer, from its inputs to its finished outputs.
 //!
 //! [`dense`] picks the fast kernel of the core that the crate is built for when the layer has its
-//! packing and lies aligned in memory, else [`portable`]: the same bits either way. A fast kernel
-//! is a file of its own with the signature of [`portable::dense`].
+//! packing and lies aligned in memory, else [`portable`]: the same bits either way. Hosts have
+//! [`host`] for all packings. Each kernel is a file of its own with the signature of
+//! [`portable::dense`].
 //!
 //! # The arithmetic
 //!
 //! * Integer layers: `acc = sum(w * q) + bias` in wrapping i32. The bias has the zero points
 //!   folded in, that of the output too.
-//! * Integer outputs: `requantize(acc)` (see `requantize.rs`), then the table if there is one.
+//! * Integer outputs: `requantize(acc)`, see `finish.rs`, then the table if there is one.
 //! * Float outputs of integer layers: `acc as f32 * scale`, each operation rounded.
 //! * Float layers: `bias + w0 * x0 + w1 * x1 ...` from left to right, each operation rounded.
 //! * Activations of float outputs: `math.rs`, over the whole output.
 
+pub(crate) mod finish;
+#[cfg(not(target_os = "none"))]
+pub(crate) mod host;
 pub(crate) mod portable;
+pub(crate) mod quantize;
 pub(crate) mod view;
 
-use crate::blob::Layer;
+use crate::blob::{ALIGNMENT, Activation, Element, Layer, Operation, Packing};
+use crate::pack;
 
-/// The inputs of a dense layer, as its operation and packing want them.
-#[derive(Clone, Copy)]
-pub(crate) enum Source<'a> {
-    Int8(&'a [i8]),
-    /// Of [`crate::Element::Int8Wide`] and [`crate::Element::Int16`].
-    Int16(&'a [i16]),
-    Float(&'a [f32]),
-}
-
-/// Where the outputs of a layer go.
-pub(crate) enum Target<'a> {
-    Int8(&'a mut [i8]),
-    /// Of [`crate::Element::Int8Wide`] and [`crate::Element::Int16`].
-    Int16(&'a mut [i16]),
-    Float(&'a mut [f32]),
-}
-
-/// A dense layer with its tensors. [`crate::Model`] has checked all lengths.
-#[derive(Clone, Copy)]
-pub(crate) struct Dense<'a> {
-    pub layer: &'a Layer,
-    /// As `pack` has them, exactly.
+/// A layer with its tensors, as kernels take it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step<'a> {
+    pub operation: Operation,
+    pub packing: Packing,
+    /// What it writes.
+    pub output: Element,
+    pub activation: Activation,
+    pub inputs: usize,
+    pub units: usize,
+    /// As `pack` has them, exactly so many bytes.
     pub blocks: &'a [u8],
     /// The activation table, empty where there is none.
     pub table: &'a [u8],
 }
 
-/// Runs a layer. Activations of float outputs are left to the caller.
+impl<'a> Step<'a> {
+    /// Takes the layer's tensors from the start of those left. `None` where they do not suffice.
+    #[inline(always)]
+    pub fn take(layer: &Layer, inputs: usize, tensors: &mut &'a [u8]) -> Option<Self> {
+        let (blocks, rest) = tensors.split_at_checked(pack::blocks_len(layer, inputs))?;
+        let (table, rest) = rest.split_at_checked(layer.table_len())?;
+        let padding = (blocks.len() + table.len()).wrapping_neg() % ALIGNMENT;
+        *tensors = rest.get(padding..)?;
+        Some(Self {
+            operation: layer.operation,
+            packing: layer.packing,
+            output: layer.output,
+            activation: layer.activation,
+            inputs,
+            units: layer.units.into(),
+            blocks,
+            table,
+        })
+    }
+}
+
+/// Runs a dense layer.
+///
+/// Activations of float outputs are left to the caller.
+///
+/// # Shapes
+///
+/// * `x` - `[inputs]` of the element that operation and packing read, packed into words
+/// * `y` - `[units]` of `step.output`, packed into words; may be longer
 #[inline(always)]
-pub(crate) fn dense(dense: &Dense, source: Source, target: Target) {
-    portable::dense(dense, source, target);
+pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
+    #[cfg(not(target_os = "none"))]
+    host::dense(step, x, y);
+    #[cfg(target_os = "none")]
+    portable::dense(step, x, y);
 }

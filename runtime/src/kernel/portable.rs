@@ -1,190 +1,127 @@
-//! Every packing and weight type by safe code on slices: what runs on hosts, what other cores
-//! run of foreign packings, and what every fast kernel is tested against.
+//! Every packing and weight type by one short loop that looks up each weight: what a device runs
+//! of foreign packings and of blobs that lie misaligned, and what every other kernel is tested
+//! against.
 
-use super::{Dense, Source, Target};
-use crate::blob::{Activation, Element, Operation, Packing};
-use crate::pack::{self, ROWS, Shape, dsp, lane, mve, plain};
-use crate::requantize::requantize;
+use super::finish::Finish;
+use super::{Step, view};
+use crate::blob::{Operation, Packing};
+use crate::pack::{self, Shape, dsp, lane};
 
-/// A layer by portable code.
-pub(crate) fn dense(dense: &Dense, source: Source, target: Target) {
-    let layer = dense.layer;
-    let finish = Finish::new(dense, target);
-    match (layer.operation, source) {
-        (Operation::DenseInt8, Source::Int8(x)) => match layer.packing {
-            Packing::Lane => blocks(dense, finish, |head, w| lane::int8(head, w, x)),
-            Packing::Mve => blocks(dense, finish, |head, w| mve::int8(head, w, x)),
-            _ => blocks(dense, finish, |head, w| row(head, plain::dot(w, x))),
-        },
-        (Operation::DenseInt8, Source::Int16(x)) => {
-            blocks(dense, finish, |head, w| dsp::int8(head, w, x));
-        }
-        #[cfg(feature = "int4")]
-        (Operation::DenseInt4, Source::Int8(x)) => match layer.packing {
-            Packing::Lane => blocks(dense, finish, |head, w| lane::int4(head, w, x)),
-            Packing::Mve => blocks(dense, finish, |head, w| mve::int4(head, w, x)),
-            _ => blocks(dense, finish, |head, w| row(head, plain::dot_nibbles(w, x))),
-        },
-        #[cfg(feature = "int4")]
-        (Operation::DenseInt4, Source::Int16(x)) => {
-            blocks(dense, finish, |head, w| dsp::int4(head, w, x));
-        }
-        #[cfg(feature = "int16")]
-        (Operation::DenseInt16, Source::Int16(x)) => match layer.packing {
-            Packing::Dsp => blocks(dense, finish, |head, w| dsp::int16(head, w, x)),
-            Packing::Lane => blocks(dense, finish, |head, w| lane::int16(head, w, x)),
-            Packing::Mve => blocks(dense, finish, |head, w| mve::int16(head, w, x)),
-            Packing::Plain => blocks(dense, finish, |head, w| row(head, plain::dot(w, x))),
-        },
-        #[cfg(feature = "f32")]
-        (Operation::DenseFloat, Source::Float(x)) => {
-            if let Target::Float(y) = finish.target {
-                float(dense, x, y);
-            }
-        }
-        // The verifier lets no other pair through.
-        _ => {}
+pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
+    #[cfg(feature = "f32")]
+    if step.operation == Operation::DenseFloat {
+        return float(step, view::floats(x), view::floats_mut(y));
     }
-}
-
-/// The sums of a block that has one row.
-#[inline(always)]
-fn row(head: &[u8], dot: i32) -> [i32; ROWS] {
-    let [bias] = pack::first_words::<1>(head);
-    [dot.wrapping_add(bias.cast_signed()), 0, 0, 0]
-}
-
-/// Runs all blocks of a layer, `sums` giving the sums of one from its head and weights.
-#[inline(always)]
-fn blocks(dense: &Dense, mut finish: Finish, sums: impl Fn(&[u8], &[u8]) -> [i32; ROWS]) {
-    let layer = dense.layer;
-    let shape = Shape::of(layer.operation, layer.packing, layer.inputs());
-    let mut rest = dense.blocks;
-    while let Some((block, next)) = rest.split_at_checked(shape.block()) {
-        if block.is_empty() {
-            return;
-        }
+    let finish = Finish::new(step);
+    let shape = Shape::of(step.operation, step.packing);
+    let mut units = 0..step.units;
+    let mut rest = step.blocks;
+    while let Some((block, next)) = rest.split_at_checked(shape.block_len(step.inputs)) {
         rest = next;
-        let Some((head, body)) = block.split_at_checked(shape.head * 4) else {
+        let Some((head, weights, tail)) = pack::parts(block, shape) else {
             return;
         };
-        let Some((weights, tail)) = body.split_at_checked(shape.weights) else {
-            return;
-        };
-        finish.rows(sums(head, weights), tail);
-    }
-}
-
-/// The end of a layer: sums to outputs.
-struct Finish<'a> {
-    target: Target<'a>,
-    /// Outputs done.
-    done: usize,
-    shift: u32,
-    limit: i32,
-    table: &'a [u8],
-}
-
-impl<'a> Finish<'a> {
-    fn new(dense: &Dense<'a>, target: Target<'a>) -> Self {
-        let layer = dense.layer;
-        Self {
-            target,
-            done: 0,
-            shift: if layer.operation == Operation::DenseInt16 {
-                0
-            } else {
-                8
-            },
-            limit: if layer.output == Element::Int16 {
-                32767
-            } else {
-                127
-            },
-            table: if layer.activation == Activation::Table {
-                dense.table
-            } else {
-                &[]
-            },
+        for ((row, scale), unit) in pack::words(tail).enumerate().zip(&mut units) {
+            let mut acc = bias(step, head, row);
+            for i in 0..step.inputs {
+                let w = weight(step, shape, weights, row, i);
+                acc = acc.wrapping_add(w.wrapping_mul(input(step, x, i)));
+            }
+            finish.put(acc, scale, unit, y);
         }
-    }
-
-    /// Finishes the next rows: as many as `tail` has words and the target has room.
-    #[inline(never)]
-    fn rows(&mut self, sums: [i32; ROWS], tail: &[u8]) {
-        let first = self.done;
-        let rows = sums.iter().zip(pack::words(tail));
-        self.done += tail.len() / 4;
-        match &mut self.target {
-            Target::Int8(y) => {
-                for (y, (&sum, word)) in y.iter_mut().skip(first).zip(rows) {
-                    let q = requantize(sum, self.shift, word.cast_signed(), self.limit);
-                    *y = int8(q, self.table);
-                }
-            }
-            Target::Int16(y) => {
-                for (y, (&sum, word)) in y.iter_mut().skip(first).zip(rows) {
-                    let q = requantize(sum, self.shift, word.cast_signed(), self.limit);
-                    *y = int16(q, self.limit, self.table);
-                }
-            }
-            Target::Float(y) => {
-                for (y, (&sum, word)) in y.iter_mut().skip(first).zip(rows) {
-                    // One rounding where |sum| exceeds 2^24, one in the product.
-                    *y = sum as f32 * f32::from_bits(word);
-                }
-            }
+        if units.is_empty() {
+            return;
         }
     }
 }
 
-/// A value in `[-127, 127]` by the table, if there is one.
+/// An input of an integer layer.
 #[inline(always)]
-fn int8(q: i32, table: &[u8]) -> i8 {
-    // The value fits, so the cast keeps it.
-    let q = q as i8;
-    match table.get(usize::from(q.cast_unsigned())) {
-        Some(&y) => y.cast_signed(),
-        None => q,
+fn input(step: &Step, x: &[u32], i: usize) -> i32 {
+    let wide = step.operation == Operation::DenseInt16 || step.packing == Packing::Dsp;
+    if wide {
+        view::int16(x).get(i).map_or(0, |&x| x.into())
+    } else {
+        view::int8(x).get(i).map_or(0, |&x| x.into())
     }
 }
 
-/// A value in `[-limit, limit]` by the table, if there is one.
-#[inline(always)]
-fn int16(q: i32, limit: i32, table: &[u8]) -> i16 {
-    if limit == 127 {
-        return i16::from(int8(q, table));
-    }
-    // The value fits, so the cast keeps it.
-    interpolate(q, table).unwrap_or(q as i16)
-}
-
-/// The 257 entries stand at -32768, -32640 and so on up to 32640 + 128; between two of them the
-/// value is on the straight line, rounded half up.
-#[inline(always)]
-pub(crate) fn interpolate(q: i32, table: &[u8]) -> Option<i16> {
-    let position = (q + 32768).cast_unsigned();
-    let entries = table.as_chunks::<2>().0;
-    let entry = |index: u32| {
-        entries
-            .get(index as usize)
-            .map(|&bytes| i32::from(i16::from_le_bytes(bytes)))
+/// The bias of a row from its block's head.
+pub(crate) fn bias(step: &Step, head: &[u8], row: usize) -> i32 {
+    let words = pack::first_words::<4>(head);
+    let [a, b, c, _] = words;
+    let rows = match (step.operation, step.packing) {
+        (Operation::DenseInt8, Packing::Dsp) => dsp::solve(a, b, c),
+        (Operation::DenseInt8 | Operation::DenseInt4, Packing::Lane) => lane::solve(a, b, c),
+        _ => words.map(u32::cast_signed),
     };
-    let (low, high) = (entry(position >> 8)?, entry((position >> 8) + 1)?);
-    // |high - low| * 255 + 128 < 2^24; the result lies between two i16.
-    Some((low + (((high - low) * (position & 255).cast_signed() + 128) >> 8)) as i16)
+    rows.get(row).copied().unwrap_or(0)
+}
+
+/// A weight of a block.
+#[inline]
+pub(crate) fn weight(step: &Step, shape: Shape, weights: &[u8], row: usize, i: usize) -> i32 {
+    let byte = |index: usize| weights.get(index).copied().unwrap_or(0);
+    // Most packings have the rows of a group one after the other.
+    let start = (i >> shape.group) << shape.bytes;
+    let row_start = start + ((row << shape.bytes) >> 2);
+    let within = i & ((1 << shape.group) - 1);
+    let signed = |byte: u8| i32::from(byte.cast_signed());
+    match (step.operation, step.packing) {
+        #[cfg(feature = "int4")]
+        (Operation::DenseInt4, packing) => {
+            let offset_nibble = |byte: u8, high: usize| ((i32::from(byte) >> (high * 4)) & 15) - 8;
+            let signed_nibble = |byte: u8, high: usize| (offset_nibble(byte, high) & 15) - 8;
+            match packing {
+                // Two's complement is the nibble with its top bit the other way round, less 8.
+                Packing::Plain => signed_nibble(byte(i >> 1), i & 1),
+                Packing::Mve => signed_nibble(byte(row_start + (i & 15)), within >> 4),
+                Packing::Lane => offset_nibble(byte(row_start), within),
+                Packing::Dsp => {
+                    let byte = byte(2 * i + (row >> 1));
+                    if row == 3 {
+                        signed_nibble(byte, 1)
+                    } else {
+                        offset_nibble(byte, row & 1)
+                    }
+                }
+            }
+        }
+        (Operation::DenseInt8, Packing::Dsp) => {
+            // A + 128 and B in the bytes of a halfword; C and D, from whose byte C may borrow.
+            let pair = start + within * 2 + (row >> 1) * 4;
+            let (low, high) = (byte(pair), byte(pair + 1));
+            match row {
+                0 => i32::from(low) - 128,
+                1 => signed(high),
+                2 => signed(low),
+                _ => signed(high) + i32::from(low >> 7),
+            }
+        }
+        (Operation::DenseInt8, Packing::Lane) => i32::from(byte(row_start)) - 128,
+        #[cfg(feature = "int16")]
+        (Operation::DenseInt16, Packing::Dsp) => {
+            // In the order 0, 2, 1, 3: the bits of the place exchanged.
+            signed(byte(row_start + (within >> 1 | (within & 1) << 1)))
+        }
+        (_, Packing::Plain) => signed(byte(i)),
+        _ => signed(byte(row_start + within)),
+    }
 }
 
 /// A layer of f32 weights.
 #[cfg(feature = "f32")]
-fn float(dense: &Dense, x: &[f32], y: &mut [f32]) {
-    let block = pack::Shape::of(Operation::DenseFloat, Packing::Plain, x.len()).block();
-    let (fours, last) = y.as_chunks_mut::<ROWS>();
-    let mut blocks = dense.blocks;
+fn float(step: &Step, x: &[f32], y: &mut [f32]) {
+    let x = x.get(..step.inputs).unwrap_or(x);
+    let mut blocks = step.blocks;
+    let (fours, last) = y
+        .get_mut(..step.units)
+        .unwrap_or_default()
+        .as_chunks_mut::<{ pack::ROWS }>();
     for y in fours {
-        let Some((block, rest)) = blocks.split_at_checked(block) else {
-            return;
-        };
+        let (block, rest) = blocks
+            .split_at_checked(16 + x.len() * 16)
+            .unwrap_or_default();
         blocks = rest;
         *y = pack::float::sums(block, x);
     }

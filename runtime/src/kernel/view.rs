@@ -1,66 +1,53 @@
 //! Scratch memory as the values that a layer keeps in it.
 //!
-//! The only `unsafe` outside the instruction sets' kernels: the caller's words are read as bytes,
-//! halfwords and floats. A copy would cost instructions for every value.
+//! The only `unsafe` outside the instruction sets' kernels: words are seen as bytes, halfwords
+//! and floats, and the caller's floats as words. A copy would cost instructions for every value.
 
-use super::{Source, Target};
-use crate::blob::Element;
+macro_rules! view {
+    ($(#[$doc:meta] $name:ident, $name_mut:ident: $from:ty => $to:ty;)*) => {$(
+        #[$doc]
+        #[allow(dead_code)] // not every build has a use for every view
+        #[inline(always)]
+        pub(crate) fn $name(values: &[$from]) -> &[$to] {
+            // SAFETY: both are plain numbers, any bits are valid in either, and the alignment
+            // does not grow, so that the middle is all of it.
+            unsafe { values.align_to() }.1
+        }
 
-/// `count` values from the start of `words`; fewer where they do not fit.
-#[inline(always)]
-pub(crate) fn source(element: Element, words: &[u32], count: usize) -> Source<'_> {
-    match element {
-        Element::Int8 => {
-            // SAFETY: every four bytes are four valid i8, of a smaller alignment.
-            let values = unsafe { words.align_to::<i8>() }.1;
-            Source::Int8(values.get(..count).unwrap_or(values))
+        #[$doc]
+        #[allow(dead_code)] // not every build has a use for every view
+        #[inline(always)]
+        pub(crate) fn $name_mut(values: &mut [$from]) -> &mut [$to] {
+            // SAFETY: as above.
+            unsafe { values.align_to_mut() }.1
         }
-        Element::Int8Wide | Element::Int16 => {
-            // SAFETY: every four bytes are two valid i16, of a smaller alignment.
-            let values = unsafe { words.align_to::<i16>() }.1;
-            Source::Int16(values.get(..count).unwrap_or(values))
-        }
-        Element::Float => {
-            // SAFETY: every word is a valid f32, of the same size and alignment.
-            let values = unsafe { words.align_to::<f32>() }.1;
-            Source::Float(values.get(..count).unwrap_or(values))
-        }
-    }
+    )*};
 }
 
-/// `count` values from the start of `words`; fewer where they do not fit.
-#[inline(always)]
-pub(crate) fn target(element: Element, words: &mut [u32], count: usize) -> Target<'_> {
-    match element {
-        Element::Int8 => {
-            // SAFETY: as above, and every i8 written leaves valid words.
-            let values = unsafe { words.align_to_mut::<i8>() }.1;
-            let count = count.min(values.len());
-            Target::Int8(
-                values
-                    .split_at_mut_checked(count)
-                    .map_or(&mut [], |(v, _)| v),
-            )
-        }
-        Element::Int8Wide | Element::Int16 => {
-            // SAFETY: as above, and every i16 written leaves valid words.
-            let values = unsafe { words.align_to_mut::<i16>() }.1;
-            let count = count.min(values.len());
-            Target::Int16(
-                values
-                    .split_at_mut_checked(count)
-                    .map_or(&mut [], |(v, _)| v),
-            )
-        }
-        Element::Float => {
-            // SAFETY: as above, and every f32 written leaves valid words.
-            let values = unsafe { words.align_to_mut::<f32>() }.1;
-            let count = count.min(values.len());
-            Target::Float(
-                values
-                    .split_at_mut_checked(count)
-                    .map_or(&mut [], |(v, _)| v),
-            )
-        }
+view! {
+    /// Words as the bytes they are.
+    bytes, bytes_mut: u32 => u8;
+    /// Words as the signed bytes they are.
+    int8, int8_mut: u32 => i8;
+    /// Words as the halfwords they are.
+    int16, int16_mut: u32 => i16;
+    /// Words as the floats of the same bits.
+    floats, floats_mut: u32 => f32;
+    /// Floats as their bits.
+    bits, bits_mut: f32 => u32;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_has_all_of_the_memory() {
+        let mut words = [0x0403_0201, 0x3F80_0000];
+        assert_eq!(int8(&words), [1, 2, 3, 4, 0, 0, -128, 63]);
+        assert_eq!(int16(&words), [0x0201, 0x0403, 0, 0x3F80]);
+        floats_mut(&mut words)[0] = 1.0;
+        assert_eq!(words, [0x3F80_0000; 2]);
+        assert_eq!(bits(&[1.0]), [0x3F80_0000]);
     }
 }

@@ -41,7 +41,7 @@ pub(crate) mod lane;
 pub(crate) mod mve;
 pub(crate) mod plain;
 
-use crate::blob::{Operation, Packing};
+use crate::blob::{Layer, Operation, Packing};
 
 /// Rows that a block has at most.
 pub(crate) const ROWS: usize = 4;
@@ -49,60 +49,87 @@ pub(crate) const ROWS: usize = 4;
 /// The dimensions of a packing's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    pub rows: usize,
-    /// Words.
-    pub head: usize,
-    /// Bytes.
-    pub weights: usize,
-    /// Words.
-    pub tail: usize,
+    /// Rows of a block.
+    pub rows: u8,
+    /// Words of its head.
+    pub head: u8,
+    /// The weights lie in groups of `2^group` inputs ...
+    pub group: u8,
+    /// ... that take `2^bytes` bytes for all rows.
+    pub bytes: u8,
 }
 
 impl Shape {
-    pub const fn of(operation: Operation, packing: Packing, inputs: usize) -> Self {
-        let (rows, head, weights) = match (operation, packing) {
-            (Operation::DenseInt4, Packing::Plain) => (1, 1, inputs.div_ceil(8) * 4),
-            (_, Packing::Plain) => (1, 1, inputs.div_ceil(4) * 4),
-            (Operation::DenseInt4, Packing::Dsp) => (4, 4, inputs.div_ceil(2) * 4),
-            (Operation::DenseInt16, Packing::Dsp) => (4, 4, inputs.div_ceil(4) * 16),
-            (_, Packing::Dsp) => (4, 3, inputs.div_ceil(2) * 8),
-            (Operation::DenseInt4, Packing::Lane) => (4, 3, inputs.div_ceil(2) * 4),
-            (Operation::DenseInt16, Packing::Lane) => (4, 4, inputs * 4),
-            (_, Packing::Lane) => (4, 3, inputs * 4),
-            (Operation::DenseInt4, Packing::Mve) => (4, 4, inputs.div_ceil(32) * 64),
-            (Operation::DenseInt16, Packing::Mve) => (4, 4, inputs.div_ceil(8) * 32),
-            (_, Packing::Mve) => (4, 4, inputs.div_ceil(16) * 64),
-        };
-        if matches!(operation, Operation::DenseFloat) {
-            return Self {
-                rows: 4,
-                head: 4,
-                weights: inputs * 16,
-                tail: 0,
-            };
+    #[inline(always)]
+    pub const fn of(operation: Operation, packing: Packing) -> Self {
+        const fn shape(rows: u8, head: u8, group: u8, bytes: u8) -> Shape {
+            Shape {
+                rows,
+                head,
+                group,
+                bytes,
+            }
         }
-        Self {
-            rows,
-            head,
-            weights,
-            tail: rows,
+        match (operation, packing) {
+            (Operation::DenseFloat, _) => shape(4, 4, 0, 4),
+            (Operation::DenseInt4, Packing::Plain) => shape(1, 1, 3, 2),
+            (Operation::DenseInt4, Packing::Dsp) => shape(4, 4, 1, 2),
+            (Operation::DenseInt4, Packing::Lane) => shape(4, 3, 1, 2),
+            (Operation::DenseInt4, Packing::Mve) => shape(4, 4, 5, 6),
+            (Operation::DenseInt16, Packing::Dsp) => shape(4, 4, 2, 4),
+            (Operation::DenseInt16, Packing::Lane) => shape(4, 4, 0, 2),
+            (Operation::DenseInt16, Packing::Mve) => shape(4, 4, 3, 5),
+            (_, Packing::Plain) => shape(1, 1, 2, 2),
+            (_, Packing::Dsp) => shape(4, 3, 1, 3),
+            (_, Packing::Lane) => shape(4, 3, 0, 2),
+            (_, Packing::Mve) => shape(4, 4, 4, 6),
         }
+    }
+
+    /// Bytes of a block's head.
+    #[inline(always)]
+    pub const fn head_len(self) -> usize {
+        self.head as usize * 4
+    }
+
+    /// Bytes of a block's weights; `inputs` is at most `MAX_WIDTH`.
+    #[inline(always)]
+    pub const fn weights_len(self, inputs: usize) -> usize {
+        ((inputs + (1 << self.group) - 1) >> self.group) << self.bytes
+    }
+
+    /// Bytes of a block's tail.
+    #[inline(always)]
+    pub const fn tail_len(self) -> usize {
+        self.rows as usize * 4
     }
 
     /// Bytes of one block.
     #[inline(always)]
-    pub const fn block(&self) -> usize {
-        (self.head + self.tail) * 4 + self.weights
+    pub const fn block_len(self, inputs: usize) -> usize {
+        self.head_len() + self.weights_len(inputs) + self.tail_len()
     }
+}
 
-    /// Bytes of all blocks of `units` rows.
-    #[inline(always)]
-    pub const fn len(&self, units: usize) -> usize {
-        if self.tail == 0 {
-            // f32: the last block is as narrow as needed.
-            return (self.block() / self.rows).saturating_mul(units);
+/// Bytes of all blocks of a dense layer, or of a quantization.
+#[inline(always)]
+pub(crate) const fn blocks_len(layer: &Layer, inputs: usize) -> usize {
+    let units = layer.units as usize;
+    match layer.operation {
+        Operation::QuantizeTensor => 8,
+        Operation::QuantizeFeatures => inputs * 8,
+        // The last block is as narrow as needed.
+        Operation::DenseFloat => (inputs * 4 + 4).saturating_mul(units),
+        _ => {
+            let shape = Shape::of(layer.operation, layer.packing);
+            // One row or four.
+            let blocks = if shape.rows == 1 {
+                units
+            } else {
+                (units + 3) >> 2
+            };
+            shape.block_len(inputs).saturating_mul(blocks)
         }
-        self.block().saturating_mul(units.div_ceil(self.rows))
     }
 }
 
@@ -164,6 +191,14 @@ pub(crate) fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
         .0
         .iter()
         .map(|&bytes| u32::from_le_bytes(bytes))
+}
+
+/// Head, weights and tail of a block.
+#[inline(always)]
+pub(crate) fn parts(block: &[u8], shape: Shape) -> Option<(&[u8], &[u8], &[u8])> {
+    let (head, body) = block.split_at_checked(shape.head_len())?;
+    let (weights, tail) = body.split_at_checked(body.len().checked_sub(shape.tail_len())?)?;
+    Some((head, weights, tail))
 }
 
 /// The first `N` words, zero where there are fewer.

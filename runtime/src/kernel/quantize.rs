@@ -6,9 +6,11 @@
 //! numbers they have the order of the values as long as those are above zero, and what is below
 //! has smaller bits too.
 
-use crate::blob::ROUNDER;
+use super::Step;
+use super::finish::{limit, put_integer};
+use crate::blob::{Element, ROUNDER};
 use crate::error::Error;
-use crate::kernel::Target;
+use crate::pack;
 
 /// The bits of [`ROUNDER`]: those of `ROUNDER + q` are this much plus q.
 const BASE: i32 = ROUNDER.to_bits().cast_signed();
@@ -42,37 +44,42 @@ impl Finite {
     }
 }
 
-/// Quantizes `x` with its `(a, b)` pairs; ends with the shortest of the three.
+/// A layer that quantizes: `step.inputs` values of `x` into `y`.
+///
+/// # Errors
+///
+/// [`Error::NotFinite`] for a value that is not finite once scaled; `y` is written anyway.
 #[inline(always)]
 pub(crate) fn quantize(
+    step: &Step,
     x: impl Iterator<Item = f32>,
-    pairs: impl Iterator<Item = [f32; 2]>,
-    target: Target,
-    limit: i32,
+    y: &mut [u32],
 ) -> Result<(), Error> {
     let mut finite = Finite::default();
-    let values = x.zip(pairs).map(|(x, [a, b])| {
+    let mut pairs = step.blocks.as_chunks::<8>().0.iter();
+    let load = |bytes: &[u8; 8]| pack::first_words::<2>(bytes).map(f32::from_bits);
+    let mut pair = pairs.next().map_or([0.0; 2], load);
+    let limit = limit(step.output);
+    for (x, unit) in x.zip(0..step.inputs) {
+        let [a, b] = pair;
         let t = x * a + b;
         finite.see(t);
-        t
-    });
-    let integer = |t: f32| {
-        t.to_bits()
+        if let Some(next) = pairs.next() {
+            pair = load(next);
+        }
+        if step.output == Element::Float {
+            if let Some(to) = y.get_mut(unit) {
+                *to = t.to_bits();
+            }
+            continue;
+        }
+        let q = t
+            .to_bits()
             .cast_signed()
             .max(BASE - limit)
-            .min(BASE + limit)
-    };
-    // The low bits of BASE are zero, so the casts keep just q.
-    match target {
-        Target::Int8(y) => y
-            .iter_mut()
-            .zip(values)
-            .for_each(|(y, t)| *y = integer(t) as i8),
-        Target::Int16(y) => y
-            .iter_mut()
-            .zip(values)
-            .for_each(|(y, t)| *y = integer(t) as i16),
-        Target::Float(y) => y.iter_mut().zip(values).for_each(|(y, t)| *y = t),
+            .min(BASE + limit);
+        // The low halfword of BASE is zero: that of the sum is q.
+        put_integer(q, step.output, unit, y);
     }
     finite.check()
 }
@@ -80,11 +87,25 @@ pub(crate) fn quantize(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blob::{Activation, Operation, Packing};
+    use crate::kernel::view;
 
-    fn int8(x: &[f32], a: f32, zero: f32) -> Result<[i8; 8], Error> {
-        let mut y = [99; 8];
-        let pairs = core::iter::repeat([a, ROUNDER + zero]);
-        quantize(x.iter().copied(), pairs, Target::Int8(&mut y), 127).map(|()| y)
+    fn int8(x: &[f32; 8], a: f32, zero: f32) -> Result<[i8; 8], Error> {
+        let mut pair = [0; 8];
+        pack::put_words(&mut pair, [a.to_bits(), (ROUNDER + zero).to_bits()]);
+        let step = Step {
+            operation: Operation::QuantizeTensor,
+            packing: Packing::Plain,
+            output: Element::Int8,
+            activation: Activation::Linear,
+            inputs: 8,
+            units: 8,
+            blocks: &pair,
+            table: &[],
+        };
+        let mut y = [0; 2];
+        quantize(&step, x.iter().copied(), &mut y)?;
+        Ok(view::int8(&y).try_into().unwrap())
     }
 
     #[test]

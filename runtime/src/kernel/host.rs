@@ -1,0 +1,96 @@
+//! Every packing at the speed that a host is used to: block by block, inner loops that the
+//! compiler vectorizes. Too large for a device.
+
+use super::finish::Finish;
+use super::{Step, view};
+use crate::blob::{Operation, Packing};
+use crate::pack::{self, ROWS, Shape, dsp, lane, mve, plain};
+
+pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
+    // Padding of the last word is not an input.
+    let x8 = || view::int8(x).get(..step.inputs).unwrap_or(&[]);
+    let x16 = || view::int16(x).get(..step.inputs).unwrap_or(&[]);
+    match (step.operation, step.packing) {
+        (Operation::DenseInt8, Packing::Plain) => {
+            let x = x8();
+            blocks(step, y, |head, w| row(head, plain::dot(w, x)));
+        }
+        (Operation::DenseInt8, Packing::Dsp) => {
+            let x = x16();
+            blocks(step, y, |head, w| dsp::int8(head, w, x));
+        }
+        (Operation::DenseInt8, Packing::Lane) => {
+            let x = x8();
+            blocks(step, y, |head, w| lane::int8(head, w, x));
+        }
+        (Operation::DenseInt8, Packing::Mve) => {
+            let x = x8();
+            blocks(step, y, |head, w| mve::int8(head, w, x));
+        }
+        #[cfg(feature = "int4")]
+        (Operation::DenseInt4, Packing::Plain) => {
+            let x = x8();
+            blocks(step, y, |head, w| row(head, plain::dot_nibbles(w, x)));
+        }
+        #[cfg(feature = "int4")]
+        (Operation::DenseInt4, Packing::Dsp) => {
+            let x = x16();
+            blocks(step, y, |head, w| dsp::int4(head, w, x));
+        }
+        #[cfg(feature = "int4")]
+        (Operation::DenseInt4, Packing::Lane) => {
+            let x = x8();
+            blocks(step, y, |head, w| lane::int4(head, w, x));
+        }
+        #[cfg(feature = "int4")]
+        (Operation::DenseInt4, Packing::Mve) => {
+            let x = x8();
+            blocks(step, y, |head, w| mve::int4(head, w, x));
+        }
+        #[cfg(feature = "int16")]
+        (Operation::DenseInt16, Packing::Plain) => {
+            let x = x16();
+            blocks(step, y, |head, w| row(head, plain::dot(w, x)));
+        }
+        #[cfg(feature = "int16")]
+        (Operation::DenseInt16, Packing::Dsp) => {
+            let x = x16();
+            blocks(step, y, |head, w| dsp::int16(head, w, x));
+        }
+        #[cfg(feature = "int16")]
+        (Operation::DenseInt16, Packing::Lane) => {
+            let x = x16();
+            blocks(step, y, |head, w| lane::int16(head, w, x));
+        }
+        #[cfg(feature = "int16")]
+        (Operation::DenseInt16, Packing::Mve) => {
+            let x = x16();
+            blocks(step, y, |head, w| mve::int16(head, w, x));
+        }
+        _ => super::portable::dense(step, x, y),
+    }
+}
+
+/// The sums of a block that has one row.
+#[inline(always)]
+fn row(head: &[u8], dot: i32) -> [i32; ROWS] {
+    let [bias] = pack::first_words::<1>(head);
+    [dot.wrapping_add(bias.cast_signed()), 0, 0, 0]
+}
+
+/// Runs all blocks of a layer, `sums` giving the sums of one from its head and weights.
+#[inline(always)]
+fn blocks(step: &Step, y: &mut [u32], sums: impl Fn(&[u8], &[u8]) -> [i32; ROWS]) {
+    let finish = Finish::new(step);
+    let shape = Shape::of(step.operation, step.packing);
+    let mut units = 0..step.units;
+    for block in step.blocks.chunks_exact(shape.block_len(step.inputs)) {
+        let Some((head, weights, tail)) = pack::parts(block, shape) else {
+            return;
+        };
+        let sums = sums(head, weights);
+        for ((sum, scale), unit) in sums.into_iter().zip(pack::words(tail)).zip(&mut units) {
+            finish.put(sum, scale, unit, y);
+        }
+    }
+}
