@@ -1,15 +1,22 @@
 //! Train dense neural networks with Keras semantics, quantize them, and export them for
 //! [`thumbnet_runtime`].
 
+pub mod activations;
+mod config;
+pub mod constraints;
 pub mod dataset;
 pub mod emulator;
 pub mod error;
+pub mod initializers;
 pub mod losses;
 pub mod metrics;
+pub mod optimizers;
 pub mod output;
+pub mod regularizers;
 pub mod saving;
+mod sums;
 pub mod variable;
 
 pub use dataset::Dataset;
 pub use error::{Error, Result};
-pub use variable::{ArrayData, NamedArray};
+pub use variable::{ArrayData, NamedArray, Variable};

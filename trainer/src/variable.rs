@@ -1,5 +1,26 @@
 //! Variables: where a model's weights lie in its arena, and arrays with a name for files.
 
+use std::ops::Range;
+
+/// One weight of a model: a range of the model's flat arena of values (and of its gradients).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variable {
+    /// Keras' path, such as `sequential/dense/kernel`.
+    pub path: String,
+    /// Keras' name, such as `kernel`.
+    pub name: String,
+    /// Shape; its product is the length of `range`.
+    pub shape: Vec<usize>,
+    /// Where the values lie in the arena.
+    pub range: Range<usize>,
+    /// Whether gradients and updates apply.
+    pub trainable: bool,
+    /// Adds a penalty to the loss. Defaults to none.
+    pub regularizer: Option<crate::regularizers::Regularizer>,
+    /// Projects the values after each update. Defaults to none.
+    pub constraint: Option<crate::constraints::Constraint>,
+}
+
 /// An array with a name, as weight files and optimizers exchange them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedArray {
@@ -34,6 +55,29 @@ impl NamedArray {
             name: name.into(),
             shape: Vec::new(),
             data: ArrayData::I64(vec![value]),
+        }
+    }
+}
+
+impl ArrayData {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::I64(values) => values.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements as floats.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match self {
+            Self::F32(values) => values.clone(),
+            Self::I64(values) => values.iter().map(|&v| v as f32).collect(), // counters and flags
         }
     }
 }

@@ -1,0 +1,158 @@
+//! Reading Keras' serialized objects: a name, or `{"class_name", "config", ..}`.
+
+use serde_json::{Map, Value, json};
+
+use crate::{Error, Result};
+
+/// A Keras object in one of its serialized forms, taken apart.
+pub(crate) struct Object<'a> {
+    /// `class_name` without a package prefix (`Custom>Adam` of Keras 2 is `Adam`), or the name.
+    pub class_name: &'a str,
+    /// `config`, if there is one.
+    pub config: Option<&'a Map<String, Value>>,
+    /// What the object is, for messages: `optimizer`, `initializer`.
+    pub what: &'static str,
+}
+
+impl<'a> Object<'a> {
+    /// Takes a name, a `{"class_name", "config"}` object, or nothing (`null`).
+    pub fn parse(value: &'a Value, what: &'static str) -> Result<Option<Self>> {
+        let bad = || {
+            Error::value(format!(
+                "{what} is {value}, expected a name or {{\"class_name\": .., \"config\": {{..}}}}"
+            ))
+        };
+        match value {
+            Value::Null => Ok(None),
+            Value::String(name) => Ok(Some(Self {
+                class_name: name,
+                config: None,
+                what,
+            })),
+            Value::Object(object) => {
+                let name = object
+                    .get("class_name")
+                    .and_then(Value::as_str)
+                    .ok_or_else(bad)?;
+                let config = match object.get("config") {
+                    None | Some(Value::Null) => None,
+                    Some(Value::Object(config)) => Some(config),
+                    // Functions: {"class_name": "function", "config": "relu"}.
+                    Some(Value::String(function)) => {
+                        return Ok(Some(Self {
+                            class_name: function,
+                            config: None,
+                            what,
+                        }));
+                    }
+                    Some(_) => return Err(bad()),
+                };
+                Ok(Some(Self {
+                    class_name: name.rsplit('>').next().unwrap_or(name),
+                    config,
+                    what,
+                }))
+            }
+            _ => Err(bad()),
+        }
+    }
+
+    /// The entry `key` of `config`, unless it is missing or `null`.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.config
+            .and_then(|config| config.get(key))
+            .filter(|value| !value.is_null())
+    }
+
+    fn bad(&self, key: &str, value: &Value, expected: &str) -> Error {
+        Error::value(format!(
+            "{key} of {} {} is {value}, expected {expected}",
+            self.what, self.class_name
+        ))
+    }
+
+    /// A number, or nothing. Keras writes infinities and NaN as bare words that JSON has not; files
+    /// that went through another tool may hold them as strings.
+    pub fn number(&self, key: &str) -> Result<Option<f64>> {
+        self.get(key)
+            .map(|value| number(value).ok_or_else(|| self.bad(key, value, "a number")))
+            .transpose()
+    }
+
+    /// A number, or Keras' default.
+    pub fn number_or(&self, key: &str, default: f64) -> Result<f64> {
+        Ok(self.number(key)?.unwrap_or(default))
+    }
+
+    /// A whole number from 0, or nothing.
+    pub fn integer(&self, key: &str) -> Result<Option<u64>> {
+        self.get(key)
+            .map(|value| {
+                value
+                    .as_u64()
+                    .or_else(|| {
+                        value
+                            .as_f64()
+                            .filter(|&v| v >= 0.0 && v.fract() == 0.0 && v < 9e15)
+                            .map(|v| v as u64) // exact: checked whole and below 2^53
+                    })
+                    .ok_or_else(|| self.bad(key, value, "a whole number"))
+            })
+            .transpose()
+    }
+
+    /// `true` or `false`, or Keras' default.
+    pub fn flag_or(&self, key: &str, default: bool) -> Result<bool> {
+        self.get(key).map_or(Ok(default), |value| {
+            value
+                .as_bool()
+                .ok_or_else(|| self.bad(key, value, "true or false"))
+        })
+    }
+
+    /// A string, or Keras' default.
+    pub fn text_or<'b>(&self, key: &str, default: &'b str) -> Result<&'b str>
+    where
+        'a: 'b,
+    {
+        self.get(key).map_or(Ok(default), |value| {
+            value.as_str().ok_or_else(|| self.bad(key, value, "a text"))
+        })
+    }
+}
+
+/// A JSON number, or one of Python's spellings of a number that JSON lacks.
+pub(crate) fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| match value.as_str()? {
+        "Infinity" | "inf" => Some(f64::INFINITY),
+        "-Infinity" | "-inf" => Some(f64::NEG_INFINITY),
+        "NaN" | "nan" => Some(f64::NAN),
+        _ => None,
+    })
+}
+
+/// Keras 3's serialized form of a built-in object.
+pub(crate) fn serialized(module: &str, class_name: &str, config: Value) -> Value {
+    json!({
+        "module": module,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": null,
+    })
+}
+
+/// `GlorotUniform` and `glorot_uniform` alike, for comparing names: lower case without underscores.
+pub(crate) fn folded(name: &str) -> String {
+    name.chars()
+        .filter(|&c| c != '_')
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// The error for a name that nothing has.
+pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
+    Error::value(format!(
+        "unknown {what} \"{name}\", expected one of {}",
+        known.join(", ")
+    ))
+}

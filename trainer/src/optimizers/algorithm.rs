@@ -1,0 +1,201 @@
+//! The update rules, with Keras' names and defaults.
+
+/// How gradients become updates. Every field's default is that of Keras.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// Gradient descent; momentum 0, nesterov false.
+    Sgd { momentum: f64, nesterov: bool },
+    /// Kingma and Ba 2014; 0.9, 0.999, 1e-7, false.
+    Adam {
+        beta_1: f64,
+        beta_2: f64,
+        epsilon: f64,
+        amsgrad: bool,
+    },
+    /// Adam whose weight decay defaults to 0.004 (Loshchilov and Hutter 2017).
+    AdamW {
+        beta_1: f64,
+        beta_2: f64,
+        epsilon: f64,
+        amsgrad: bool,
+    },
+    /// Hinton 2012; rho 0.9, momentum 0, epsilon 1e-7 inside the root, centered false.
+    RmsProp {
+        rho: f64,
+        momentum: f64,
+        epsilon: f64,
+        centered: bool,
+    },
+    /// Duchi et al. 2011; accumulators start at 0.1, epsilon 1e-7 inside the root.
+    Adagrad {
+        initial_accumulator_value: f64,
+        epsilon: f64,
+    },
+    /// Zeiler 2012; rho 0.95, epsilon 1e-7.
+    Adadelta { rho: f64, epsilon: f64 },
+    /// Adam by the infinity norm; 0.9, 0.999, 1e-7.
+    Adamax {
+        beta_1: f64,
+        beta_2: f64,
+        epsilon: f64,
+    },
+    /// Adam with Nesterov momentum (Dozat 2016); 0.9, 0.999, 1e-7.
+    Nadam {
+        beta_1: f64,
+        beta_2: f64,
+        epsilon: f64,
+    },
+    /// Follow the regularized leader (McMahan et al. 2013); -0.5, 0.1 and zeros.
+    Ftrl {
+        learning_rate_power: f64,
+        initial_accumulator_value: f64,
+        l1_regularization_strength: f64,
+        l2_regularization_strength: f64,
+        l2_shrinkage_regularization_strength: f64,
+        beta: f64,
+    },
+    /// The sign of a momentum (Chen et al. 2023); 0.9, 0.99.
+    Lion { beta_1: f64, beta_2: f64 },
+    /// Adam scaled by the norm of each variable (You et al. 2019); 0.9, 0.999, 1e-7.
+    Lamb {
+        beta_1: f64,
+        beta_2: f64,
+        epsilon: f64,
+    },
+    /// Factored second moments (Shazeer and Stern 2018); -0.8, 1e-30, 1e-3, 1, true.
+    Adafactor {
+        beta_2_decay: f64,
+        epsilon_1: f64,
+        epsilon_2: f64,
+        clip_threshold: f64,
+        relative_step: bool,
+    },
+}
+
+/// A slot that every trainable variable has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Slot {
+    /// What its name ends in.
+    pub name: &'static str,
+    /// Its first value.
+    pub start: f32,
+}
+
+const fn zero(name: &'static str) -> Slot {
+    Slot { name, start: 0.0 }
+}
+
+/// Slots that Keras lists variable by variable; between groups it starts over at the first variable.
+pub(super) type Group = Vec<Slot>;
+
+impl Algorithm {
+    /// Stochastic gradient descent without momentum.
+    pub const SGD: Self = Self::Sgd {
+        momentum: 0.0,
+        nesterov: false,
+    };
+    /// Adam with Keras' defaults.
+    pub const ADAM: Self = Self::Adam {
+        beta_1: 0.9,
+        beta_2: 0.999,
+        epsilon: 1e-7,
+        amsgrad: false,
+    };
+
+    /// Keras' class.
+    pub fn class_name(&self) -> &'static str {
+        match self {
+            Self::Sgd { .. } => "SGD",
+            Self::Adam { .. } => "Adam",
+            Self::AdamW { .. } => "AdamW",
+            Self::RmsProp { .. } => "RMSprop",
+            Self::Adagrad { .. } => "Adagrad",
+            Self::Adadelta { .. } => "Adadelta",
+            Self::Adamax { .. } => "Adamax",
+            Self::Nadam { .. } => "Nadam",
+            Self::Ftrl { .. } => "Ftrl",
+            Self::Lion { .. } => "Lion",
+            Self::Lamb { .. } => "Lamb",
+            Self::Adafactor { .. } => "Adafactor",
+        }
+    }
+
+    /// The name that Keras gives an optimizer of this class, and thereby its variables.
+    pub fn default_name(&self) -> &'static str {
+        match self {
+            Self::Sgd { .. } => "sgd",
+            Self::Adam { .. } => "adam",
+            Self::AdamW { .. } => "adam_w",
+            Self::RmsProp { .. } => "rm_sprop",
+            Self::Adagrad { .. } => "adagrad",
+            Self::Adadelta { .. } => "adadelta",
+            Self::Adamax { .. } => "adamax",
+            Self::Nadam { .. } => "nadam",
+            Self::Ftrl { .. } => "ftrl",
+            Self::Lion { .. } => "lion",
+            Self::Lamb { .. } => "lamb",
+            Self::Adafactor { .. } => "adafactor",
+        }
+    }
+
+    /// Keras' default learning rate.
+    pub fn default_learning_rate(&self) -> f32 {
+        match self {
+            Self::Sgd { .. } => 0.01,
+            _ => 0.001,
+        }
+    }
+
+    /// The slots in Keras' order.
+    pub(super) fn groups(&self) -> Vec<Group> {
+        let moments = || vec![zero("momentum"), zero("velocity")];
+        match *self {
+            Self::Sgd { momentum: 0.0, .. } => vec![],
+            Self::Sgd { .. } | Self::Lion { .. } => vec![vec![zero("momentum")]],
+            Self::Adam { amsgrad, .. } | Self::AdamW { amsgrad, .. } => {
+                let mut groups = vec![moments()];
+                if amsgrad {
+                    groups.push(vec![zero("velocity_hat")]);
+                }
+                groups
+            }
+            Self::Nadam { .. } | Self::Lamb { .. } => vec![moments()],
+            Self::RmsProp {
+                momentum, centered, ..
+            } => {
+                let mut groups = vec![vec![zero("velocity")]];
+                if momentum > 0.0 {
+                    groups.push(vec![zero("momentum")]);
+                }
+                if centered {
+                    groups.push(vec![zero("average_gradient")]);
+                }
+                groups
+            }
+            Self::Adagrad {
+                initial_accumulator_value,
+                ..
+            } => vec![vec![Slot {
+                name: "accumulator",
+                start: initial_accumulator_value as f32,
+            }]],
+            Self::Adadelta { .. } => vec![vec![
+                zero("accumulated_grad"),
+                zero("accumulated_delta_var"),
+            ]],
+            Self::Adamax { .. } => vec![vec![zero("momentum"), zero("norm")]],
+            Self::Ftrl {
+                initial_accumulator_value,
+                ..
+            } => vec![vec![
+                Slot {
+                    name: "accumulator",
+                    start: initial_accumulator_value as f32,
+                },
+                zero("linear"),
+            ]],
+            Self::Adafactor { .. } => vec![vec![zero("velocity")]],
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! Optimizers: from gradients to weights, in the order of operations of Keras 3.
+//!
+//! Weights lie in one flat arena and gradients in a parallel one; a [`Variable`] is a range of
+//! them. Slots (momentum, velocity, ..) lie in arenas of their own, without gaps, so that
+//! neighbouring variables are updated in one run.
+
+mod accumulators;
+mod adafactor;
+mod adam;
+mod algorithm;
+mod clip;
+mod config;
+mod descent;
+mod lamb;
+mod names;
+pub mod schedules;
+mod state;
+
+use crate::{Error, Result, Variable};
+pub use algorithm::Algorithm;
+pub use schedules::Schedule;
+use state::State;
+
+/// An optimizer with its state.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    /// What all optimizers have.
+    pub options: OptimizerOptions,
+    /// The update rule.
+    pub algorithm: Algorithm,
+    state: State,
+}
+
+/// What all optimizers have. `..OptimizerOptions::for_algorithm(&algorithm)` gives Keras' defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerOptions {
+    /// Defaults to 0.001, for SGD to 0.01.
+    pub learning_rate: LearningRate,
+    /// Takes `weight_decay · learning_rate · w` from each weight before the update. Defaults to
+    /// none, for AdamW to 0.004.
+    pub weight_decay: Option<f64>,
+    /// Largest norm of the gradient of each variable. Defaults to none.
+    pub clipnorm: Option<f64>,
+    /// Largest absolute value of each gradient. Defaults to none.
+    pub clipvalue: Option<f64>,
+    /// Largest norm of all gradients together. Defaults to none.
+    pub global_clipnorm: Option<f64>,
+    /// Keeps a moving average of the weights, which replaces them at the end. Defaults to false.
+    pub use_ema: bool,
+    /// Share of the old average. Defaults to 0.99.
+    pub ema_momentum: f64,
+    /// Replaces the weights by their average every so many updates. Defaults to none.
+    pub ema_overwrite_frequency: Option<u64>,
+    /// Divides the gradients, of a loss that the caller multiplied by it. Defaults to none.
+    pub loss_scale_factor: Option<f64>,
+    /// Updates only every so many steps, by the mean gradient. Defaults to none.
+    pub gradient_accumulation_steps: Option<u64>,
+    /// Prefix of the variables' names. Defaults to Keras' name of the class.
+    pub name: String,
+    /// Variables whose name contains one of these do not decay (such as `bias`). Not part of Keras'
+    /// serialized form. Defaults to none.
+    pub exclude_from_weight_decay: Vec<String>,
+}
+
+/// A learning rate or a schedule of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LearningRate {
+    Constant(f32),
+    Schedule(Schedule),
+}
+
+impl OptimizerOptions {
+    /// Keras' defaults.
+    pub fn for_algorithm(algorithm: &Algorithm) -> Self {
+        Self {
+            learning_rate: LearningRate::Constant(algorithm.default_learning_rate()),
+            weight_decay: match algorithm {
+                Algorithm::AdamW { .. } => Some(0.004),
+                _ => None,
+            },
+            clipnorm: None,
+            clipvalue: None,
+            global_clipnorm: None,
+            use_ema: false,
+            ema_momentum: 0.99,
+            ema_overwrite_frequency: None,
+            loss_scale_factor: None,
+            gradient_accumulation_steps: None,
+            name: algorithm.default_name().to_owned(),
+            exclude_from_weight_decay: Vec::new(),
+        }
+    }
+}
+
+/// What an update rule needs to know of the step.
+#[derive(Clone, Copy)]
+struct Step {
+    learning_rate: f32,
+    /// Updates so far, this one included.
+    number: f32,
+}
+
+/// Elements that go through decay, update and average together, while they are in the cache.
+const BLOCK: usize = 2048;
+
+impl Optimizer {
+    /// An optimizer with Keras' defaults for `algorithm`.
+    pub fn new(algorithm: Algorithm) -> Self {
+        let options = OptimizerOptions::for_algorithm(&algorithm);
+        Self::with_options(algorithm, options)
+    }
+
+    /// An optimizer with options; see [`Optimizer::check`].
+    pub fn with_options(algorithm: Algorithm, options: OptimizerOptions) -> Self {
+        Self {
+            options,
+            algorithm,
+            state: State::default(),
+        }
+    }
+
+    /// Stochastic gradient descent.
+    pub fn sgd(learning_rate: f32) -> Self {
+        Self::new(Algorithm::SGD).with_learning_rate(learning_rate)
+    }
+
+    /// Adam.
+    pub fn adam(learning_rate: f32) -> Self {
+        Self::new(Algorithm::ADAM).with_learning_rate(learning_rate)
+    }
+
+    fn with_learning_rate(mut self, learning_rate: f32) -> Self {
+        self.options.learning_rate = LearningRate::Constant(learning_rate);
+        self
+    }
+
+    /// Steps so far, in Keras `iterations`; with gradient accumulation, all steps.
+    pub fn iterations(&self) -> u64 {
+        self.state.iterations
+    }
+
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f32 {
+        match &self.options.learning_rate {
+            LearningRate::Constant(rate) => *rate,
+            LearningRate::Schedule(schedule) => schedule.at(self.state.iterations),
+        }
+    }
+
+    /// Sets the learning rate from the next step on.
+    ///
+    /// # Errors
+    ///
+    /// If it follows a schedule.
+    pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
+        match &mut self.options.learning_rate {
+            LearningRate::Constant(rate) => {
+                *rate = learning_rate;
+                Ok(())
+            }
+            LearningRate::Schedule(_) => Err(Error::value(
+                "the learning rate follows a schedule, which cannot be set; compile with a number to set it later",
+            )),
+        }
+    }
+
+    /// What the caller multiplies the loss (or its gradient) by before [`Optimizer::apply`], which
+    /// divides by it.
+    pub fn loss_scale(&self) -> f32 {
+        self.options.loss_scale_factor.unwrap_or(1.0) as f32
+    }
+
+    /// Allocates the slots of the trainable variables. Slots that are there already are kept for
+    /// the variables that still train.
+    pub fn build(&mut self, variables: &[Variable]) {
+        if !self.state.fits(variables) {
+            self.state.build(&self.options, &self.algorithm, variables);
+        }
+    }
+
+    /// One step: unscales, accumulates, clips, decays, updates, averages, constrains.
+    ///
+    /// # Shapes
+    ///
+    /// * `values`, `grads` - the arenas that `variables` are ranges of; `grads` is overwritten
+    ///
+    /// Allocates nothing once built for these variables.
+    pub fn apply(&mut self, variables: &[Variable], values: &mut [f32], grads: &mut [f32]) {
+        self.build(variables);
+        if let Some(scale) = self.options.loss_scale_factor {
+            let scale = scale as f32;
+            for run in &self.state.runs {
+                grads[run.values.clone()]
+                    .iter_mut()
+                    .for_each(|g| *g /= scale);
+            }
+        }
+        let updates = self.accumulate(grads);
+        if updates {
+            clip::clip(&self.options, &self.state, grads);
+            self.update(values, grads);
+        }
+        if self.options.use_ema {
+            self.average(values);
+        }
+        for variable in variables.iter().filter(|variable| variable.trainable) {
+            if let Some(constraint) = &variable.constraint {
+                constraint.apply(&mut values[variable.range.clone()], &variable.shape);
+            }
+        }
+        self.state.iterations += 1;
+    }
+
+    /// At the end of training: with `use_ema`, replaces the weights by their average.
+    pub fn finalize(&mut self, variables: &[Variable], values: &mut [f32]) {
+        if self.options.use_ema && self.state.fits(variables) {
+            self.overwrite(values);
+        }
+    }
+
+    /// Updates so far.
+    fn updates(&self) -> u64 {
+        let steps = self.options.gradient_accumulation_steps;
+        self.state.iterations / steps.unwrap_or(1).max(1)
+    }
+
+    /// Whether this step updates; then `grads` are the mean ones.
+    fn accumulate(&mut self, grads: &mut [f32]) -> bool {
+        let Some(steps) = self.options.gradient_accumulation_steps.filter(|&s| s > 0) else {
+            return true;
+        };
+        let updates = (self.state.iterations + 1).is_multiple_of(steps);
+        let accumulated = &mut self.state.accumulated;
+        for run in &self.state.runs {
+            let grads = &mut grads[run.values.clone()];
+            let accumulated = &mut accumulated[run.slots()];
+            if updates {
+                let steps = steps as f32; // small whole number
+                for (g, a) in grads.iter_mut().zip(accumulated) {
+                    *g = (*g + *a) / steps;
+                    *a = 0.0;
+                }
+            } else {
+                for (g, a) in grads.iter().zip(accumulated) {
+                    *a += g;
+                }
+            }
+        }
+        updates
+    }
+
+    fn update(&mut self, values: &mut [f32], grads: &mut [f32]) {
+        let step = Step {
+            learning_rate: self.learning_rate(),
+            number: (self.updates() + 1) as f32, // as Keras casts its counter
+        };
+        let decay = self.options.weight_decay.map(|decay| decay as f32);
+        match self.algorithm {
+            Algorithm::Lamb { .. } | Algorithm::Adafactor { .. } => {
+                self.update_by_variable(step, decay, values, grads);
+            }
+            _ => self.update_by_run(step, decay, values, grads),
+        }
+    }
+
+    /// The rules that treat every element alike.
+    fn update_by_run(
+        &mut self,
+        step: Step,
+        weight_decay: Option<f32>,
+        values: &mut [f32],
+        grads: &[f32],
+    ) {
+        let rule = Rule::new(&self.algorithm, step, &mut self.state.momentum_product);
+        let State { runs, slots, .. } = &mut self.state;
+        for run in runs {
+            let weight_decay = weight_decay.filter(|_| run.decays);
+            for start in (0..run.values.len()).step_by(BLOCK) {
+                let len = BLOCK.min(run.values.len() - start);
+                let at = run.values.start + start;
+                let w = &mut values[at..at + len];
+                let g = &grads[at..at + len];
+                if let Some(weight_decay) = weight_decay {
+                    decay(w, weight_decay, step.learning_rate);
+                }
+                rule.apply(w, g, slots, run.start + start);
+            }
+        }
+    }
+
+    /// The rules that need a whole variable at once.
+    fn update_by_variable(
+        &mut self,
+        step: Step,
+        weight_decay: Option<f32>,
+        values: &mut [f32],
+        grads: &mut [f32],
+    ) {
+        let state = &mut self.state;
+        for (index, variable) in state.variables.iter().enumerate() {
+            let w = &mut values[variable.range.clone()];
+            let g = &mut grads[variable.range.clone()];
+            if let Some(weight_decay) = weight_decay.filter(|_| variable.decays) {
+                decay(w, weight_decay, step.learning_rate);
+            }
+            let slots = variable.slots();
+            match &self.algorithm {
+                Algorithm::Lamb {
+                    beta_1,
+                    beta_2,
+                    epsilon,
+                } => {
+                    let [m, v, ..] = state.slots.as_mut_slice() else {
+                        continue;
+                    };
+                    let moments = adam::Moments::new(*beta_1, *beta_2, *epsilon, step);
+                    lamb::update(&moments, step, w, g, &mut m[slots.clone()], &mut v[slots]);
+                }
+                Algorithm::Adafactor {
+                    beta_2_decay,
+                    epsilon_1,
+                    epsilon_2,
+                    clip_threshold,
+                    ..
+                } => {
+                    let rule = adafactor::Rule {
+                        beta_2_decay: *beta_2_decay as f32,
+                        epsilon_1: *epsilon_1 as f32,
+                        epsilon_2: *epsilon_2 as f32,
+                        clip_threshold: *clip_threshold as f32,
+                    };
+                    let [v, ..] = state.slots.as_mut_slice() else {
+                        continue;
+                    };
+                    rule.update(step, w, g, &mut v[slots], &mut state.factors[index]);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Moves the averages towards the weights, and every so often the weights to the averages.
+    fn average(&mut self, values: &mut [f32]) {
+        let updates = self.updates();
+        // Keras: the first update sets the average to the weights.
+        let momentum = if updates == 0 {
+            0.0
+        } else {
+            self.options.ema_momentum as f32
+        };
+        for run in &self.state.runs {
+            let averages = &mut self.state.averages[run.slots()];
+            for (a, &w) in averages.iter_mut().zip(&values[run.values.clone()]) {
+                *a = momentum * *a + (1.0 - momentum) * w;
+            }
+        }
+        let frequency = self.options.ema_overwrite_frequency;
+        if frequency.is_some_and(|f| f > 0 && (updates + 1).is_multiple_of(f)) {
+            self.overwrite(values);
+        }
+    }
+
+    fn overwrite(&self, values: &mut [f32]) {
+        for run in &self.state.runs {
+            values[run.values.clone()].copy_from_slice(&self.state.averages[run.slots()]);
+        }
+    }
+}
+
+fn decay(w: &mut [f32], weight_decay: f32, learning_rate: f32) {
+    for w in w {
+        *w -= *w * weight_decay * learning_rate;
+    }
+}
+
+/// An elementwise update rule with the constants of one step.
+enum Rule {
+    Sgd(descent::Sgd),
+    Lion(descent::Lion),
+    Ftrl(descent::Ftrl),
+    Adam(adam::Adam),
+    Adamax(adam::Adamax),
+    Nadam(adam::Nadam),
+    RmsProp(accumulators::RmsProp),
+    Adagrad(accumulators::Adagrad),
+    Adadelta(accumulators::Adadelta),
+    None,
+}
+
+impl Rule {
+    fn new(algorithm: &Algorithm, step: Step, momentum_product: &mut f32) -> Self {
+        match *algorithm {
+            Algorithm::Sgd { momentum, nesterov } => {
+                Self::Sgd(descent::Sgd::new(momentum, nesterov, step))
+            }
+            Algorithm::Lion { beta_1, beta_2 } => {
+                Self::Lion(descent::Lion::new(beta_1, beta_2, step))
+            }
+            Algorithm::Ftrl {
+                learning_rate_power,
+                l1_regularization_strength,
+                l2_regularization_strength,
+                l2_shrinkage_regularization_strength,
+                beta,
+                ..
+            } => Self::Ftrl(descent::Ftrl::new(
+                learning_rate_power,
+                l1_regularization_strength,
+                l2_regularization_strength,
+                l2_shrinkage_regularization_strength,
+                beta,
+                step,
+            )),
+            Algorithm::Adam {
+                beta_1,
+                beta_2,
+                epsilon,
+                amsgrad,
+            }
+            | Algorithm::AdamW {
+                beta_1,
+                beta_2,
+                epsilon,
+                amsgrad,
+            } => Self::Adam(adam::Adam::new(beta_1, beta_2, epsilon, amsgrad, step)),
+            Algorithm::Adamax {
+                beta_1,
+                beta_2,
+                epsilon,
+            } => Self::Adamax(adam::Adamax::new(beta_1, beta_2, epsilon, step)),
+            Algorithm::Nadam {
+                beta_1,
+                beta_2,
+                epsilon,
+            } => {
+                let nadam = adam::Nadam::new(beta_1, beta_2, epsilon, step, momentum_product);
+                Self::Nadam(nadam)
+            }
+            Algorithm::RmsProp {
+                rho,
+                momentum,
+                epsilon,
+                centered,
+            } => Self::RmsProp(accumulators::RmsProp::new(
+                rho, momentum, epsilon, centered, step,
+            )),
+            Algorithm::Adagrad { epsilon, .. } => {
+                Self::Adagrad(accumulators::Adagrad::new(epsilon, step))
+            }
+            Algorithm::Adadelta { rho, epsilon } => {
+                Self::Adadelta(accumulators::Adadelta::new(rho, epsilon, step))
+            }
+            Algorithm::Lamb { .. } | Algorithm::Adafactor { .. } => Self::None,
+        }
+    }
+
+    /// Updates `w` by `g`; the slots of `w[0]` are at `start`.
+    fn apply(&self, w: &mut [f32], g: &[f32], slots: &mut [Vec<f32>], start: usize) {
+        let range = start..start + w.len();
+        match (self, slots) {
+            (Self::Sgd(rule), []) => rule.apply(w, g),
+            (Self::Sgd(rule), [m]) => rule.apply_momentum(w, g, &mut m[range]),
+            (Self::Lion(rule), [m]) => rule.apply(w, g, &mut m[range]),
+            (Self::Ftrl(rule), [accumulator, linear]) => {
+                rule.apply(w, g, &mut accumulator[range.clone()], &mut linear[range]);
+            }
+            (Self::Adam(rule), [m, v]) => rule.apply(w, g, &mut m[range.clone()], &mut v[range]),
+            (Self::Adam(rule), [m, v, largest]) => rule.apply_amsgrad(
+                w,
+                g,
+                &mut m[range.clone()],
+                &mut v[range.clone()],
+                &mut largest[range],
+            ),
+            (Self::Adamax(rule), [m, u]) => rule.apply(w, g, &mut m[range.clone()], &mut u[range]),
+            (Self::Nadam(rule), [m, v]) => rule.apply(w, g, &mut m[range.clone()], &mut v[range]),
+            (Self::RmsProp(rule), [v, rest @ ..]) => {
+                rule.apply(w, g, &mut v[range.clone()], rest, range);
+            }
+            (Self::Adagrad(rule), [accumulator]) => rule.apply(w, g, &mut accumulator[range]),
+            (Self::Adadelta(rule), [gradient, delta]) => {
+                rule.apply(w, g, &mut gradient[range.clone()], &mut delta[range]);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! An optimizer's variables as named arrays: in Keras 3's order, and from files of Keras 2 or 3.
+
+use super::state::{State, Tracked};
+use super::{Algorithm, LearningRate, Optimizer};
+use crate::{ArrayData, Error, NamedArray, Result, Variable};
+
+/// Where the values of one of Keras' optimizer variables lie.
+enum Place {
+    Iteration,
+    LearningRate,
+    Average(usize),
+    Accumulated(usize),
+    /// Slot and variable.
+    Slot(usize, usize),
+    Rows(usize),
+    Columns(usize),
+    /// The scalar that Adafactor has in place of factors.
+    Nothing,
+    MomentumProduct,
+}
+
+impl Optimizer {
+    /// All variables in Keras 3's order and by Keras 3's names: the iteration, the learning rate
+    /// unless it is a schedule, averages, accumulated gradients, slots. Before
+    /// [`Optimizer::build`], only the first two.
+    pub fn variables(&self) -> Vec<NamedArray> {
+        let state = &self.state;
+        let array = |(name, place): (String, Place)| {
+            let of = |values: &[f32], variable: &Tracked| {
+                (variable.shape.clone(), values[variable.slots()].to_vec())
+            };
+            let (shape, data) = match place {
+                Place::Iteration => {
+                    let iterations = i64::try_from(state.iterations).unwrap_or(i64::MAX);
+                    return NamedArray::i64_scalar(name, iterations);
+                }
+                Place::Nothing => return NamedArray::i64_scalar(name, 0),
+                Place::LearningRate => (vec![], vec![self.learning_rate()]),
+                Place::MomentumProduct => (vec![], vec![state.momentum_product]),
+                Place::Average(v) => of(&state.averages, &state.variables[v]),
+                Place::Accumulated(v) => of(&state.accumulated, &state.variables[v]),
+                Place::Slot(slot, v) => of(&state.slots[slot], &state.variables[v]),
+                Place::Rows(v) => {
+                    let shape = &state.variables[v].shape;
+                    let shape = shape[..shape.len() - 1].to_vec();
+                    (shape, state.factors[v].rows.clone())
+                }
+                Place::Columns(v) => (
+                    columns_shape(&state.variables[v].shape),
+                    state.factors[v].columns.clone(),
+                ),
+            };
+            NamedArray::f32(name, &shape, data)
+        };
+        self.places().into_iter().map(array).collect()
+    }
+
+    /// Takes over the state of a file: Keras 3's order (names then do not matter), or Keras 2's
+    /// names (`Adam/m/dense/kernel:0` and the older `Adam/dense/kernel/m:0`).
+    ///
+    /// # Errors
+    ///
+    /// Arrays that are too many, too few or of other shapes than the variables'. Nothing is changed
+    /// then.
+    pub fn set_variables(&mut self, variables: &[Variable], arrays: &[NamedArray]) -> Result<()> {
+        self.build(variables);
+        let places = self.places();
+        let expected = self.variables();
+        let mut matched: Vec<&NamedArray> = Vec::with_capacity(places.len());
+        let is_keras_2 = arrays.iter().any(|array| array.name.ends_with(":0"));
+        if is_keras_2 {
+            for ((_, place), default) in places.iter().zip(&expected) {
+                let found = arrays.iter().find(|a| self.is_keras_2_name(&a.name, place));
+                matched.push(match (found, place) {
+                    (Some(found), _) => found,
+                    // Keras 2 keeps the learning rate and the product elsewhere, or not at all.
+                    (None, Place::LearningRate | Place::MomentumProduct | Place::Nothing) => default,
+                    (None, _) => {
+                        return Err(Error::value(format!(
+                            "the file has no optimizer variable for {}, found {}; compile anew to start with a fresh optimizer",
+                            default.name,
+                            listed(arrays)
+                        )));
+                    }
+                });
+            }
+        } else if arrays.len() == places.len() {
+            matched.extend(arrays);
+        } else {
+            return Err(Error::value(format!(
+                "the file has {} optimizer variables ({}), expected {} for optimizer {}; compile anew to start with a fresh optimizer",
+                arrays.len(),
+                listed(arrays),
+                places.len(),
+                self.algorithm.class_name()
+            )));
+        }
+        for (array, expected) in matched.iter().zip(&expected) {
+            if array.shape != expected.shape && array.data.len() != expected.data.len() {
+                return Err(Error::shape(format!(
+                    "optimizer variable {} has shape {:?}, expected {:?} for {}",
+                    array.name, array.shape, expected.shape, expected.name
+                )));
+            }
+        }
+        let taken: Vec<(Place, ArrayData)> = places
+            .into_iter()
+            .zip(matched.iter().map(|array| array.data.clone()))
+            .map(|((_, place), data)| (place, data))
+            .collect();
+        for (place, data) in taken {
+            self.set(&place, &data);
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, place: &Place, data: &ArrayData) {
+        let floats = data.to_f32();
+        let state = &mut self.state;
+        let State {
+            variables,
+            slots,
+            averages,
+            accumulated,
+            factors,
+            ..
+        } = state;
+        let first = floats.first().copied().unwrap_or_default();
+        match *place {
+            Place::Iteration => {
+                let iterations = match data {
+                    ArrayData::I64(values) => values.first().copied().unwrap_or(0),
+                    ArrayData::F32(_) => first as i64, // a counter in a float is whole
+                };
+                state.iterations = u64::try_from(iterations).unwrap_or(0);
+            }
+            Place::LearningRate => {
+                if let LearningRate::Constant(rate) = &mut self.options.learning_rate {
+                    *rate = first;
+                }
+            }
+            Place::MomentumProduct => state.momentum_product = first,
+            Place::Average(v) => averages[variables[v].slots()].copy_from_slice(&floats),
+            Place::Accumulated(v) => accumulated[variables[v].slots()].copy_from_slice(&floats),
+            Place::Slot(slot, v) => slots[slot][variables[v].slots()].copy_from_slice(&floats),
+            Place::Rows(v) => factors[v].rows.copy_from_slice(&floats),
+            Place::Columns(v) => factors[v].columns.copy_from_slice(&floats),
+            Place::Nothing => {}
+        }
+    }
+
+    /// Every variable's name and place, in Keras 3's order.
+    fn places(&self) -> Vec<(String, Place)> {
+        let own = &self.options.name;
+        let mut places = vec![(format!("{own}/iteration"), Place::Iteration)];
+        if matches!(self.options.learning_rate, LearningRate::Constant(_)) {
+            places.push((format!("{own}/learning_rate"), Place::LearningRate));
+        }
+        let variables = &self.state.variables;
+        let slot_name = |variable: &Tracked, slot: &str| {
+            format!("{own}/{}_{slot}", variable.path.replace('/', "_"))
+        };
+        if !self.state.averages.is_empty() {
+            places.extend(
+                variables
+                    .iter()
+                    .enumerate()
+                    .map(|(v, variable)| (slot_name(variable, "average"), Place::Average(v))),
+            );
+        }
+        if !self.state.accumulated.is_empty() {
+            places.extend(variables.iter().enumerate().map(|(v, variable)| {
+                let name = slot_name(variable, "gradient_accumulator");
+                (name, Place::Accumulated(v))
+            }));
+        }
+        let mut first = 0;
+        for group in self.algorithm.groups() {
+            for (v, variable) in variables.iter().enumerate() {
+                if let Algorithm::Adafactor { .. } = self.algorithm {
+                    let name = format!("{own}/{}", variable.name);
+                    if variable.shape.len() < 2 {
+                        places.push((name.clone(), Place::Nothing));
+                        places.push((name, Place::Nothing));
+                    } else {
+                        places.push((name.clone(), Place::Rows(v)));
+                        places.push((name, Place::Columns(v)));
+                    }
+                }
+                for (index, slot) in group.iter().enumerate() {
+                    let name = slot_name(variable, slot.name);
+                    places.push((name, Place::Slot(first + index, v)));
+                }
+            }
+            first += group.len();
+        }
+        if matches!(self.algorithm, Algorithm::Nadam { .. }) && !variables.is_empty() {
+            places.push((format!("{own}/variable"), Place::MomentumProduct));
+        }
+        places
+    }
+
+    /// Whether Keras 2 calls the variable at `place` by `name`.
+    fn is_keras_2_name(&self, name: &str, place: &Place) -> bool {
+        let name = name.strip_suffix(":0").unwrap_or(name);
+        // Without the optimizer's name, which the counter of newer versions lacks.
+        let parts: Vec<&str> = name.split('/').collect();
+        let last = parts.last().copied().unwrap_or_default();
+        let (v, slots): (usize, &[&str]) = match *place {
+            Place::Iteration => return matches!(last, "iteration" | "iter"),
+            Place::LearningRate => {
+                return last == "learning_rate" || last == "current_learning_rate";
+            }
+            Place::Average(v) => (v, &["average"]),
+            Place::Accumulated(v) => (v, &["gradient_accumulator"]),
+            Place::Slot(slot, v) => {
+                let mut all = self.algorithm.groups().into_iter().flatten();
+                match all.nth(slot).map_or("", |slot| slot.name) {
+                    "momentum" => (v, &["m", "momentum"]),
+                    "velocity" => (v, &["v", "velocity", "rms"]),
+                    "velocity_hat" => (v, &["vhat", "velocity_hat"]),
+                    "norm" => (v, &["u", "v"]),
+                    "average_gradient" => (v, &["mg", "average_gradient"]),
+                    "accumulated_grad" => (v, &["accumulated_grad", "accum_grad"]),
+                    "accumulated_delta_var" => (v, &["accumulated_delta_var", "accum_var"]),
+                    "accumulator" => (v, &["accumulator"]),
+                    "linear" => (v, &["linear"]),
+                    _ => return false,
+                }
+            }
+            Place::Rows(_) | Place::Columns(_) | Place::Nothing | Place::MomentumProduct => {
+                return false;
+            }
+        };
+        let [_, slot, path @ ..] = parts.as_slice() else {
+            return false;
+        };
+        let ends = |path: &[&str]| {
+            let own: Vec<&str> = self.state.variables[v].path.split('/').collect();
+            !path.is_empty() && own.ends_with(path)
+        };
+        if slots.contains(slot) && ends(path) {
+            return true;
+        }
+        slots.contains(&last) && parts.len() > 2 && ends(&parts[1..parts.len() - 1])
+    }
+}
+
+fn columns_shape(shape: &[usize]) -> Vec<usize> {
+    match shape {
+        [matrices @ .., _, columns] => {
+            let mut shape = matrices.to_vec();
+            shape.push(*columns);
+            shape
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The first names, for a message.
+fn listed(arrays: &[NamedArray]) -> String {
+    let mut names: Vec<&str> = arrays.iter().take(4).map(|a| a.name.as_str()).collect();
+    if arrays.len() > names.len() {
+        names.push("..");
+    }
+    names.join(", ")
+}
