@@ -161,7 +161,8 @@ fn is_model(class_name: &str) -> bool {
     matches!(class_name, "Sequential" | "Functional" | "Model")
 }
 
-fn unique(name: &str, used: &mut HashMap<String, usize>) -> String {
+/// `name`, or `name_1`, `name_2`, … when it was used before.
+pub(crate) fn unique(name: &str, used: &mut HashMap<String, usize>) -> String {
     let count = used.entry(name.to_string()).or_default();
     *count += 1;
     if *count == 1 {

@@ -213,7 +213,8 @@ pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
         );
     }
     write_layers(root.group(WEIGHTS), &names, &leaves, &layers).map_err(wrong)?;
-    if let Some(variables) = model.optimizer.as_ref().filter(|all| !all.is_empty()) {
+    let variables = named_apart(model.optimizer.as_deref().unwrap_or_default());
+    if !variables.is_empty() {
         write_arrays(root.group(OPTIMIZER), &variables.iter().collect::<Vec<_>>())
             .map_err(wrong)?;
     }
@@ -229,6 +230,17 @@ pub(super) fn write_weights(path: &Path, model: &SavedModel) -> Result<Vec<u8>> 
     let mut root = Node::default();
     write_layers(&mut root, &names, &leaves, &layers).map_err(wrong)?;
     root.into_bytes().map_err(wrong)
+}
+
+/// Adafactor's variables share names, which Keras' own files cannot hold: the later ones get a
+/// number. Readers go by the order.
+fn named_apart(variables: &[NamedArray]) -> Vec<NamedArray> {
+    let mut used = HashMap::new();
+    let mut apart = variables.to_vec();
+    for variable in &mut apart {
+        variable.name = config::unique(&variable.name, &mut used);
+    }
+    apart
 }
 
 fn write_layers<'a>(
