@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 use thumbnet_trainer::emulator::{
-    Firmware, Qemu, Run,
+    Board, Firmware, Qemu, Run,
     parity::{Answer, Job},
 };
 
@@ -67,9 +67,10 @@ pub fn compare(firmware: &Firmware, models: &[RandomModel]) -> usize {
 
 /// As many models at once as the board has room for.
 fn batches<'a>(firmware: &Firmware, models: &'a [RandomModel]) -> Vec<&'a [RandomModel]> {
-    let Some((_, room)) = firmware.board.spare_flash() else {
+    if firmware.board != Board::Microbit {
         return vec![models];
-    };
+    }
+    let (_, room) = firmware.board.spare();
     let mut batches = Vec::new();
     let (mut start, mut taken) = (0, 0);
     for (i, model) in models.iter().enumerate() {

@@ -149,6 +149,75 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
     }
 }
 
+/// What the layers of a [`chain`] are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Int8,
+    Int4,
+    Int16,
+    Float,
+}
+
+/// A model of given widths, its weights and `rows` rows drawn: relu between the layers, `last` at
+/// the end.
+pub fn chain(
+    widths: &[usize],
+    kind: Kind,
+    packing: Packing,
+    last: Activation,
+    rows: usize,
+) -> RandomModel {
+    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let limits = Limits {
+        width: usize::MAX,
+        weights: usize::MAX,
+        packing: Some(packing),
+    };
+    let (precision, steps) = match kind {
+        Kind::Int8 | Kind::Int4 => (Precision::Int8, 63.0),
+        Kind::Int16 => (Precision::Int16, 16_000.0),
+        Kind::Float => (Precision::Float, 1.0),
+    };
+    let dense = widths.len() - 1;
+    let layers: Vec<Layer> = (0..dense)
+        .map(|i| {
+            let mut layer = layer(rng, widths[i], widths[i + 1], precision, true, &limits);
+            layer.set_int4(kind == Kind::Int4);
+            (layer.table, layer.activation) = (None, last);
+            if i + 1 < dense {
+                layer.output = (kind != Kind::Float).then_some(precision);
+                layer.activation = Activation::Relu;
+            }
+            layer
+        })
+        .collect();
+    let first = LayerSpec::Quantize {
+        inputs: widths[0],
+        scale: &[steps],
+        zero: &[0.0],
+        output: precision,
+    };
+    // Floats need no quantization, but the first layer is one.
+    let specs: Vec<LayerSpec> = [first]
+        .into_iter()
+        .chain(layers.iter().map(Layer::spec))
+        .collect();
+    let spec = ModelSpec {
+        layers: &specs,
+        ..ModelSpec::default()
+    };
+    let names: Vec<String> = widths.iter().map(usize::to_string).collect();
+    let description = names.join("-");
+    RandomModel {
+        blob: write(&spec, &description),
+        description,
+        inputs: widths[0],
+        x: (0..rows * widths[0])
+            .map(|_| rng.random_range(-2.0..2.0))
+            .collect(),
+    }
+}
+
 fn write(spec: &ModelSpec, description: &str) -> Vec<u8> {
     let written = encoded_len(spec).and_then(|length| {
         let mut blob = vec![0; length];
@@ -274,6 +343,14 @@ const TENSOR_SCALE: [f32; 1] = [63.5];
 const TENSOR_ZERO: [f32; 1] = [-3.0];
 
 impl Layer {
+    /// Makes int8 weights fit for int4, or leaves them.
+    fn set_int4(&mut self, int4: bool) {
+        self.int4 = int4;
+        if int4 {
+            self.weights.iter_mut().for_each(|w| *w = *w * 7 / 127);
+        }
+    }
+
     /// Stands for a quantization of floats in the middle of a model.
     fn requantized(width: usize) -> Self {
         Self {

@@ -4,6 +4,7 @@
 //! caller's, and opens files there by name. What is missing on this machine (QEMU, a Rust target,
 //! the firmware's sources) is an error that says how to get it.
 
+pub mod bench;
 mod board;
 pub mod parity;
 

@@ -110,11 +110,13 @@ impl Board {
         }
     }
 
-    /// Flash beyond the program, for blobs that do not fit into the RAM: address and bytes.
-    pub fn spare_flash(self) -> Option<(u32, usize)> {
+    /// Memory beyond the program and its RAM, `_spare` in the memory layout: address and bytes.
+    pub fn spare(self) -> (u32, usize) {
         match self {
-            Self::Microbit => Some((0x2_0000, 0x2_0000)),
-            _ => None,
+            Self::Microbit => (0x0002_0000, 128 << 10),
+            Self::Mps2An385 | Self::Mps2An386 | Self::Mps2An500 => (0x0020_0000, 2 << 20),
+            Self::Mps2An505 => (0x1020_0000, 2 << 20),
+            Self::Mps3An547 => (0x1100_0000, 2 << 20),
         }
     }
 }
