@@ -1,7 +1,11 @@
 //! The golden unit tables: what single losses, metrics, activations, .. give in real Keras.
 
+pub mod activations;
+pub mod initializers;
+pub mod layers_misc;
 pub mod losses;
 pub mod metrics;
+pub mod optimizers;
 
 use std::path::PathBuf;
 
@@ -81,8 +85,26 @@ pub fn width(value: &Value) -> usize {
     first.and_then(Value::as_array).map_or(1, Vec::len)
 }
 
+/// How far a number may be from the table's: by a share of it, or by an amount, whichever is more.
+#[derive(Clone, Copy, Debug)]
+pub struct Near {
+    /// Share of the expected number.
+    pub relative: f64,
+    /// Amount; whoever sets it says why.
+    pub absolute: f64,
+}
+
 /// Where `found` leaves `expected` by more than `tolerance` of it.
 pub fn differences(what: &str, found: &[f32], expected: &[f32], tolerance: f64) -> Vec<String> {
+    let tolerance = Near {
+        relative: tolerance,
+        absolute: 0.0,
+    };
+    near(what, found, expected, tolerance)
+}
+
+/// Where `found` leaves `expected` by more than `tolerance`.
+pub fn near(what: &str, found: &[f32], expected: &[f32], tolerance: Near) -> Vec<String> {
     if found.len() != expected.len() {
         return vec![format!(
             "{what} has {} values, expected {}",
@@ -93,7 +115,8 @@ pub fn differences(what: &str, found: &[f32], expected: &[f32], tolerance: f64) 
     let mut problems = Vec::new();
     for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let (a, b) = (f64::from(found), f64::from(expected));
-        let same = (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= tolerance * b.abs();
+        let allowed = (tolerance.relative * b.abs()).max(tolerance.absolute);
+        let same = (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= allowed;
         if !same {
             let relative = (a - b).abs() / b.abs();
             problems.push(format!(

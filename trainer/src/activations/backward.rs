@@ -1,9 +1,11 @@
 //! Slopes of activation functions, at kinks as TensorFlow has them.
 
 use super::Activation;
-use super::exact::{gelu_argument, sigmoid as sigmoid64};
-use super::forward::{SELU_SCALE, SELU_SCALE_ALPHA, next_largest, sparsemax_support};
-use super::math::{exp, normal_cdf, normal_density, sigmoid, softplus, tanh};
+use super::forward::{
+    GELU_CUBE, GELU_SCALE, SELU_SCALE, SELU_SCALE_ALPHA, gelu_erfc, gelu_tanh, next_largest,
+    softplus32, sparsemax_support,
+};
+use super::math::{exp, sigmoid, tanh};
 
 impl Activation {
     /// Replaces `dy`, the gradient with respect to the output, by that with respect to the input.
@@ -42,7 +44,7 @@ impl Activation {
                 if x > 0.0 {
                     dy
                 } else {
-                    let y = f64::from(x).exp_m1() as f32;
+                    let y = exp(x) - 1.0;
                     (y + 1.0) * (alpha * dy)
                 }
             }),
@@ -60,14 +62,26 @@ impl Activation {
                 let below = if x <= 0.0 { exp(x / alpha) * dy } else { 0.0 };
                 above + below
             }),
-            Self::Gelu { approximate } => each(x, dy, |x, dy| {
-                gelu_slope(f64::from(x), approximate) as f32 * dy
+            Self::Gelu { approximate: false } => each(x, dy, |x, dy| {
+                const TWO_OVER_ROOT_PI: f32 = std::f32::consts::FRAC_2_SQRT_PI;
+                const ROOT_HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
+                let z = x * ROOT_HALF;
+                let density = TWO_OVER_ROOT_PI * exp(-(z * z)) * ROOT_HALF;
+                0.5 * dy * gelu_erfc(x) + 0.5 * x * dy * density
+            }),
+            Self::Gelu { approximate: true } => each(x, dy, |x, dy| {
+                let t = gelu_tanh(x);
+                let inner = GELU_SCALE * (1.0 + GELU_CUBE * (3.0 * (x * x)));
+                0.5 * dy * (1.0 + t) + 0.5 * x * dy * (1.0 - t * t) * inner
             }),
             Self::Silu => each(x, dy, |x, dy| {
                 let s = sigmoid(x);
                 dy * (s * (1.0 + x * (1.0 - s)))
             }),
-            Self::Mish => each(x, dy, |x, dy| mish_slope(f64::from(x)) as f32 * dy),
+            Self::Mish => each(x, dy, |x, dy| {
+                let t = tanh(softplus32(x));
+                dy * t + dy * x * (1.0 - t * t) * sigmoid(x)
+            }),
             Self::Softplus => each(x, dy, |x, dy| dy / (exp(-x) + 1.0)),
             Self::LogSigmoid => each(x, dy, |x, dy| dy / (exp(x) + 1.0)),
             Self::Softsign => each(x, dy, |x, dy| {
@@ -188,20 +202,6 @@ fn relu(x: f32, negative_slope: f32, max_value: Option<f32>, threshold: f32) -> 
     } else {
         0.0
     }
-}
-
-fn gelu_slope(x: f64, approximate: bool) -> f64 {
-    if !approximate {
-        return normal_cdf(x) + x * normal_density(x);
-    }
-    let cdf = sigmoid64(2.0 * gelu_argument(x));
-    let slope = 0.797_884_560_802_865_4 * (1.0 + 3.0 * 0.044_715 * x * x);
-    cdf + x * 2.0 * cdf * sigmoid64(-2.0 * gelu_argument(x)) * slope
-}
-
-fn mish_slope(x: f64) -> f64 {
-    let t = softplus(x).tanh();
-    t + x * sigmoid64(x) * (1.0 - t * t)
 }
 
 #[cfg(test)]

@@ -78,11 +78,11 @@ impl Activation {
 }
 
 /// `√(2/π) (x + 0.044715 x³)`.
-pub(super) fn gelu_argument(x: f64) -> f64 {
+fn gelu_argument(x: f64) -> f64 {
     0.797_884_560_802_865_4 * (x + 0.044_715 * x * x * x)
 }
 
-pub(super) fn sigmoid(x: f64) -> f64 {
+fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 

@@ -1,11 +1,15 @@
 //! Values of activation functions in place.
 
 use super::Activation;
-use super::math::{exp, normal_cdf, sigmoid, softplus, tanh};
+use super::math::{exp, sigmoid, softplus, tanh};
 
 /// selu's scale, and scale times alpha, as TensorFlow has them.
 pub(super) const SELU_SCALE: f32 = 1.050_701;
 pub(super) const SELU_SCALE_ALPHA: f32 = 1.758_099_3;
+
+/// √(2/π) and the share of the cube in the approximation of gelu.
+pub(super) const GELU_SCALE: f32 = 0.797_884_6;
+pub(super) const GELU_CUBE: f32 = 0.044_715;
 
 impl Activation {
     /// Replaces `x` by the function of it.
@@ -26,10 +30,11 @@ impl Activation {
             Self::LeakyRelu { negative_slope } => {
                 each(x, |x| if x > 0.0 { x } else { negative_slope * x });
             }
-            Self::Elu { alpha } => each(x, |x| if x < 0.0 { alpha * exp_m1(x) } else { x }),
+            // eˣ - 1 with its rounding near 0, as TensorFlow has it for elu and selu but not for celu.
+            Self::Elu { alpha } => each(x, |x| if x < 0.0 { alpha * (exp(x) - 1.0) } else { x }),
             Self::Selu => each(x, |x| {
                 if x < 0.0 {
-                    SELU_SCALE_ALPHA * exp_m1(x)
+                    SELU_SCALE_ALPHA * (exp(x) - 1.0)
                 } else {
                     SELU_SCALE * x
                 }
@@ -37,9 +42,12 @@ impl Activation {
             Self::Celu { alpha } => {
                 each(x, |x| x.max(0.0) + alpha * exp_m1(x.min(0.0) / alpha));
             }
-            Self::Gelu { approximate: false } => {
-                each(x, |x| (f64::from(x) * normal_cdf(f64::from(x))) as f32);
+            Self::Gelu { approximate: false } => each(x, |x| 0.5 * x * gelu_erfc(x)),
+            Self::Gelu { approximate: true } => {
+                each(x, |x| 0.5 * x * (1.0 + gelu_tanh(x)));
             }
+            Self::Mish => each(x, |x| x * tanh(softplus32(x))),
+            Self::TanhShrink => each(x, |x| x - tanh(x)),
             Self::Silu => each(x, |x| x * sigmoid(x)),
             Self::Sigmoid => each(x, sigmoid),
             Self::Tanh => each(x, tanh),
@@ -48,8 +56,8 @@ impl Activation {
             Self::HardSigmoid => each(x, hard_sigmoid),
             Self::HardSilu => each(x, |x| x * hard_sigmoid(x)),
             Self::HardTanh => each(x, |x| clip(x, -1.0, 1.0)),
-            Self::Softplus => each(x, |x| softplus(f64::from(x)) as f32),
-            Self::LogSigmoid => each(x, |x| -softplus(f64::from(-x)) as f32),
+            Self::Softplus => each(x, softplus32),
+            Self::LogSigmoid => each(x, |x| -softplus32(-x)),
             Self::SoftShrink { threshold } => each(x, |x| {
                 if x > threshold {
                     x - threshold
@@ -77,10 +85,6 @@ impl Activation {
                 threshold,
                 default_value,
             } => each(x, |x| if x > threshold { x } else { default_value }),
-            // In float64, rounded once.
-            Self::Gelu { approximate: true } | Self::Mish | Self::TanhShrink => {
-                each(x, |x| self.eval(f64::from(x)) as f32);
-            }
             Self::Softmax => softmax(x, width),
             Self::LogSoftmax => log_softmax(x, width),
             Self::Sparsemax => x.chunks_exact_mut(width.max(1)).for_each(sparsemax),
@@ -109,6 +113,21 @@ fn hard_sigmoid(x: f32) -> f32 {
 
 fn exp_m1(x: f32) -> f32 {
     f64::from(x).exp_m1() as f32
+}
+
+pub(super) fn softplus32(x: f32) -> f32 {
+    softplus(f64::from(x)) as f32
+}
+
+/// Twice the normal distribution function, of the float32 argument that TensorFlow gives it.
+pub(super) fn gelu_erfc(x: f32) -> f32 {
+    libm::erfc(f64::from(-x * std::f32::consts::FRAC_1_SQRT_2)) as f32
+}
+
+/// The tangent in the approximation of gelu.
+#[inline(always)]
+pub(super) fn gelu_tanh(x: f32) -> f32 {
+    tanh(GELU_SCALE * (x + GELU_CUBE * (x * x * x)))
 }
 
 fn relu(x: f32, negative_slope: f32, max_value: Option<f32>, threshold: f32) -> f32 {

@@ -26,11 +26,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let rest = bits.wrapping_sub(half);
     let scale = |k: u32| f32::from_bits(k.wrapping_add(127) << 23);
     let y = p * scale(half) * scale(rest);
-    let y = if x >= 88.722_84 {
-        f32::INFINITY
-    } else {
-        y
-    };
+    let y = if x >= 88.722_84 { f32::INFINITY } else { y };
     let y = if x < -87.34 { 0.0 } else { y };
     if x.is_nan() { x } else { y }
 }
