@@ -64,6 +64,27 @@ pub enum Element {
     Float,
 }
 
+/// The variants by their numbers, as postcard counts them.
+macro_rules! numbered {
+    ($($name:ident: $($variant:ident)*;)*) => {$(
+        impl $name {
+            pub(crate) const fn of(number: u8) -> Option<Self> {
+                $(if number == Self::$variant as u8 {
+                    return Some(Self::$variant);
+                })*
+                None
+            }
+        }
+    )*};
+}
+
+numbered! {
+    Operation: QuantizeTensor QuantizeFeatures DenseInt8 DenseInt4 DenseInt16 DenseFloat;
+    Packing: Plain Dsp Lane Mve;
+    Element: Int8 Int8Wide Int16 Float;
+    Activation: Linear Relu Sigmoid Tanh Softmax Table;
+}
+
 impl Element {
     /// Words of scratch memory for `count` values, at most `MAX_WIDTH`.
     #[inline(always)]
@@ -112,14 +133,25 @@ pub(crate) struct Layer {
     pub activation: Activation,
 }
 
+impl Operation {
+    /// Whether this build can run it.
+    pub(crate) const fn is_built_in(self) -> bool {
+        (cfg!(feature = "int4") || !matches!(self, Self::DenseInt4))
+            && (cfg!(feature = "int16") || !matches!(self, Self::DenseInt16))
+            && (cfg!(feature = "f32") || !matches!(self, Self::DenseFloat))
+    }
+}
+
 impl Layer {
     /// What it reads.
     #[inline(always)]
     pub const fn input(&self) -> Element {
-        match (self.operation, self.packing) {
-            (Operation::DenseInt8 | Operation::DenseInt4, Packing::Dsp) => Element::Int8Wide,
-            (Operation::DenseInt8 | Operation::DenseInt4, _) => Element::Int8,
-            (Operation::DenseInt16, _) => Element::Int16,
+        match self.operation {
+            Operation::DenseInt8 | Operation::DenseInt4 => match self.packing {
+                Packing::Dsp => Element::Int8Wide,
+                _ => Element::Int8,
+            },
+            Operation::DenseInt16 => Element::Int16,
             _ => Element::Float,
         }
     }
@@ -154,7 +186,7 @@ pub(crate) const FLOAT_TABLE_LEN: usize = (2 + 257) * 4;
 
 /// The whole message, field for field as postcard writes it. The writer puts the fields one by
 /// one, since it has no memory for the tensors, and the reader takes them so, which costs less
-/// stack; a test holds both against this.
+/// stack and flash; tests hold both against this.
 #[cfg(test)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Message<'a, const LAYERS: usize> {

@@ -177,7 +177,8 @@ pub fn encoded_len(spec: &ModelSpec) -> Result<usize, Error> {
 /// # Errors
 ///
 /// [`Error::Layer`] or [`Error::Length`] for slices whose lengths do not fit each other and for
-/// numbers out of range; [`Error::Length`] with [`What::Blob`] where `blob` is shorter than
+/// numbers out of range; [`Error::Feature`] for a weight type that is not built in;
+/// [`Error::Length`] with [`What::Blob`] where `blob` is shorter than
 /// [`encoded_len`]. What the layers do to each other is checked by
 /// [`Model::from_bytes`](crate::Model::from_bytes).
 pub fn encode(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
@@ -420,6 +421,12 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
             }
             length(What::Weights, weights, found)?;
             length(What::Bias, dense.units, biases)?;
+            if !operation.is_built_in() {
+                return Err(Error::Feature {
+                    layer: u8::try_from(index).unwrap_or(u8::MAX),
+                    operation,
+                });
+            }
             let float = operation == Operation::DenseFloat;
             let (output, activation, scales) = match dense.output {
                 OutputSpec::Int8 { multipliers, table } => {

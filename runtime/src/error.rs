@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::blob::Operation;
+
 /// What a number in an [`Error`] counts or names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -73,6 +75,7 @@ impl What {
 /// Why a blob was refused, or a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u32)] // copied as words, without memcpy
 #[non_exhaustive]
 pub enum Error {
     /// The bytes do not start as a thumbnet blob does.
@@ -122,8 +125,8 @@ pub enum Error {
     Feature {
         /// The layer's index.
         layer: u8,
-        /// The feature: `int4`, `int16` or `f32`.
-        needed: &'static str,
+        /// What the layer does.
+        operation: Operation,
     },
     /// An input value is NaN, infinite or beyond the range of f32 once scaled.
     NotFinite,
@@ -173,10 +176,17 @@ impl fmt::Display for Error {
                 "layer {layer}: {} is {found}, expected {expected}",
                 what.name()
             ),
-            Self::Feature { layer, needed } => write!(
-                f,
-                "layer {layer} needs the feature \"{needed}\" of thumbnet-runtime; enable it in Cargo.toml, or export without"
-            ),
+            Self::Feature { layer, operation } => {
+                let needed = match operation {
+                    Operation::DenseInt4 => "int4",
+                    Operation::DenseInt16 => "int16",
+                    _ => "f32",
+                };
+                write!(
+                    f,
+                    "layer {layer} needs the feature \"{needed}\" of thumbnet-runtime, which is off; enable it in Cargo.toml, or export without"
+                )
+            }
             Self::NotFinite => f.write_str(
                 "an input is not finite once scaled, expected ordinary numbers; check the sensor",
             ),
@@ -203,12 +213,35 @@ pub(crate) fn number(length: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::string::ToString;
 
     #[test]
-    fn an_error_is_sixteen_bytes_at_most() {
-        // On a 32-bit target; a 64-bit host has a wider &str.
-        if cfg!(target_pointer_width = "32") {
-            assert!(size_of::<Error>() <= 16);
-        }
+    fn an_error_is_four_words() {
+        assert_eq!(size_of::<Error>(), 16);
+    }
+
+    #[test]
+    fn an_error_says_what_was_found_and_what_was_expected() {
+        let error = Error::Length {
+            what: What::Scratch,
+            expected: 41,
+            found: 40,
+        };
+        assert_eq!(error.to_string(), "40 scratch words, expected 41");
+        let error = Error::Layer {
+            layer: 2,
+            what: What::Inputs,
+            expected: 64,
+            found: 32,
+        };
+        assert_eq!(error.to_string(), "layer 2: inputs is 32, expected 64");
+        let error = Error::Feature {
+            layer: 1,
+            operation: Operation::DenseInt4,
+        };
+        assert_eq!(
+            error.to_string(),
+            "layer 1 needs the feature \"int4\" of thumbnet-runtime, which is off; enable it in Cargo.toml, or export without"
+        );
     }
 }

@@ -10,7 +10,7 @@ use crate::blob::{Activation, ROUNDER};
 use crate::pack;
 
 /// `2^t` for `t <= 127`; what lies below `-126` counts as that. Relative error below 2e-7.
-#[inline(always)]
+#[inline(never)]
 #[expect(clippy::approx_constant, reason = "the best coefficient is not ln 2")]
 fn exp2(t: f32) -> f32 {
     let t = if t > -126.0 { t } else { -126.0 };
@@ -45,30 +45,33 @@ pub(crate) fn softmax(values: &mut [f32]) {
 }
 
 /// `1 / (1 + exp(-x))`, within 1e-6 of the exact value.
-#[inline]
-pub(crate) fn sigmoid(x: f32) -> f32 {
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
     let e = exp2(F32Ext::abs(x) * -core::f32::consts::LOG2_E);
-    // From the side where nothing cancels: 1/(1+e) above zero, e/(1+e) below.
+    // From the side where nothing cancels: 1 / (1 + e) above zero, e / (1 + e) below.
     let numerator = if x < 0.0 { e } else { 1.0 };
     numerator / (1.0 + e)
 }
 
-/// `tanh(x)`, within 1e-6 of the exact value.
-#[inline]
-pub(crate) fn tanh(x: f32) -> f32 {
-    let e = exp2(F32Ext::abs(x) * (-2.0 * core::f32::consts::LOG2_E));
-    F32Ext::copysign((1.0 - e) / (1.0 + e), x)
+/// `stretch * sigmoid(stretch * x) + offset` in place: sigmoid itself with 1 and 0, tanh with
+/// 2 and -1.
+#[inline(never)]
+fn sigmoids(values: &mut [f32], stretch: f32, offset: f32) {
+    for y in values {
+        *y = stretch * sigmoid(stretch * *y) + offset;
+    }
 }
 
 /// The activation of a whole float output, in place.
+#[inline(never)]
 pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32]) {
     match activation {
         Activation::Linear => {}
         Activation::Relu => values
             .iter_mut()
             .for_each(|y| *y = if *y > 0.0 { *y } else { 0.0 }),
-        Activation::Sigmoid => values.iter_mut().for_each(|y| *y = sigmoid(*y)),
-        Activation::Tanh => values.iter_mut().for_each(|y| *y = tanh(*y)),
+        Activation::Sigmoid => sigmoids(values, 1.0, 0.0),
+        Activation::Tanh => sigmoids(values, 2.0, -1.0),
         Activation::Softmax => softmax(values),
         Activation::Table => values.iter_mut().for_each(|y| *y = interpolate(*y, table)),
     }

@@ -72,9 +72,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ///
     /// Whatever is wrong with the blob, the first of it.
     pub fn from_bytes(blob: &'a [u8]) -> Result<Self, Error> {
-        let mut model = Self::empty();
-        verify::read(&mut model, blob, true)?;
-        Ok(model)
+        Self::read(blob, true)
     }
 
     /// [`from_bytes`](Self::from_bytes) for a blob whose checksum was checked before, when it was
@@ -87,13 +85,12 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ///
     /// As [`from_bytes`](Self::from_bytes), but for [`Error::Crc`].
     pub fn from_bytes_without_crc(blob: &'a [u8]) -> Result<Self, Error> {
-        let mut model = Self::empty();
-        verify::read(&mut model, blob, false)?;
-        Ok(model)
+        Self::read(blob, false)
     }
 
-    const fn empty() -> Self {
-        Self {
+    fn read(blob: &'a [u8], check_crc: bool) -> Result<Self, Error> {
+        // Filled in place: a copy would take as much stack again.
+        let mut result = Ok(Self {
             layers: heapless::Vec::new(),
             inputs: 0,
             scratch: 0,
@@ -101,7 +98,13 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             labels: &[],
             tests: &[],
             threshold: None,
+        });
+        if let Ok(model) = &mut result
+            && let Err(error) = verify::read(model, blob, check_crc)
+        {
+            result = Err(error);
         }
+        result
     }
 
     /// Values of an input row.
@@ -213,7 +216,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ) -> Result<(), Error> {
         length(What::Inputs, self.inputs(), inputs.len())?;
         self.run(
-            |step, y| quantize(step, inputs.iter().copied(), y),
+            |step, y| run(step, view::bits(inputs), y),
             scratch,
             outputs,
             |layer, _, _| done(layer),
@@ -302,7 +305,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         length(What::Layers, self.layers.len(), checksums.len())?;
         let mut checksums = checksums.iter_mut();
         self.run(
-            |step, y| quantize(step, inputs.iter().copied(), y),
+            |step, y| run(step, view::bits(inputs), y),
             scratch,
             outputs,
             |_, step, values| {
@@ -320,7 +323,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     #[inline(always)]
     fn run(
         &self,
-        first: impl FnOnce(&Step, &mut [u32]) -> Result<(), Error>,
+        first: impl FnOnce(&Step, &mut [u32]) -> bool,
         scratch: &mut [u32],
         outputs: &mut [f32],
         mut seen: impl FnMut(usize, &Step, &[u32]),
@@ -354,9 +357,12 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
                 .ok_or(Error::Malformed)?;
             let (x, y) = if odd { (start, end) } else { (end, start) };
             let y = if last { &mut *outputs } else { y };
-            match first.take() {
-                Some(first) => first(&step, y)?,
-                None => run(&step, x, y)?,
+            let finite = match first.take() {
+                Some(first) => first(&step, y),
+                None => run(&step, x, y),
+            };
+            if !finite {
+                return Err(Error::NotFinite);
             }
             seen(index, &step, y);
             reads = writes;
@@ -365,9 +371,9 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     }
 }
 
-/// A layer behind the first.
+/// One layer. False where it quantizes and a value is not finite.
 #[inline(never)]
-fn run(step: &Step, x: &[u32], y: &mut [u32]) -> Result<(), Error> {
+fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     if let Operation::QuantizeTensor | Operation::QuantizeFeatures = step.operation {
         return quantize(step, view::floats(x).iter().copied(), y);
     }
@@ -380,7 +386,7 @@ fn run(step: &Step, x: &[u32], y: &mut [u32]) -> Result<(), Error> {
             y.get_mut(..step.units).unwrap_or_default(),
         );
     }
-    Ok(())
+    true
 }
 
 fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {

@@ -1,16 +1,16 @@
 //! Reads a blob and refuses whatever could go wrong later.
+//!
+//! Small on purpose: parts that can fail in one way only say so by `None`, which fits a register,
+//! and each function has one place that writes an [`Error`].
 
-use postcard::Deserializer;
-use postcard::de_flavors::Slice;
-use serde::Deserialize;
-
-use crate::blob::{self, Activation, Element, Layer, MAGIC, Operation, Packing, ROUNDER, VERSION};
+use crate::blob::{self, Activation, Element, Layer, MAGIC, Operation, Packing, VERSION};
 use crate::error::{Error, What, number};
 use crate::kernel::Step;
 use crate::model::Model;
 use crate::pack::{self, Shape};
 
 /// Fills an empty model from a blob; see [`Model::from_bytes`].
+#[inline(never)]
 pub(crate) fn read<'a, const LAYERS: usize>(
     model: &mut Model<'a, LAYERS>,
     blob: &'a [u8],
@@ -21,8 +21,8 @@ pub(crate) fn read<'a, const LAYERS: usize>(
     if expected != found {
         return Err(Error::Magic { expected, found });
     }
-    let mut fields = Deserializer::from_bytes(blob.get(MAGIC.len()..).unwrap_or(&[]));
-    let version = field::<u16>(&mut fields)?;
+    let mut rest = blob.get(MAGIC.len()..).unwrap_or(&[]);
+    let version = varint(&mut rest).unwrap_or(0) as u16; // the blob may be anything
     if version != VERSION {
         return Err(Error::Version {
             expected: VERSION,
@@ -30,45 +30,91 @@ pub(crate) fn read<'a, const LAYERS: usize>(
         });
     }
     if check_crc {
-        let (covered, crc) = blob.split_last_chunk::<4>().ok_or(Error::Malformed)?;
+        let (covered, crc) = blob.split_last_chunk::<4>().unwrap_or((&[], &[0; 4]));
         let (expected, found) = (u32::from_le_bytes(*crc), blob::crc32(covered));
         if expected != found {
             return Err(Error::Crc { expected, found });
         }
     }
-    model.inputs = field(&mut fields)?;
-    let count = field::<u16>(&mut fields)?;
-    for _ in 0..count {
-        let layer = field::<Layer>(&mut fields)?;
-        if model.layers.push(layer).is_err() {
-            return Err(length(What::Layers, LAYERS, count.into()));
-        }
-    }
-    model.threshold = field(&mut fields)?;
-    model.labels = field(&mut fields)?;
-    model.tests = field(&mut fields)?;
-    let _padding: &[u8] = field(&mut fields)?;
-    model.tensors = field(&mut fields)?;
-    // Behind the tensors there is just the checksum.
-    let rest = fields.finalize().map_err(|_| Error::Malformed)?;
-    if rest.len() != 4 {
-        let expected = (blob.len() + 4).saturating_sub(rest.len());
-        return Err(length(What::Blob, expected, blob.len()));
-    }
-    check(model)
-}
-
-fn field<'a, T: Deserialize<'a>>(fields: &mut Deserializer<'a, Slice<'a>>) -> Result<T, Error> {
-    T::deserialize(fields).map_err(|_| Error::Malformed)
-}
-
-#[cold]
-fn length(what: What, expected: usize, found: usize) -> Error {
-    Error::Length {
+    let Some(layers) = fields(model, &mut rest) else {
+        return Err(Error::Malformed);
+    };
+    let (what, expected, found) = if layers > LAYERS {
+        (What::Layers, LAYERS, layers)
+    } else if rest.is_empty() {
+        return check(model);
+    } else {
+        (What::Blob, blob.len() - rest.len(), blob.len())
+    };
+    Err(Error::Length {
         what,
         expected: number(expected),
         found: number(found),
+    })
+}
+
+/// The fields behind the version, as `blob::Message` has them. Says how many layers there are; if
+/// more than the model can hold, it stops there.
+fn fields<'a, const LAYERS: usize>(
+    model: &mut Model<'a, LAYERS>,
+    rest: &mut &'a [u8],
+) -> Option<usize> {
+    model.inputs = halfword(rest)?;
+    let layers = varint(rest)? as usize;
+    for _ in 0..layers {
+        let units = halfword(rest)?;
+        // Each variant's number is below 128: one byte.
+        let [operation, packing, output, activation] = word(rest)?;
+        let layer = Layer {
+            units,
+            operation: Operation::of(operation)?,
+            packing: Packing::of(packing)?,
+            output: Element::of(output)?,
+            activation: Activation::of(activation)?,
+        };
+        if model.layers.push(layer).is_err() {
+            return Some(layers);
+        }
     }
+    let (&some, behind) = rest.split_first()?;
+    *rest = behind;
+    if some != 0 {
+        model.threshold = Some(f32::from_le_bytes(word(rest)?));
+    }
+    model.labels = bytes(rest)?;
+    model.tests = bytes(rest)?;
+    let _padding = bytes(rest)?;
+    model.tensors = bytes(rest)?;
+    let _crc = word(rest)?;
+    // One way to write each blob: an option is 0 or 1.
+    (some < 2).then_some(layers)
+}
+
+/// A length or count, as postcard has all numbers but bytes and floats.
+#[inline(never)]
+fn varint(rest: &mut &[u8]) -> Option<u32> {
+    let (number, behind) = postcard::take_from_bytes(rest).ok()?;
+    *rest = behind;
+    Some(number)
+}
+
+fn halfword(rest: &mut &[u8]) -> Option<u16> {
+    varint(rest)?.try_into().ok()
+}
+
+#[inline(never)]
+fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let count = varint(rest)?;
+    let (taken, behind) = rest.split_at_checked(count as usize)?;
+    *rest = behind;
+    Some(taken)
+}
+
+#[inline(never)]
+fn word(rest: &mut &[u8]) -> Option<[u8; 4]> {
+    let (&word, behind) = rest.split_first_chunk()?;
+    *rest = behind;
+    Some(word)
 }
 
 /// Everything that later code relies on.
@@ -77,134 +123,98 @@ fn check<const LAYERS: usize>(model: &mut Model<LAYERS>) -> Result<(), Error> {
     let mut width = usize::from(model.inputs);
     let mut element = Element::Float;
     let mut words = 0;
-    let mut scratch = 0;
     let mut index = 0;
-    for layer in &model.layers {
+    'layers: for layer in &model.layers {
+        let last = index + 1 == model.layers.len();
+        let units = usize::from(layer.units);
         let quantizes = layer.quantizes();
         let float = layer.operation == Operation::DenseFloat;
-        let units = usize::from(layer.units);
-        let plain = layer.packing == Packing::Plain;
-        let output = layer.output == Element::Float;
-        let needed = match layer.operation {
-            Operation::DenseInt4 if !cfg!(feature = "int4") => "int4",
-            Operation::DenseInt16 if !cfg!(feature = "int16") => "int16",
-            Operation::DenseFloat if !cfg!(feature = "f32") => "f32",
-            _ => "",
-        };
-        if !needed.is_empty() {
-            return Err(Error::Feature {
-                layer: index,
-                needed,
-            });
-        }
-        // In words, the value that is wrong and what is right.
-        let first = index == 0;
-        let rules = [
-            // The first layer takes the caller's floats.
-            (
-                !first || quantizes,
-                What::Operation,
-                0,
-                layer.operation as usize,
-            ),
-            (
-                layer.input() == element,
-                What::Element,
-                layer.input() as usize,
-                element as usize,
-            ),
-            (width > 0, What::Inputs, 1, width),
-            (units > 0, What::Units, 1, units),
-            (!quantizes || units == width, What::Units, width, units),
-            (
-                !(float || quantizes) || plain,
-                What::Packing,
-                0,
-                layer.packing as usize,
-            ),
-            (
-                !float || output,
-                What::Element,
-                Element::Float as usize,
-                layer.output as usize,
-            ),
-            (
-                match layer.activation {
-                    Activation::Linear => true,
-                    Activation::Table => !quantizes,
-                    _ => !quantizes && output,
-                },
-                What::Activation,
-                0,
-                layer.activation as usize,
-            ),
-        ];
-        for (right, what, expected, found) in rules {
-            if !right {
-                return Err(wrong(index, what, expected, found));
+        let (what, expected, found) = 'wrong: {
+            if index == 0 && !quantizes {
+                // The first layer takes the caller's floats.
+                break 'wrong (What::Operation, 0, layer.operation as usize);
             }
-        }
-        let before = tensors.len();
-        let Some(step) = Step::take(layer, width, &mut tensors) else {
-            return Err(wrong(index, What::Tensors, 0, before));
+            if !layer.operation.is_built_in() {
+                return Err(Error::Feature {
+                    layer: index as u8,
+                    operation: layer.operation,
+                });
+            }
+            let reads = layer.input();
+            if reads != element {
+                break 'wrong (What::Element, reads as usize, element as usize);
+            }
+            if width == 0 {
+                break 'wrong (What::Inputs, 1, width);
+            }
+            if units == 0 || (quantizes && units != width) {
+                break 'wrong (What::Units, width, units);
+            }
+            if (float || quantizes) && layer.packing != Packing::Plain {
+                break 'wrong (What::Packing, 0, layer.packing as usize);
+            }
+            element = layer.output;
+            if (float || last) && element != Element::Float {
+                break 'wrong (What::Element, Element::Float as usize, element as usize);
+            }
+            let activation = layer.activation as usize;
+            if activation != 0
+                && (quantizes
+                    || (element != Element::Float && layer.activation != Activation::Table))
+            {
+                break 'wrong (What::Activation, 0, activation);
+            }
+            let before = tensors.len();
+            let Some(step) = Step::take(layer, width, &mut tensors) else {
+                break 'wrong (What::Tensors, model.tensors.len() - before, before);
+            };
+            if let Some(word) = bad_number(&step) {
+                break 'wrong (What::Scale, 0, word as usize);
+            }
+            let written = if last { 0 } else { element.words(units) };
+            model.scratch = model.scratch.max(words + written);
+            words = written;
+            width = units;
+            index += 1;
+            continue 'layers;
         };
-        numbers(&step, index)?;
-        let written = layer.output.words(units);
-        scratch = scratch.max(words);
-        if usize::from(index) + 1 < model.layers.len() {
-            scratch = scratch.max(words + written);
-        }
-        words = written;
-        width = units;
-        element = layer.output;
-        index = index.saturating_add(1);
-    }
-    model.scratch = scratch;
-    if index == 0 {
-        return Err(length(What::Layers, 1, 0));
-    }
-    if element != Element::Float {
-        let expected = Element::Float as usize;
-        return Err(wrong(index - 1, What::Element, expected, element as usize));
-    }
-    if !tensors.is_empty() {
-        let expected = model.tensors.len() - tensors.len();
-        return Err(length(What::Tensors, expected, model.tensors.len()));
-    }
-    let test = model.test_len();
-    let over = model.tests.len().checked_rem(test).unwrap_or(0);
-    if over != 0 {
-        return Err(length(
-            What::SelfTests,
-            model.tests.len() - over,
-            model.tests.len(),
-        ));
+        return Err(Error::Layer {
+            layer: index as u8, // of use for 256 layers
+            what,
+            expected: number(expected),
+            found: number(found),
+        });
     }
     let labels = model.label_count();
-    // One output tells two classes apart.
-    if labels != 0 && labels != width && !(labels == 2 && width == 1) {
-        return Err(length(What::Labels, width, labels));
-    }
-    Ok(())
-}
-
-#[cold]
-fn wrong(layer: u8, what: What, expected: usize, found: usize) -> Error {
-    Error::Layer {
-        layer,
+    let test = model.test_len();
+    let (what, expected, found) = if index == 0 {
+        (What::Layers, 1, 0)
+    } else if !tensors.is_empty() {
+        let expected = model.tensors.len() - tensors.len();
+        (What::Tensors, expected, model.tensors.len())
+    } else if model.tests.len().checked_rem(test) != Some(0) {
+        (What::SelfTests, test, model.tests.len())
+    } else if labels != 0 && labels != width.max(2) && labels != width {
+        // One output tells two classes apart.
+        (What::Labels, width, labels)
+    } else {
+        return Ok(());
+    };
+    Err(Error::Length {
         what,
         expected: number(expected),
         found: number(found),
-    }
+    })
 }
 
-/// The scales of a layer: finite floats, multipliers not negative, zero points whole.
-fn numbers(step: &Step, index: u8) -> Result<(), Error> {
+/// The first of a layer's scales or float entries that is not finite, or multiplier that is
+/// negative.
+fn bad_number(step: &Step) -> Option<u32> {
     let float = step.output == Element::Float;
     // Of a quantization all numbers, of a dense layer the tails; f32 weights have none.
     let (block, tail) = match step.operation {
         Operation::QuantizeTensor | Operation::QuantizeFeatures => (8, 8),
-        Operation::DenseFloat => return finite(step.table, index),
+        Operation::DenseFloat => (usize::MAX, 0),
         _ => {
             let shape = Shape::of(step.operation, step.packing);
             (shape.block_len(step.inputs), shape.tail_len())
@@ -212,48 +222,22 @@ fn numbers(step: &Step, index: u8) -> Result<(), Error> {
     };
     let mut rest = step.blocks;
     while let Some((this, next)) = rest.split_at_checked(block) {
+        let bad = bad_word(this, block - tail, float || tail == 8 && block == 8);
+        if bad.is_some() {
+            return bad;
+        }
         rest = next;
-        let Some((_, tail)) = this.split_at_checked(block - tail) else {
-            break;
-        };
-        if tail.len() == 8 && !float {
-            // ROUNDER and its zero point have the exponent of 2^23 and no fraction.
-            let [scale, zero] = pack::first_words::<2>(tail);
-            if zero >> 23 != ROUNDER.to_bits() >> 23 {
-                return Err(wrong(
-                    index,
-                    What::Bias,
-                    ROUNDER.to_bits() as usize,
-                    zero as usize,
-                ));
-            }
-            finite(&scale.to_le_bytes(), index)?;
-        } else if float {
-            finite(tail, index)?;
-        } else {
-            for word in pack::words(tail) {
-                if word.cast_signed() < 0 {
-                    return Err(wrong(index, What::Scale, i32::MAX as usize, word as usize));
-                }
-            }
-        }
-        if rest.is_empty() {
-            break;
-        }
     }
-    if float {
-        finite(step.table, index)
-    } else {
-        Ok(())
-    }
+    let table = if float { step.table } else { &[] };
+    bad_word(table, 0, true)
 }
 
-/// Whether all words are finite floats.
-fn finite(bytes: &[u8], index: u8) -> Result<(), Error> {
-    for word in pack::words(bytes) {
-        if !f32::from_bits(word).is_finite() {
-            return Err(wrong(index, What::Scale, 0, word as usize));
-        }
-    }
-    Ok(())
+fn bad_word(bytes: &[u8], start: usize, float: bool) -> Option<u32> {
+    // The sign does not matter to a float, infinity is the first that is not finite.
+    let (mask, limit) = if float {
+        (0x7FFF_FFFF, 0x7F80_0000)
+    } else {
+        (u32::MAX, 0x8000_0000)
+    };
+    pack::words(bytes.get(start..)?).find(|word| word & mask >= limit)
 }

@@ -23,58 +23,40 @@ pub(crate) fn requantize(acc: i32, shift: u32, multiplier: i32, limit: i32) -> i
         .min(limit)
 }
 
-/// How a layer finishes its sums.
-#[derive(Clone, Copy)]
-pub(crate) struct Finish<'a> {
-    output: Element,
-    shift: u32,
-    limit: i32,
-    table: &'a [u8],
-}
-
-impl<'a> Finish<'a> {
-    pub fn new(step: &Step<'a>) -> Self {
-        Self {
-            output: step.output,
-            shift: if matches!(step.operation, Operation::DenseInt16) {
-                0
-            } else {
-                8
-            },
-            limit: limit(step.output),
-            table: step.table,
+/// Finishes the sum of a unit. `scale` is its word of the block's tail.
+#[inline]
+pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32]) {
+    if step.output == Element::Float {
+        // One rounding where |acc| exceeds 2^24, one in the product.
+        let value = acc as f32 * f32::from_bits(scale);
+        if let Some(to) = y.get_mut(unit) {
+            *to = value.to_bits();
         }
+        return;
     }
-
-    /// Finishes the sum of a unit. `scale` is its word of the block's tail.
-    #[inline]
-    pub fn put(&self, acc: i32, scale: u32, unit: usize, y: &mut [u32]) {
-        if self.output == Element::Float {
-            // One rounding where |acc| exceeds 2^24, one in the product.
-            let value = acc as f32 * f32::from_bits(scale);
-            if let Some(to) = y.get_mut(unit) {
-                *to = value.to_bits();
-            }
-            return;
+    let shift = if cfg!(feature = "int16") && step.operation == Operation::DenseInt16 {
+        0
+    } else {
+        8
+    };
+    let q = requantize(acc, shift, scale.cast_signed(), limit(step.output));
+    // An empty table has no entry: the value stays.
+    let q = if cfg!(feature = "int16") && step.output == Element::Int16 {
+        interpolate(q, step.table)
+    } else {
+        match step.table.get(q as usize & 0xFF) {
+            Some(&value) => i32::from(value.cast_signed()),
+            None => q,
         }
-        let q = requantize(acc, self.shift, scale.cast_signed(), self.limit);
-        // An empty table has no entry: the value stays.
-        let q = if self.output == Element::Int16 {
-            interpolate(q, self.table)
-        } else {
-            match self.table.get(q as usize & 0xFF) {
-                Some(&value) => i32::from(value.cast_signed()),
-                None => q,
-            }
-        };
-        put_integer(q, self.output, unit, y);
-    }
+    };
+    put_integer(q, step.output, unit, y);
 }
 
 /// The greatest integer of an element.
 #[inline(always)]
 pub(crate) const fn limit(output: Element) -> i32 {
     match output {
+        #[cfg(feature = "int16")]
         Element::Int16 => 32767,
         _ => 127,
     }

@@ -1,7 +1,7 @@
 //! Every packing at the speed that a host is used to: block by block, inner loops that the
 //! compiler vectorizes. Too large for a device.
 
-use super::finish::Finish;
+use super::finish::put;
 use super::{Step, view};
 use crate::blob::{Operation, Packing};
 use crate::pack::{self, ROWS, Shape, dsp, lane, mve, plain};
@@ -81,7 +81,6 @@ fn row(head: &[u8], dot: i32) -> [i32; ROWS] {
 /// Runs all blocks of a layer, `sums` giving the sums of one from its head and weights.
 #[inline(always)]
 fn blocks(step: &Step, y: &mut [u32], sums: impl Fn(&[u8], &[u8]) -> [i32; ROWS]) {
-    let finish = Finish::new(step);
     let shape = Shape::of(step.operation, step.packing);
     let mut units = 0..step.units;
     for block in step.blocks.chunks_exact(shape.block_len(step.inputs)) {
@@ -90,7 +89,7 @@ fn blocks(step: &Step, y: &mut [u32], sums: impl Fn(&[u8], &[u8]) -> [i32; ROWS]
         };
         let sums = sums(head, weights);
         for ((sum, scale), unit) in sums.into_iter().zip(pack::words(tail)).zip(&mut units) {
-            finish.put(sum, scale, unit, y);
+            put(step, sum, scale, unit, y);
         }
     }
 }

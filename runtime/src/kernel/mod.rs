@@ -42,7 +42,7 @@ pub(crate) struct Step<'a> {
 
 impl<'a> Step<'a> {
     /// Takes the layer's tensors from the start of those left. `None` where they do not suffice.
-    #[inline(always)]
+    #[inline(never)]
     pub fn take(layer: &Layer, inputs: usize, tensors: &mut &'a [u8]) -> Option<Self> {
         let (blocks, rest) = tensors.split_at_checked(pack::blocks_len(layer, inputs))?;
         let (table, rest) = rest.split_at_checked(layer.table_len())?;

@@ -2,17 +2,17 @@
 //! of foreign packings and of blobs that lie misaligned, and what every other kernel is tested
 //! against.
 
-use super::finish::Finish;
+use super::finish::put;
 use super::{Step, view};
 use crate::blob::{Operation, Packing};
 use crate::pack::{self, Shape, dsp, lane};
 
+#[inline(never)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     #[cfg(feature = "f32")]
     if step.operation == Operation::DenseFloat {
         return float(step, view::floats(x), view::floats_mut(y));
     }
-    let finish = Finish::new(step);
     let shape = Shape::of(step.operation, step.packing);
     let mut units = 0..step.units;
     let mut rest = step.blocks;
@@ -27,7 +27,7 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
                 let w = weight(step, shape, weights, row, i);
                 acc = acc.wrapping_add(w.wrapping_mul(input(step, x, i)));
             }
-            finish.put(acc, scale, unit, y);
+            put(step, acc, scale, unit, y);
         }
         if units.is_empty() {
             return;
@@ -47,12 +47,17 @@ fn input(step: &Step, x: &[u32], i: usize) -> i32 {
 }
 
 /// The bias of a row from its block's head.
+#[inline]
 pub(crate) fn bias(step: &Step, head: &[u8], row: usize) -> i32 {
     let words = pack::first_words::<4>(head);
     let [a, b, c, _] = words;
     let rows = match (step.operation, step.packing) {
-        (Operation::DenseInt8, Packing::Dsp) => dsp::solve(a, b, c),
-        (Operation::DenseInt8 | Operation::DenseInt4, Packing::Lane) => lane::solve(a, b, c),
+        #[cfg(feature = "int16")]
+        (Operation::DenseInt16, _) => words.map(u32::cast_signed),
+        #[cfg(feature = "int4")]
+        (Operation::DenseInt4, Packing::Dsp) => words.map(u32::cast_signed),
+        (_, Packing::Dsp) => dsp::solve(a, b, c),
+        (_, Packing::Lane) => lane::solve(a, b, c),
         _ => words.map(u32::cast_signed),
     };
     rows.get(row).copied().unwrap_or(0)
@@ -87,7 +92,14 @@ pub(crate) fn weight(step: &Step, shape: Shape, weights: &[u8], row: usize, i: u
                 }
             }
         }
-        (Operation::DenseInt8, Packing::Dsp) => {
+        #[cfg(feature = "int16")]
+        (Operation::DenseInt16, Packing::Dsp) => {
+            // In the order 0, 2, 1, 3: the bits of the place exchanged.
+            signed(byte(row_start + (within >> 1 | (within & 1) << 1)))
+        }
+        #[cfg(feature = "int16")]
+        (Operation::DenseInt16, _) => signed(byte(row_start + within)),
+        (_, Packing::Dsp) => {
             // A + 128 and B in the bytes of a halfword; C and D, from whose byte C may borrow.
             let pair = start + within * 2 + (row >> 1) * 4;
             let (low, high) = (byte(pair), byte(pair + 1));
@@ -98,13 +110,7 @@ pub(crate) fn weight(step: &Step, shape: Shape, weights: &[u8], row: usize, i: u
                 _ => signed(high) + i32::from(low >> 7),
             }
         }
-        (Operation::DenseInt8, Packing::Lane) => i32::from(byte(row_start)) - 128,
-        #[cfg(feature = "int16")]
-        (Operation::DenseInt16, Packing::Dsp) => {
-            // In the order 0, 2, 1, 3: the bits of the place exchanged.
-            signed(byte(row_start + (within >> 1 | (within & 1) << 1)))
-        }
-        (_, Packing::Plain) => signed(byte(i)),
+        (_, Packing::Lane) => i32::from(byte(row_start)) - 128,
         _ => signed(byte(row_start + within)),
     }
 }

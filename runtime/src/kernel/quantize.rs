@@ -9,7 +9,6 @@
 use super::Step;
 use super::finish::{limit, put_integer};
 use crate::blob::{Element, ROUNDER};
-use crate::error::Error;
 use crate::pack;
 
 /// The bits of [`ROUNDER`]: those of `ROUNDER + q` are this much plus q.
@@ -35,26 +34,15 @@ impl Finite {
     }
 
     #[inline(always)]
-    fn check(self) -> Result<(), Error> {
-        if self.bits.cast_signed() < 0 || self.sum.is_nan() {
-            Err(Error::NotFinite)
-        } else {
-            Ok(())
-        }
+    fn all(self) -> bool {
+        self.bits.cast_signed() >= 0 && !self.sum.is_nan()
     }
 }
 
-/// A layer that quantizes: `step.inputs` values of `x` into `y`.
-///
-/// # Errors
-///
-/// [`Error::NotFinite`] for a value that is not finite once scaled; `y` is written anyway.
+/// A layer that quantizes: `step.inputs` values of `x` into `y`. False for a value that is not
+/// finite once scaled; `y` is written anyway.
 #[inline(always)]
-pub(crate) fn quantize(
-    step: &Step,
-    x: impl Iterator<Item = f32>,
-    y: &mut [u32],
-) -> Result<(), Error> {
+pub(crate) fn quantize(step: &Step, x: impl Iterator<Item = f32>, y: &mut [u32]) -> bool {
     let mut finite = Finite::default();
     let mut pairs = step.blocks.as_chunks::<8>().0.iter();
     let load = |bytes: &[u8; 8]| pack::first_words::<2>(bytes).map(f32::from_bits);
@@ -81,7 +69,7 @@ pub(crate) fn quantize(
         // The low halfword of BASE is zero: that of the sum is q.
         put_integer(q, step.output, unit, y);
     }
-    finite.check()
+    finite.all()
 }
 
 #[cfg(test)]
@@ -90,7 +78,7 @@ mod tests {
     use crate::blob::{Activation, Operation, Packing};
     use crate::kernel::view;
 
-    fn int8(x: &[f32; 8], a: f32, zero: f32) -> Result<[i8; 8], Error> {
+    fn int8(x: &[f32; 8], a: f32, zero: f32) -> Option<[i8; 8]> {
         let mut pair = [0; 8];
         pack::put_words(&mut pair, [a.to_bits(), (ROUNDER + zero).to_bits()]);
         let step = Step {
@@ -104,21 +92,26 @@ mod tests {
             table: &[],
         };
         let mut y = [0; 2];
-        quantize(&step, x.iter().copied(), &mut y)?;
-        Ok(view::int8(&y).try_into().unwrap())
+        quantize(&step, x.iter().copied(), &mut y).then(|| view::int8(&y).try_into().unwrap())
     }
 
     #[test]
     fn ties_go_to_even_and_the_ends_are_clamped() {
         let x = [0.5, 1.5, -0.5, -1.5, 126.6, 1e9, -1e9, -127.4];
-        assert_eq!(int8(&x, 1.0, 0.0), Ok([0, 2, 0, -2, 127, 127, -127, -127]));
+        assert_eq!(
+            int8(&x, 1.0, 0.0),
+            Some([0, 2, 0, -2, 127, 127, -127, -127])
+        );
     }
 
     #[test]
     fn the_zero_point_is_added() {
         // 0.25 * 8 - 3 = -1; 0.3 * 8 - 3 = -0.6
         let x = [0.25, 0.3, 0.0, 100.0, -100.0, 1.0, 2.0, 3.0];
-        assert_eq!(int8(&x, 8.0, -3.0), Ok([-1, -1, -3, 127, -127, 5, 13, 21]));
+        assert_eq!(
+            int8(&x, 8.0, -3.0),
+            Some([-1, -1, -3, 127, -127, 5, 13, 21])
+        );
     }
 
     #[test]
@@ -127,11 +120,11 @@ mod tests {
             for place in [0, 7] {
                 let mut x = [1.0; 8];
                 x[place] = bad;
-                assert_eq!(int8(&x, 2.0, 0.0), Err(Error::NotFinite), "{bad}");
+                assert_eq!(int8(&x, 2.0, 0.0), None, "{bad}");
             }
         }
         // The largest that still is: 1.7e38 * 2.
-        assert_eq!(int8(&[1.7e38; 8], 2.0, 0.0), Ok([127; 8]));
-        assert_eq!(int8(&[-1.7e38; 8], 2.0, 0.0), Ok([-127; 8]));
+        assert_eq!(int8(&[1.7e38; 8], 2.0, 0.0), Some([127; 8]));
+        assert_eq!(int8(&[-1.7e38; 8], 2.0, 0.0), Some([-127; 8]));
     }
 }

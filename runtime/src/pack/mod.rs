@@ -70,19 +70,30 @@ impl Shape {
                 bytes,
             }
         }
-        match (operation, packing) {
-            (Operation::DenseFloat, _) => shape(4, 4, 0, 4),
-            (Operation::DenseInt4, Packing::Plain) => shape(1, 1, 3, 2),
-            (Operation::DenseInt4, Packing::Dsp) => shape(4, 4, 1, 2),
-            (Operation::DenseInt4, Packing::Lane) => shape(4, 3, 1, 2),
-            (Operation::DenseInt4, Packing::Mve) => shape(4, 4, 5, 6),
-            (Operation::DenseInt16, Packing::Dsp) => shape(4, 4, 2, 4),
-            (Operation::DenseInt16, Packing::Lane) => shape(4, 4, 0, 2),
-            (Operation::DenseInt16, Packing::Mve) => shape(4, 4, 3, 5),
-            (_, Packing::Plain) => shape(1, 1, 2, 2),
-            (_, Packing::Dsp) => shape(4, 3, 1, 3),
-            (_, Packing::Lane) => shape(4, 3, 0, 2),
-            (_, Packing::Mve) => shape(4, 4, 4, 6),
+        match operation {
+            #[cfg(feature = "f32")]
+            Operation::DenseFloat => shape(4, 4, 0, 4),
+            #[cfg(feature = "int4")]
+            Operation::DenseInt4 => match packing {
+                Packing::Plain => shape(1, 1, 3, 2),
+                Packing::Dsp => shape(4, 4, 1, 2),
+                Packing::Lane => shape(4, 3, 1, 2),
+                Packing::Mve => shape(4, 4, 5, 6),
+            },
+            #[cfg(feature = "int16")]
+            Operation::DenseInt16 => match packing {
+                Packing::Plain => shape(1, 1, 2, 2),
+                Packing::Dsp => shape(4, 4, 2, 4),
+                Packing::Lane => shape(4, 4, 0, 2),
+                Packing::Mve => shape(4, 4, 3, 5),
+            },
+            // Int8, and what this build refuses.
+            _ => match packing {
+                Packing::Plain => shape(1, 1, 2, 2),
+                Packing::Dsp => shape(4, 3, 1, 3),
+                Packing::Lane => shape(4, 3, 0, 2),
+                Packing::Mve => shape(4, 4, 4, 6),
+            },
         }
     }
 
@@ -119,6 +130,7 @@ pub(crate) const fn blocks_len(layer: &Layer, inputs: usize) -> usize {
         Operation::QuantizeTensor => 8,
         Operation::QuantizeFeatures => inputs * 8,
         // The last block is as narrow as needed.
+        #[cfg(feature = "f32")]
         Operation::DenseFloat => (inputs * 4 + 4).saturating_mul(units),
         _ => {
             let shape = Shape::of(layer.operation, layer.packing);
@@ -204,11 +216,9 @@ pub(crate) fn parts(block: &[u8], shape: Shape) -> Option<(&[u8], &[u8], &[u8])>
 /// The first `N` words, zero where there are fewer.
 #[inline(always)]
 pub(crate) fn first_words<const N: usize>(bytes: &[u8]) -> [u32; N] {
-    let mut first = [0; N];
-    for (to, word) in first.iter_mut().zip(words(bytes)) {
-        *to = word;
-    }
-    first
+    let chunks = bytes.as_chunks::<4>().0;
+    // One by one: a loop would become a call of memcpy, which is large.
+    core::array::from_fn(|i| chunks.get(i).map_or(0, |&word| u32::from_le_bytes(word)))
 }
 
 /// The low 24 bits as a signed number.
