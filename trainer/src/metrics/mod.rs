@@ -105,6 +105,11 @@ impl Metric {
         &self.name
     }
 
+    /// Keras' class, such as `BinaryAccuracy`.
+    pub fn class_name(&self) -> &'static str {
+        self.family().class_name()
+    }
+
     /// Takes a batch in.
     ///
     /// Give the batch its logits ([`Batch::logits`]) when the model ends in a sigmoid or a

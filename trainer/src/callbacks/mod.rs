@@ -1,0 +1,148 @@
+//! Callbacks: what happens around epochs and batches of `fit`. Anyone's own implement [`Callback`].
+
+mod csv_logger;
+mod early_stopping;
+mod lambda;
+mod learning_rate;
+mod monitor;
+mod terminate_on_nan;
+
+pub use csv_logger::CsvLogger;
+pub use early_stopping::EarlyStopping;
+pub use lambda::LambdaCallback;
+pub use learning_rate::{LearningRateScheduler, ReduceLROnPlateau};
+pub use monitor::Direction;
+pub use terminate_on_nan::TerminateOnNan;
+
+use crate::history::Logs;
+use crate::{Result, Sequential};
+
+/// What `fit` calls. Every method does nothing by default; an error ends the training.
+///
+/// A callback stops the training by [`Sequential::stop_training`], prints by
+/// [`Sequential::print`], and may add to the logs of an epoch.
+///
+/// ```
+/// use thumbnet_trainer::callbacks::Callback;
+/// use thumbnet_trainer::history::Logs;
+/// use thumbnet_trainer::{Result, Sequential};
+///
+/// /// Stops as soon as the training is good enough.
+/// struct GoodEnough;
+///
+/// impl Callback for GoodEnough {
+///     fn on_epoch_end(&mut self, model: &mut Sequential, _: usize, logs: &mut Logs) -> Result<()> {
+///         if logs.get("accuracy") > Some(0.99) {
+///             model.stop_training();
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Callback {
+    /// Before the first epoch; model and optimizer are built.
+    fn on_train_begin(&mut self, _model: &mut Sequential) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the last epoch, with its logs.
+    fn on_train_end(&mut self, _model: &mut Sequential, _logs: &Logs) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before an epoch, counted from 0.
+    fn on_epoch_begin(&mut self, _model: &mut Sequential, _epoch: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// After an epoch and its validation. What is added to `logs` is seen by later callbacks and
+    /// kept in the history.
+    fn on_epoch_end(
+        &mut self,
+        _model: &mut Sequential,
+        _epoch: usize,
+        _logs: &mut Logs,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether the methods about batches are to be called. Their logs cost time: a callback that
+    /// does not look at batches should say so. Defaults to true.
+    fn uses_batches(&self) -> bool {
+        true
+    }
+
+    /// Before a batch, counted from 0 in each epoch.
+    fn on_train_batch_begin(&mut self, _model: &mut Sequential, _batch: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// After a batch, with the logs of the epoch so far.
+    fn on_train_batch_end(
+        &mut self,
+        _model: &mut Sequential,
+        _batch: usize,
+        _logs: &Logs,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before a validation.
+    fn on_test_begin(&mut self, _model: &mut Sequential) -> Result<()> {
+        Ok(())
+    }
+
+    /// After a validation, with its logs.
+    fn on_test_end(&mut self, _model: &mut Sequential, _logs: &Logs) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A borrowed callback, to look at it after `fit`.
+impl<C: Callback + ?Sized> Callback for &mut C {
+    fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
+        (**self).on_train_begin(model)
+    }
+
+    fn on_train_end(&mut self, model: &mut Sequential, logs: &Logs) -> Result<()> {
+        (**self).on_train_end(model, logs)
+    }
+
+    fn on_epoch_begin(&mut self, model: &mut Sequential, epoch: usize) -> Result<()> {
+        (**self).on_epoch_begin(model, epoch)
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        model: &mut Sequential,
+        epoch: usize,
+        logs: &mut Logs,
+    ) -> Result<()> {
+        (**self).on_epoch_end(model, epoch, logs)
+    }
+
+    fn uses_batches(&self) -> bool {
+        (**self).uses_batches()
+    }
+
+    fn on_train_batch_begin(&mut self, model: &mut Sequential, batch: usize) -> Result<()> {
+        (**self).on_train_batch_begin(model, batch)
+    }
+
+    fn on_train_batch_end(
+        &mut self,
+        model: &mut Sequential,
+        batch: usize,
+        logs: &Logs,
+    ) -> Result<()> {
+        (**self).on_train_batch_end(model, batch, logs)
+    }
+
+    fn on_test_begin(&mut self, model: &mut Sequential) -> Result<()> {
+        (**self).on_test_begin(model)
+    }
+
+    fn on_test_end(&mut self, model: &mut Sequential, logs: &Logs) -> Result<()> {
+        (**self).on_test_end(model, logs)
+    }
+}

@@ -1,0 +1,95 @@
+//! What EarlyStopping, ModelCheckpoint and ReduceLROnPlateau have alike: one value of the logs and
+//! which way it gets better.
+
+use crate::history::Logs;
+use crate::{Error, Result, Sequential};
+
+/// Which way a monitored value gets better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// By the metric: losses and errors downwards, accuracies and the like upwards.
+    #[default]
+    Auto,
+    /// Downwards.
+    Min,
+    /// Upwards.
+    Max,
+}
+
+/// One monitored value.
+#[derive(Clone, Debug)]
+pub(super) struct Monitor {
+    pub name: String,
+    pub mode: Direction,
+    /// Changes not larger than it are none.
+    pub min_delta: f64,
+    /// Best so far.
+    pub best: Option<f64>,
+    upwards: Option<bool>,
+}
+
+impl Monitor {
+    pub fn new(name: &str, mode: Direction, min_delta: f64) -> Self {
+        Self {
+            name: name.to_string(),
+            mode,
+            min_delta,
+            best: None,
+            upwards: None,
+        }
+    }
+
+    /// Decides the direction; the metrics exist by now.
+    pub fn resolve(&mut self, callback: &str, model: &Sequential) -> Result<()> {
+        if self.upwards.is_some() {
+            return Ok(());
+        }
+        self.upwards = Some(match self.mode {
+            Direction::Min => false,
+            Direction::Max => true,
+            Direction::Auto => {
+                let metric = self.name.strip_prefix("val_").unwrap_or(&self.name);
+                let metric = metric.strip_prefix("q_").unwrap_or(metric);
+                match metric {
+                    "loss" => false,
+                    name => model.metric_is_upwards(name).ok_or_else(|| {
+                        Error::value(format!(
+                            "{callback} monitors {:?}, which no metric of the model tells the direction of; give mode min or max",
+                            self.name
+                        ))
+                    })?,
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The monitored value; without it, one line on what there is.
+    pub fn value(&self, callback: &str, model: &Sequential, logs: &Logs) -> Option<f64> {
+        let value = logs.get(&self.name);
+        if value.is_none() {
+            let names: Vec<_> = logs.names().collect();
+            model.print(&format!(
+                "{callback} monitors {:?}, which is not among the logs: {}\n",
+                self.name,
+                names.join(", ")
+            ));
+        }
+        value
+    }
+
+    /// Whether a value is better than a reference, by more than `min_delta`; no reference is
+    /// worse than any value.
+    pub fn is_better(&self, value: f64, reference: Option<f64>) -> bool {
+        let Some(reference) = reference else {
+            return true;
+        };
+        // Keras compares in f32.
+        let delta = self.min_delta.abs();
+        if self.upwards.unwrap_or(false) {
+            (value - delta) as f32 > reference as f32
+        } else {
+            ((value + delta) as f32) < reference as f32
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Layers that are one activation: `Activation`, `ReLU`, `LeakyReLU`, `ELU`, `Softmax`.
+
+use serde_json::{Map, Value, json};
+
+use super::base::{Backward, Base, Flow, Forward, Op, layer_options, op_base};
+use super::config::Config;
+use crate::activations::Activation as Function;
+use crate::{Error, Result};
+
+/// Applies an activation, as `keras.layers.Activation` does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Activation {
+    pub function: Function,
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+/// `max(x, 0)` with Keras' options.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReLU {
+    /// Largest output. Defaults to none.
+    pub max_value: Option<f64>,
+    /// Slope below the threshold. Defaults to 0.
+    pub negative_slope: f64,
+    /// Inputs below it are not passed. Defaults to 0.
+    pub threshold: f64,
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+/// `x` where positive, else `negative_slope * x`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeakyReLU {
+    /// Defaults to 0.3.
+    pub negative_slope: f64,
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+/// `x` where positive, else `alpha * (exp(x) - 1)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ELU {
+    /// Defaults to 1.
+    pub alpha: f64,
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+/// Softmax over the last axis.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Softmax {
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+layer_options!(Activation);
+layer_options!(ReLU);
+layer_options!(LeakyReLU);
+layer_options!(ELU);
+layer_options!(Softmax);
+
+impl Activation {
+    /// A layer that applies `function`.
+    pub fn new(function: Function) -> Self {
+        Self {
+            function,
+            base: Base::default(),
+        }
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        let function = config.get("activation").unwrap_or(&Value::Null);
+        Ok(Self {
+            function: Function::from_config(function)?,
+            base: Base::from_config(config)?,
+        })
+    }
+}
+
+impl Default for ReLU {
+    fn default() -> Self {
+        Self {
+            max_value: None,
+            negative_slope: 0.0,
+            threshold: 0.0,
+            base: Base::default(),
+        }
+    }
+}
+
+impl ReLU {
+    /// The plain rectifier.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        Ok(Self {
+            max_value: config.opt_f64("max_value")?,
+            negative_slope: config.f64("negative_slope", 0.0)?,
+            threshold: config.f64("threshold", 0.0)?,
+            base: Base::from_config(config)?,
+        })
+    }
+}
+
+impl LeakyReLU {
+    /// A layer with the slope `negative_slope` below zero.
+    pub fn new(negative_slope: f64) -> Self {
+        Self {
+            negative_slope,
+            base: Base::default(),
+        }
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        // Keras 2 calls it alpha.
+        let alpha = config.f64("alpha", 0.3)?;
+        Ok(Self {
+            negative_slope: config.f64("negative_slope", alpha)?,
+            base: Base::from_config(config)?,
+        })
+    }
+}
+
+impl ELU {
+    /// A layer that saturates at `-alpha`.
+    pub fn new(alpha: f64) -> Self {
+        Self {
+            alpha,
+            base: Base::default(),
+        }
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        Ok(Self {
+            alpha: config.f64("alpha", 1.0)?,
+            base: Base::from_config(config)?,
+        })
+    }
+}
+
+impl Softmax {
+    /// Softmax over the last axis.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        match config.integers("axis")?.as_deref() {
+            None | Some([-1]) => Ok(Self {
+                base: Base::from_config(config)?,
+            }),
+            Some(axis) => Err(Error::unsupported(format!(
+                "Softmax over axis {axis:?} is not supported, expected -1; reshape so that the axis comes last"
+            ))),
+        }
+    }
+}
+
+/// [`Op`] of a layer that is its activation.
+macro_rules! activation_op {
+    ($layer:ident, $class:literal, $self:ident => $function:expr, $($key:literal: $value:expr),*) => {
+        impl Op for $layer {
+            op_base!($class);
+
+            fn extend_config(&$self, config: &mut Map<String, Value>) {
+                $(config.insert($key.to_string(), json!($value));)*
+            }
+
+            fn flow(&self, _training: bool) -> Flow {
+                Flow::InPlace
+            }
+
+            fn activation(&$self) -> Option<Function> {
+                Some($function)
+            }
+
+            fn forward(&$self, pass: Forward) {
+                pass.y.copy_from_slice(pass.x);
+                $function.forward(pass.y, pass.width);
+            }
+
+            fn backward(&$self, pass: Backward) {
+                if !pass.from_logits {
+                    $function.backward(pass.x, pass.y, pass.dy, pass.width);
+                }
+            }
+        }
+    };
+}
+
+activation_op!(Activation, "Activation", self => self.function.clone(),
+    "activation": self.function.config());
+activation_op!(ReLU, "ReLU", self => Function::Relu {
+        negative_slope: self.negative_slope as f32, // Keras computes in f32, too
+        max_value: self.max_value.map(|v| v as f32),
+        threshold: self.threshold as f32,
+    },
+    "max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold);
+activation_op!(LeakyReLU, "LeakyReLU", self => Function::LeakyRelu {
+        negative_slope: self.negative_slope as f32, // Keras computes in f32, too
+    },
+    "negative_slope": self.negative_slope);
+activation_op!(ELU, "ELU", self => Function::Elu {
+        alpha: self.alpha as f32, // Keras computes in f32, too
+    },
+    "alpha": self.alpha);
+activation_op!(Softmax, "Softmax", self => Function::Softmax, "axis": -1);

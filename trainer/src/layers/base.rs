@@ -1,0 +1,349 @@
+//! What all layers share: the options of Keras' `Layer`, and the inside view that `Sequential`
+//! has of them.
+
+use std::ops::Range;
+
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Map, Value, json};
+
+use super::config::Config;
+use crate::activations::Activation;
+use crate::constraints::Constraint;
+use crate::initializers::Initializer;
+use crate::regularizers::Regularizer;
+use crate::variable::Variable;
+use crate::{Error, Result};
+
+/// Options that every layer has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Base {
+    /// Unique in its model. Defaults to Keras' automatic name, such as `dense_1`, given when the
+    /// layer is added.
+    pub name: Option<String>,
+    /// Whether the weights learn. Defaults to true.
+    pub trainable: bool,
+    /// Adds a penalty on the outputs, divided by the batch size, to the loss. Defaults to none.
+    pub activity_regularizer: Option<Regularizer>,
+    /// Shape of one sample, for a model's first layer. Defaults to unknown until `build` or `fit`.
+    pub input_shape: Option<Vec<usize>>,
+}
+
+impl Default for Base {
+    fn default() -> Self {
+        Self {
+            name: None,
+            trainable: true,
+            activity_regularizer: None,
+            input_shape: None,
+        }
+    }
+}
+
+impl Base {
+    /// From a Keras 2 or 3 layer config.
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        config.check_dtype()?;
+        let shape = config
+            .get("batch_shape")
+            .or_else(|| config.get("batch_input_shape"));
+        Ok(Self {
+            name: config.string("name")?,
+            trainable: config.bool("trainable", true)?,
+            activity_regularizer: config.regularizer("activity_regularizer")?,
+            input_shape: match shape {
+                Some(shape) => Some(config.sample_shape(shape)?),
+                None => None,
+            },
+        })
+    }
+
+    /// The name, or the empty string before the layer was added.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// The keys of Keras 3's `Layer.get_config`.
+    pub(crate) fn config(&self) -> Map<String, Value> {
+        let mut config = Map::new();
+        config.insert("name".into(), json!(self.name()));
+        config.insert("trainable".into(), json!(self.trainable));
+        config.insert("dtype".into(), dtype_policy());
+        if let Some(regularizer) = &self.activity_regularizer {
+            config.insert("activity_regularizer".into(), regularizer.config());
+        }
+        config
+    }
+}
+
+/// Keras 3's serialized `float32` policy.
+pub(crate) fn dtype_policy() -> Value {
+    json!({"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"},
+           "registered_name": null})
+}
+
+/// How a layer's output lies to its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// The output is the input (the shape may differ): nothing is computed, no buffer is needed.
+    Same,
+    /// As many outputs as inputs; `backward` turns the output gradient into the input gradient
+    /// in the same buffer.
+    InPlace,
+    /// Any number of outputs; `backward` writes the input gradient to its own buffer.
+    Apart,
+}
+
+/// One forward pass of one layer.
+pub(crate) struct Forward<'a> {
+    /// Last axis of the outputs.
+    pub width: usize,
+    /// `[rows, input sample]`
+    pub x: &'a [f32],
+    /// `[rows, output sample]`, to be written.
+    pub y: &'a mut [f32],
+    /// [`Op::scratch_len`] values, kept until the backward pass.
+    pub scratch: &'a mut [f32],
+    /// Weights of the whole model.
+    pub values: &'a [f32],
+    pub training: bool,
+    pub rng: &'a mut ChaCha8Rng,
+}
+
+/// One backward pass of one layer over the samples of the last forward pass.
+pub(crate) struct Backward<'a> {
+    /// Last axis of the outputs.
+    pub width: usize,
+    /// `[rows, input sample]`
+    pub x: &'a [f32],
+    /// `[rows, output sample]`
+    pub y: &'a [f32],
+    /// Gradient of the loss by `y`; by the logits when `from_logits`. May be overwritten.
+    pub dy: &'a mut [f32],
+    /// Gradient of the loss by `x`, to be written; `None` when nobody needs it or when the layer
+    /// is [`Flow::InPlace`].
+    pub dx: Option<&'a mut [f32]>,
+    pub scratch: &'a mut [f32],
+    pub values: &'a [f32],
+    /// Gradients by the weights of the whole model; the layer overwrites those of its own.
+    pub grads: &'a mut [f32],
+    /// `dy` is the gradient by what the layer's activation was applied to.
+    pub from_logits: bool,
+    /// Whether the gradients by the layer's weights are needed.
+    pub trainable: bool,
+}
+
+/// Where a layer's weights are made.
+pub(crate) struct Weights<'a> {
+    /// Keras' path of the layer, such as `sequential/dense`.
+    pub path: String,
+    pub trainable: bool,
+    pub seed: u64,
+    /// Of each weight added: whether it learns when the layer is not frozen.
+    pub learns: Vec<bool>,
+    pub variables: &'a mut Vec<Variable>,
+    pub values: &'a mut Vec<f32>,
+}
+
+/// What one weight is like, beside its shape.
+pub(crate) struct Weight<'a> {
+    pub name: &'a str,
+    pub initializer: &'a Initializer,
+    pub regularizer: Option<Regularizer>,
+    pub constraint: Option<Constraint>,
+    pub trainable: bool,
+}
+
+impl<'a> Weight<'a> {
+    /// A trainable weight without regularizer or constraint.
+    pub fn new(name: &'a str, initializer: &'a Initializer) -> Self {
+        Self {
+            name,
+            initializer,
+            regularizer: None,
+            constraint: None,
+            trainable: true,
+        }
+    }
+
+    /// A weight that gradients never reach.
+    pub fn state(name: &'a str, initializer: &'a Initializer) -> Self {
+        Self {
+            trainable: false,
+            ..Self::new(name, initializer)
+        }
+    }
+}
+
+impl Weights<'_> {
+    /// Appends one weight with initial values and returns where it lies.
+    pub fn add(&mut self, weight: Weight, shape: &[usize]) -> Result<Range<usize>> {
+        let path = format!("{}/{}", self.path, weight.name);
+        let checks = [
+            weight.initializer.check(shape),
+            weight
+                .regularizer
+                .as_ref()
+                .map_or(Ok(()), |r| r.check(shape)),
+            weight
+                .constraint
+                .as_ref()
+                .map_or(Ok(()), |c| c.check(shape)),
+        ];
+        for check in checks {
+            check.map_err(|e| Error::shape(format!("{path}: {e}")))?;
+        }
+        // A golden-ratio walk: neighbours differ in half of their bits, and every variable of
+        // every model with the same seed begins the same.
+        let index = self.variables.len() as u64;
+        let seed = self
+            .seed
+            .wrapping_add(index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let start = self.values.len();
+        self.values.extend(weight.initializer.sample(shape, seed));
+        let range = start..self.values.len();
+        self.learns.push(weight.trainable);
+        self.variables.push(Variable {
+            path,
+            name: weight.name.to_string(),
+            shape: shape.to_vec(),
+            range: range.clone(),
+            trainable: weight.trainable && self.trainable,
+            regularizer: weight.regularizer,
+            constraint: weight.constraint,
+        });
+        Ok(range)
+    }
+}
+
+/// The inside view of a layer. Shapes are those of one sample, without the batch axis.
+pub(crate) trait Op {
+    fn class_name(&self) -> &'static str;
+    fn base(&self) -> &Base;
+    fn base_mut(&mut self) -> &mut Base;
+    /// Adds the class's own keys to a Keras 3 config.
+    fn extend_config(&self, config: &mut Map<String, Value>);
+    /// Whether Keras 3 writes a `build_config` for this class.
+    fn has_build_config(&self) -> bool {
+        false
+    }
+    /// Checks the input and says what comes out.
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        Ok(input.to_vec())
+    }
+    /// Makes the weights for inputs of this shape.
+    fn build(&mut self, _input: &[usize], _weights: &mut Weights) -> Result<()> {
+        Ok(())
+    }
+    fn flow(&self, training: bool) -> Flow;
+    /// The elementwise function or softmax that the layer ends with.
+    fn activation(&self) -> Option<Activation> {
+        None
+    }
+    /// Scratch values needed for `rows` samples of `inputs` to `outputs` values each.
+    fn scratch_len(&self, _pass: &Scratch) -> usize {
+        0
+    }
+    fn forward(&self, pass: Forward);
+    fn backward(&self, pass: Backward);
+    /// What the last activation was applied to, of the last forward pass with logits kept.
+    fn logits<'a>(&self, x: &'a [f32], _scratch: &'a [f32]) -> &'a [f32] {
+        x
+    }
+    /// Updates state that is not learnt by gradients, after a forward pass in training.
+    fn update_state(&self, _values: &mut [f32], _scratch: &[f32]) {}
+}
+
+/// What a layer's scratch depends on.
+pub(crate) struct Scratch {
+    pub rows: usize,
+    /// Values of one output sample.
+    pub outputs: usize,
+    pub training: bool,
+    /// Whether [`Op::logits`] will be asked.
+    pub logits: bool,
+}
+
+/// Methods that every layer struct has, on its field `base`.
+macro_rules! layer_options {
+    ($class:ident) => {
+        impl $class {
+            /// The same layer with a name of its own.
+            pub fn named(mut self, name: impl Into<String>) -> Self {
+                self.base.name = Some(name.into());
+                self
+            }
+
+            /// The same layer, not learning.
+            pub fn frozen(mut self) -> Self {
+                self.base.trainable = false;
+                self
+            }
+
+            /// The same layer as a model's first one, for samples of this shape.
+            pub fn with_input_shape(mut self, shape: impl Into<Vec<usize>>) -> Self {
+                self.base.input_shape = Some(shape.into());
+                self
+            }
+
+            /// The same layer with a penalty on its outputs.
+            pub fn with_activity_regularizer(
+                mut self,
+                regularizer: crate::regularizers::Regularizer,
+            ) -> Self {
+                self.base.activity_regularizer = Some(regularizer);
+                self
+            }
+        }
+
+        impl From<$class> for crate::layers::Layer {
+            fn from(layer: $class) -> Self {
+                crate::layers::Layer::$class(layer)
+            }
+        }
+    };
+}
+pub(crate) use layer_options;
+
+/// The parts of [`Op`] that every layer struct has alike.
+macro_rules! op_base {
+    ($class:literal) => {
+        fn class_name(&self) -> &'static str {
+            $class
+        }
+
+        fn base(&self) -> &crate::layers::base::Base {
+            &self.base
+        }
+
+        fn base_mut(&mut self) -> &mut crate::layers::base::Base {
+            &mut self.base
+        }
+    };
+}
+pub(crate) use op_base;
+
+/// Resolves Keras' axis (counted from the batch axis, or from the end when negative) to an axis
+/// of one sample.
+pub(crate) fn sample_axis(axis: i64, sample: &[usize], class: &str) -> Result<usize> {
+    let rank = sample.len() as i64 + 1; // shapes are short
+    let from_batch = if axis < 0 { axis + rank } else { axis };
+    if (1..rank).contains(&from_batch) {
+        Ok(from_batch as usize - 1) // in 1..rank
+    } else {
+        Err(Error::shape(format!(
+            "{class}: axis {axis} is out of bounds for inputs of rank {rank}, expected 1..{rank} or -1..-{}",
+            rank - 1
+        )))
+    }
+}
+
+/// Which value of a row-major array of shape `kept` each value of a sample of shape `sample`
+/// takes; an axis of `kept` is either that of the sample or 1.
+pub(crate) fn broadcast_index(sample: &[usize], kept: &[usize]) -> Vec<usize> {
+    let mut indices = vec![0];
+    for (&size, &kept) in sample.iter().zip(kept) {
+        let along = |&index: &usize| (0..size).map(move |i| index * kept + i % kept);
+        indices = indices.iter().flat_map(along).collect();
+    }
+    indices
+}

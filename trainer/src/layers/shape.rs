@@ -1,0 +1,263 @@
+//! Layers that only change the shape, or nothing: `Flatten`, `Reshape`, `Identity`,
+//! `ActivityRegularization`, and the input.
+
+use serde_json::{Map, Value, json};
+
+use super::base::{Backward, Base, Flow, Forward, Op, layer_options, op_base};
+use super::config::Config;
+use crate::regularizers::Regularizer;
+use crate::{Error, Result};
+
+/// The shape and name of a model's input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// Shape of one sample.
+    pub shape: Vec<usize>,
+    /// Fixed number of rows. Defaults to any.
+    pub batch_size: Option<usize>,
+    /// As in the config; values are read as float32 in any case. Defaults to `float32`.
+    pub dtype: String,
+    /// Name and the like.
+    pub base: Base,
+}
+
+/// All axes but the batch axis become one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Flatten {
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+/// The same values in another shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reshape {
+    /// Shape of one sample; one axis may be -1.
+    pub target_shape: Vec<i64>,
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+/// Passes its input on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Identity {
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+/// Passes its input on and adds a penalty on it to the loss.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivityRegularization {
+    /// Defaults to 0.
+    pub l1: f64,
+    /// Defaults to 0.
+    pub l2: f64,
+    /// Name, trainable and the like; the regularizer itself is in here.
+    pub base: Base,
+}
+
+layer_options!(Input);
+layer_options!(Flatten);
+layer_options!(Reshape);
+layer_options!(Identity);
+layer_options!(ActivityRegularization);
+
+impl Input {
+    /// Samples of this shape, any number of them.
+    pub fn new(shape: impl Into<Vec<usize>>) -> Self {
+        Self {
+            shape: shape.into(),
+            batch_size: None,
+            dtype: "float32".to_string(),
+            base: Base::default(),
+        }
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        let shape = config
+            .get("batch_shape")
+            .or_else(|| config.get("batch_input_shape"))
+            .ok_or_else(|| config.error("batch_shape", "a list such as [null, 4]"))?;
+        let dtype = config.get("dtype").and_then(Value::as_str);
+        Ok(Self {
+            shape: config.sample_shape(shape)?,
+            batch_size: shape[0].as_u64().map(|v| v as usize), // 64-bit hosts
+            dtype: dtype.unwrap_or("float32").to_string(),
+            base: Base {
+                name: config.string("name")?,
+                ..Base::default()
+            },
+        })
+    }
+
+    /// `[null, 4]`
+    pub(crate) fn batch_shape(&self) -> Value {
+        batch_shape(self.batch_size, &self.shape)
+    }
+
+    /// Keras 3's whole config.
+    pub(crate) fn config(&self) -> Value {
+        json!({"batch_shape": self.batch_shape(), "dtype": self.dtype, "sparse": false,
+               "ragged": false, "name": self.base.name(), "optional": false})
+    }
+}
+
+/// Keras' shape with the batch axis, null when any number of rows goes.
+pub(crate) fn batch_shape(batch_size: Option<usize>, sample: &[usize]) -> Value {
+    std::iter::once(json!(batch_size))
+        .chain(sample.iter().map(|&size| json!(size)))
+        .collect()
+}
+
+impl Flatten {
+    /// All axes but the batch axis become one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        if config.string("data_format")?.as_deref() == Some("channels_first") {
+            return Err(Error::unsupported(
+                "Flatten with data_format \"channels_first\" is not supported, expected \"channels_last\"",
+            ));
+        }
+        Ok(Self {
+            base: Base::from_config(config)?,
+        })
+    }
+}
+
+impl Reshape {
+    /// The same values as samples of this shape; one axis may be -1.
+    pub fn new(target_shape: impl Into<Vec<i64>>) -> Self {
+        Self {
+            target_shape: target_shape.into(),
+            base: Base::default(),
+        }
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        Ok(Self {
+            target_shape: config
+                .integers("target_shape")?
+                .ok_or_else(|| config.error("target_shape", "a list of integers"))?,
+            base: Base::from_config(config)?,
+        })
+    }
+}
+
+impl Identity {
+    /// Passes its input on.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        Ok(Self {
+            base: Base::from_config(config)?,
+        })
+    }
+}
+
+impl ActivityRegularization {
+    /// Adds `l1 * sum(|x|) + l2 * sum(x^2)`, divided by the batch size, to the loss.
+    pub fn new(l1: f64, l2: f64) -> Self {
+        Self {
+            l1,
+            l2,
+            base: Base {
+                activity_regularizer: Some(Regularizer::L1L2 { l1, l2 }),
+                ..Base::default()
+            },
+        }
+    }
+
+    pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        let layer = Self::new(config.f64("l1", 0.0)?, config.f64("l2", 0.0)?);
+        let base = Base::from_config(config)?;
+        Ok(Self {
+            base: Base {
+                activity_regularizer: layer.base.activity_regularizer,
+                ..base
+            },
+            ..layer
+        })
+    }
+}
+
+/// [`Op`] of a layer that passes the values on.
+macro_rules! shape_op {
+    ($layer:ident, $class:literal, $self:ident, $config:ident => $extend:expr,
+     $input:ident => $output:expr, build_config: $build_config:literal) => {
+        impl Op for $layer {
+            op_base!($class);
+
+            fn extend_config(&$self, $config: &mut Map<String, Value>) {
+                $extend
+            }
+
+            fn has_build_config(&self) -> bool {
+                $build_config
+            }
+
+            fn output_shape(&$self, $input: &[usize]) -> Result<Vec<usize>> {
+                $output
+            }
+
+            fn flow(&self, _training: bool) -> Flow {
+                Flow::Same
+            }
+
+            fn forward(&self, _pass: Forward) {}
+
+            fn backward(&self, _pass: Backward) {}
+        }
+    };
+}
+
+shape_op!(Input, "InputLayer", self, _config => (), input => Ok(input.to_vec()),
+    build_config: false);
+shape_op!(Flatten, "Flatten", self,
+    config => { config.insert("data_format".into(), json!("channels_last")); },
+    input => Ok(vec![input.iter().product()]),
+    build_config: true);
+shape_op!(Reshape, "Reshape", self,
+    config => { config.insert("target_shape".into(), json!(self.target_shape)); },
+    input => reshaped(input, &self.target_shape),
+    build_config: false);
+shape_op!(Identity, "Identity", self, _config => (), input => Ok(input.to_vec()),
+    build_config: false);
+shape_op!(ActivityRegularization, "ActivityRegularization", self,
+    config => {
+        config.shift_remove("activity_regularizer");
+        config.insert("l1".into(), json!(self.l1));
+        config.insert("l2".into(), json!(self.l2));
+    },
+    input => Ok(input.to_vec()),
+    build_config: false);
+
+/// Resolves the one -1 of a target shape.
+fn reshaped(input: &[usize], target: &[i64]) -> Result<Vec<usize>> {
+    let values: usize = input.iter().product();
+    let error = || {
+        Error::shape(format!(
+            "Reshape: samples of shape {input:?} have {values} values, expected as many as target_shape {target:?}; give a target_shape with the same product"
+        ))
+    };
+    let free = target.iter().filter(|&&size| size == -1).count();
+    let fixed = target
+        .iter()
+        .filter(|&&size| size != -1)
+        .map(|&size| usize::try_from(size).ok().filter(|&size| size > 0))
+        .try_fold(1_usize, |product, size| product.checked_mul(size?))
+        .ok_or_else(error)?;
+    let fits = match free {
+        0 => values == fixed,
+        1 => values.is_multiple_of(fixed),
+        _ => false,
+    };
+    if !fits {
+        return Err(error());
+    }
+    let size = |&size: &i64| usize::try_from(size).unwrap_or(values / fixed);
+    Ok(target.iter().map(size).collect())
+}

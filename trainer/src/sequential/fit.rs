@@ -1,0 +1,474 @@
+//! `fit`: epochs of shuffled batches, validation, callbacks, history.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use ndarray::{ArrayBase, ArrayView1, Data, Dimension};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::Sequential;
+use super::data::{Order, Rows, Samples, target_width};
+use super::progress::{Progress, Verbosity};
+use crate::callbacks::Callback;
+use crate::history::{History, Logs};
+use crate::{Error, Result};
+
+/// How `fit` trains. The defaults are Keras'.
+pub struct FitOptions<'a> {
+    /// The epoch to end before, counted from 0. Defaults to 1.
+    pub epochs: usize,
+    /// Samples per gradient step, `None` for all of them at once (where Keras' `None` means 32).
+    /// Defaults to 32.
+    pub batch_size: Option<usize>,
+    /// Rows to evaluate after each epoch. Defaults to none.
+    pub validation_data: Option<ValidationData<'a>>,
+    /// Part of the rows, from the end, to evaluate and not to train on, `0..1`; not used when
+    /// there is `validation_data`. Defaults to 0.
+    pub validation_split: f64,
+    /// Whether rows come in a new random order in each epoch. Defaults to true.
+    pub shuffle: bool,
+    /// 0 for silence, 1 for a progress bar, 2 for one line per epoch. Defaults to 1.
+    pub verbose: u8,
+    /// Called in order. Defaults to none.
+    pub callbacks: Vec<Box<dyn Callback + 'a>>,
+    /// Weight of each class in the loss, 1 for classes that are not in it. Defaults to none.
+    pub class_weight: Option<BTreeMap<i64, f32>>,
+    /// Weight of each row in the loss. Defaults to none.
+    pub sample_weight: Option<ArrayView1<'a, f32>>,
+    /// The epoch to begin with, counted from 0. Defaults to 0.
+    pub initial_epoch: usize,
+    /// Batches per epoch; the next epoch goes on where it ended. Defaults to all.
+    pub steps_per_epoch: Option<usize>,
+    /// Batches per validation. Defaults to all.
+    pub validation_steps: Option<usize>,
+    /// Defaults to `batch_size`.
+    pub validation_batch_size: Option<usize>,
+    /// After which epochs to validate. Defaults to every one.
+    pub validation_freq: ValidationFrequency,
+    /// Of shuffling and noise. Defaults to the model's own, different in each call of `fit`.
+    pub seed: Option<u64>,
+}
+
+impl Default for FitOptions<'_> {
+    fn default() -> Self {
+        Self {
+            epochs: 1,
+            batch_size: Some(32),
+            validation_data: None,
+            validation_split: 0.0,
+            shuffle: true,
+            verbose: 1,
+            callbacks: Vec::new(),
+            class_weight: None,
+            sample_weight: None,
+            initial_epoch: 0,
+            steps_per_epoch: None,
+            validation_steps: None,
+            validation_batch_size: None,
+            validation_freq: ValidationFrequency::Every(1),
+            seed: None,
+        }
+    }
+}
+
+/// Rows to validate on.
+#[derive(Clone, Debug)]
+pub struct ValidationData<'a> {
+    x: Samples<'a>,
+    y: Samples<'a>,
+    sample_weight: Option<Vec<f32>>,
+}
+
+impl<'a> ValidationData<'a> {
+    /// Inputs and targets of the same rows.
+    pub fn new<S, D, T, E>(x: &'a ArrayBase<S, D>, y: &'a ArrayBase<T, E>) -> Self
+    where
+        S: Data<Elem = f32>,
+        T: Data<Elem = f32>,
+        D: Dimension,
+        E: Dimension,
+    {
+        Self {
+            x: Samples::new(x),
+            y: Samples::new(y),
+            sample_weight: None,
+        }
+    }
+
+    /// The same rows with a weight each.
+    pub fn with_sample_weight(self, sample_weight: ArrayView1<f32>) -> Self {
+        Self {
+            sample_weight: Some(sample_weight.to_vec()),
+            ..self
+        }
+    }
+}
+
+/// After which epochs to validate, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValidationFrequency {
+    /// After each multiple of it.
+    Every(usize),
+    /// After these.
+    Epochs(Vec<usize>),
+}
+
+impl ValidationFrequency {
+    fn includes(&self, epoch: usize) -> bool {
+        match self {
+            Self::Every(every) => (epoch + 1).is_multiple_of((*every).max(1)),
+            Self::Epochs(epochs) => epochs.contains(&(epoch + 1)),
+        }
+    }
+}
+
+/// Batches of one pass over the rows, kept over epochs when an epoch is shorter.
+struct Feed {
+    batch_size: usize,
+    rows: usize,
+    shuffle: bool,
+    order: Order,
+    /// Batches taken from the current pass; none before the first pass.
+    taken: Option<usize>,
+}
+
+impl Feed {
+    fn batches(&self) -> usize {
+        self.rows.div_ceil(self.batch_size)
+    }
+}
+
+impl Sequential {
+    /// Trains on the rows of `x` and `y`.
+    ///
+    /// # Shapes
+    ///
+    /// * `x` - `[rows, input sample]`
+    /// * `y` - `[rows]` or `[rows, 1]` for one output and for class indices, else
+    ///   `[rows, output sample]`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] before `compile`, for an option outside its range or a label that the
+    /// model has no output for; [`Error::Shape`] for arrays that do not fit each other or the
+    /// model; what a callback returns. The model is then as the last finished step left it.
+    pub fn fit<S, D, T, E>(
+        &mut self,
+        x: &ArrayBase<S, D>,
+        y: &ArrayBase<T, E>,
+        mut options: FitOptions,
+    ) -> Result<History>
+    where
+        S: Data<Elem = f32>,
+        T: Data<Elem = f32>,
+        D: Dimension,
+        E: Dimension,
+    {
+        self.compiled()?;
+        let (x, y) = (Samples::new(x), Samples::new(y));
+        let weights = options.sample_weight.map(|weights| weights.to_vec());
+        self.build_for(&x)?;
+        self.check_rows(Rows {
+            x: &x,
+            y: &y,
+            weights: weights.as_deref(),
+        })?;
+        if options.sample_weight.is_some() && options.class_weight.is_some() {
+            return Err(Error::value(
+                "class_weight and sample_weight are both given, expected one of them; multiply the class weights into the sample weights",
+            ));
+        }
+        let rows = x.rows();
+        let split = options.validation_split;
+        let validation_rows = match &options.validation_data {
+            None if split != 0.0 => rows - split_at(rows, split)?,
+            _ => 0,
+        };
+        let train = rows - validation_rows;
+        let split_validation = (validation_rows > 0).then(|| ValidationData {
+            x: x.range(train, rows),
+            y: y.range(train, rows),
+            sample_weight: weights.as_ref().map(|weights| weights[train..].to_vec()),
+        });
+        let validation = options
+            .validation_data
+            .as_ref()
+            .or(split_validation.as_ref());
+        let (x, y) = (x.range(0, train), y.range(0, train));
+        let weights = match &options.class_weight {
+            Some(class_weight) => Some(class_weights(&y, class_weight)),
+            None => weights.map(|mut weights| {
+                weights.truncate(train);
+                weights
+            }),
+        };
+        let data = Rows {
+            x: &x,
+            y: &y,
+            weights: weights.as_deref(),
+        };
+        if let Some(validation) = validation {
+            self.check_rows(validation.rows())?;
+        }
+        let validation = validation.cloned();
+        let mut callbacks = Callbacks(std::mem::take(&mut options.callbacks));
+        self.run_epochs(data, validation, &options, &mut callbacks)
+    }
+
+    fn run_epochs(
+        &mut self,
+        data: Rows,
+        validation: Option<ValidationData>,
+        options: &FitOptions,
+        callbacks: &mut Callbacks,
+    ) -> Result<History> {
+        let verbosity = Verbosity::new(options.verbose)?;
+        let rows = data.x.rows();
+        let mut feed = Feed {
+            batch_size: batch_size(options, rows)?,
+            rows,
+            shuffle: options.shuffle,
+            order: Order::default(),
+            taken: None,
+        };
+        let steps = options.steps_per_epoch.unwrap_or(feed.batches());
+        let output = self.output_shape().unwrap_or_default().to_vec();
+        let target_width = target_width(data.y, &output);
+        self.build_optimizer();
+        self.compiled_mut()?
+            .build_metrics(target_width, output.last().copied().unwrap_or(1))?;
+        let seed = options
+            .seed
+            .unwrap_or_else(|| self.seed.wrapping_add(self.fits));
+        self.fits += 1;
+        self.stop_training = false;
+        self.resume_epoch = None;
+
+        let clock = Instant::now();
+        let mut history = History::default();
+        let mut batch_logs = Logs::new();
+        let mut logs = Logs::new();
+        callbacks.each(|callback| callback.on_train_begin(self))?;
+        let first = self.resume_epoch.take().unwrap_or(options.initial_epoch);
+        for epoch in first..options.epochs {
+            // What an epoch draws depends on seed and epoch alone: a training that was stopped
+            // and restored goes on as it would have.
+            self.rng = ChaCha8Rng::seed_from_u64(seed);
+            self.rng.set_stream(epoch as u64);
+            self.compiled_mut()?.reset();
+            callbacks.each(|callback| callback.on_epoch_begin(self, epoch))?;
+            let mut progress = Progress::new(verbosity, steps, clock.elapsed().as_secs_f64());
+            if verbosity != Verbosity::Silent && options.epochs > 1 {
+                self.print(&format!("Epoch {}/{}\n", epoch + 1, options.epochs));
+            }
+            for step in 0..steps {
+                if !self.train_next(data, &mut feed, target_width, callbacks, step)? {
+                    break;
+                }
+                let now = clock.elapsed().as_secs_f64();
+                let due = progress.is_due(step + 1, now);
+                if due || callbacks.use_batches() {
+                    self.compiled()?.write(&mut batch_logs);
+                }
+                if callbacks.use_batches() {
+                    callbacks.each_batch(|callback| {
+                        callback.on_train_batch_end(self, step, &batch_logs)
+                    })?;
+                }
+                if due {
+                    progress.update(step + 1, &batch_logs, now, &self.output);
+                }
+                if self.stop_training {
+                    break;
+                }
+            }
+            logs = Logs::new();
+            self.compiled()?.write(&mut logs);
+            if let Some(validation) = &validation
+                && options.validation_freq.includes(epoch)
+            {
+                callbacks.each(|callback| callback.on_test_begin(self))?;
+                let batch_size = options.validation_batch_size.unwrap_or(feed.batch_size);
+                let validated = self.evaluate_rows(
+                    validation.rows(),
+                    batch_size,
+                    options.validation_steps,
+                    None,
+                )?;
+                callbacks.each(|callback| callback.on_test_end(self, &validated))?;
+                logs.extend_validation(&validated);
+            }
+            callbacks.each(|callback| callback.on_epoch_end(self, epoch, &mut logs))?;
+            history.push(epoch, &logs);
+            progress.finish(&logs, clock.elapsed().as_secs_f64(), &self.output);
+            if self.stop_training {
+                break;
+            }
+        }
+        if options.epochs > 0
+            && let Some(compiled) = &mut self.compiled
+        {
+            compiled
+                .optimizer
+                .finalize(&self.variables, &mut self.values);
+        }
+        callbacks.each(|callback| callback.on_train_end(self, &logs))?;
+        Ok(history)
+    }
+
+    /// Trains on the next batch of the feed; false when the data ran out before the epoch did.
+    fn train_next(
+        &mut self,
+        data: Rows,
+        feed: &mut Feed,
+        target_width: usize,
+        callbacks: &mut Callbacks,
+        step: usize,
+    ) -> Result<bool> {
+        let fresh = match feed.taken {
+            None => true,
+            // A pass that ended with the last epoch.
+            Some(taken) if taken == feed.batches() && step == 0 => true,
+            Some(taken) if taken == feed.batches() => {
+                self.print("Your input ran out of data; interrupting training.\n");
+                return Ok(false);
+            }
+            Some(_) => false,
+        };
+        if fresh {
+            feed.taken = Some(0);
+            if feed.shuffle {
+                feed.order.shuffle(feed.rows, &mut self.rng)?;
+            }
+        }
+        let taken = feed.taken.unwrap_or_default();
+        feed.taken = Some(taken + 1);
+        let start = taken * feed.batch_size;
+        let stop = (start + feed.batch_size).min(feed.rows);
+        if callbacks.use_batches() {
+            callbacks.each_batch(|callback| callback.on_train_batch_begin(self, step))?;
+        }
+        match feed.order.indices(start, stop) {
+            None => self.train_step(data.slice(start, stop), target_width)?,
+            Some(indices) => {
+                let mut gathered = std::mem::take(&mut self.workspace.batch);
+                let trained = self.train_step(data.gather(indices, &mut gathered), target_width);
+                self.workspace.batch = gathered;
+                trained?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl ValidationData<'_> {
+    fn rows(&self) -> Rows<'_> {
+        Rows {
+            x: &self.x,
+            y: &self.y,
+            weights: self.sample_weight.as_deref(),
+        }
+    }
+}
+
+/// The callbacks of one training.
+struct Callbacks<'a>(Vec<Box<dyn Callback + 'a>>);
+
+impl<'a> Callbacks<'a> {
+    fn each(&mut self, mut call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>) -> Result<()> {
+        self.0
+            .iter_mut()
+            .try_for_each(|callback| call(callback.as_mut()))
+    }
+
+    fn use_batches(&self) -> bool {
+        self.0.iter().any(|callback| callback.uses_batches())
+    }
+
+    fn each_batch(
+        &mut self,
+        call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>,
+    ) -> Result<()> {
+        let mut call = call;
+        let mut used = self.0.iter_mut().filter(|callback| callback.uses_batches());
+        used.try_for_each(|callback| call(callback.as_mut()))
+    }
+}
+
+/// The first validation row: the last rows, before shuffling, as Keras does.
+fn split_at(rows: usize, split: f64) -> Result<usize> {
+    if !(0.0..1.0).contains(&split) {
+        return Err(Error::value(format!(
+            "validation_split is {split}, expected a number from 0 to less than 1"
+        )));
+    }
+    let at = (rows as f64 * (1.0 - split)).floor() as usize; // between 0 and rows
+    if at == 0 || at == rows {
+        return Err(Error::value(format!(
+            "{rows} rows cannot be split with validation_split {split}, expected at least one row on each side; give more rows or another split"
+        )));
+    }
+    Ok(at)
+}
+
+fn batch_size(options: &FitOptions, rows: usize) -> Result<usize> {
+    let zero = [
+        ("batch_size", options.batch_size),
+        ("validation_batch_size", options.validation_batch_size),
+        ("steps_per_epoch", options.steps_per_epoch),
+        ("validation_steps", options.validation_steps),
+    ];
+    if let Some((name, _)) = zero.into_iter().find(|(_, value)| *value == Some(0)) {
+        return Err(Error::value(format!("{name} is 0, expected at least 1")));
+    }
+    Ok(match (options.batch_size, options.steps_per_epoch) {
+        (Some(size), _) => size,
+        (None, Some(steps)) => rows.div_ceil(steps),
+        (None, None) => rows,
+    })
+}
+
+/// One weight per row, by its class: the largest of several targets, or the rounded one.
+fn class_weights(y: &Samples, class_weight: &BTreeMap<i64, f32>) -> Vec<f32> {
+    let class = |row: &[f32]| match row {
+        [label] => label.round_ties_even() as i64, // numpy's rounding; labels are small
+        row => {
+            let mut best = 0;
+            for (i, value) in row.iter().enumerate() {
+                if *value > row[best] {
+                    best = i;
+                }
+            }
+            best as i64 // an index
+        }
+    };
+    let rows = y.values().chunks_exact(y.width().max(1));
+    rows.map(|row| class_weight.get(&class(row)).copied().unwrap_or(1.0))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_split_is_floored() {
+        // 101 * 0.85 = 85.85
+        assert_eq!(split_at(101, 0.15).unwrap(), 85);
+        assert_eq!(split_at(10, 0.33).unwrap(), 6);
+        assert_eq!(
+            split_at(2, 0.9).unwrap_err().to_string(),
+            "2 rows cannot be split with validation_split 0.9, expected at least one row on each side; give more rows or another split"
+        );
+    }
+
+    #[test]
+    fn classes_without_a_weight_weigh_1() {
+        let y = ndarray::arr2(&[[0., 1., 0.], [1., 0., 0.], [0., 0., 1.]]);
+        let weights = BTreeMap::from([(1, 2.5), (2, 0.5)]);
+        assert_eq!(class_weights(&Samples::new(&y), &weights), [2.5, 1.0, 0.5]);
+        let y = ndarray::arr1(&[2., 0., 1.]);
+        assert_eq!(class_weights(&Samples::new(&y), &weights), [0.5, 1.0, 2.5]);
+    }
+}

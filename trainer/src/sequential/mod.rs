@@ -1,0 +1,248 @@
+//! `Sequential`: a chain of layers that is built, compiled, trained, evaluated and used as Keras'
+//! model of that name.
+
+mod build;
+mod compile;
+mod config;
+mod data;
+mod engine;
+mod evaluate;
+mod fit;
+mod functional;
+mod output;
+mod progress;
+mod step;
+mod summary;
+mod weights;
+
+use std::sync::{Arc, Mutex};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+pub use compile::CompileOptions;
+pub use data::Samples;
+pub use evaluate::{EvaluateOptions, PredictOptions};
+pub use fit::{FitOptions, ValidationData, ValidationFrequency};
+
+use crate::layers::{Input, Layer, Names};
+use crate::variable::Variable;
+use compile::Compiled;
+use engine::{Leaf, Workspace};
+use output::Output;
+
+/// A chain of layers, as `keras.Sequential`.
+///
+/// ```
+/// use thumbnet_trainer::activations::Activation;
+/// use thumbnet_trainer::layers::{Dense, Input};
+/// use thumbnet_trainer::Sequential;
+///
+/// let mut model = Sequential::new().with_seed(7);
+/// model.add(Input::new([4]))?;
+/// model.add(Dense::new(16).with_activation("relu".parse()?))?;
+/// model.add(Dense::new(3).with_activation(Activation::Softmax))?;
+/// assert_eq!(model.count_params(), 4 * 16 + 16 + 16 * 3 + 3);
+/// # Ok::<(), thumbnet_trainer::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sequential {
+    name: String,
+    trainable: bool,
+    seed: u64,
+    input: Option<Input>,
+    layers: Vec<Layer>,
+    names: Names,
+    /// All weights in Keras' order; their values lie in `values`.
+    variables: Vec<Variable>,
+    values: Vec<f32>,
+    /// The layers that compute, nested ones in line. Empty until built.
+    plan: Vec<Leaf>,
+    /// Shape of one output sample of each of `layers`.
+    output_shapes: Vec<Vec<usize>>,
+    compiled: Option<Compiled>,
+    workspace: Workspace,
+    grads: Vec<f32>,
+    rng: ChaCha8Rng,
+    /// Calls of `fit` so far: each shuffles in its own way.
+    fits: u64,
+    stop_training: bool,
+    resume_epoch: Option<usize>,
+    output: Output,
+}
+
+impl Default for Sequential {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sequential {
+    /// A model without layers, named `sequential`, with a random seed.
+    pub fn new() -> Self {
+        let seed = rand::random();
+        Self {
+            name: "sequential".to_string(),
+            trainable: true,
+            seed,
+            input: None,
+            layers: Vec::new(),
+            names: Names::default(),
+            variables: Vec::new(),
+            values: Vec::new(),
+            plan: Vec::new(),
+            output_shapes: Vec::new(),
+            compiled: None,
+            workspace: Workspace::default(),
+            grads: Vec::new(),
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            fits: 0,
+            stop_training: false,
+            resume_epoch: None,
+            output: Output::Stdout,
+        }
+    }
+
+    /// A model of these layers; see [`Sequential::add`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequential::add`].
+    pub fn from_layers(layers: impl IntoIterator<Item = Layer>) -> crate::Result<Self> {
+        let mut model = Self::new();
+        for layer in layers {
+            model.add(layer)?;
+        }
+        Ok(model)
+    }
+
+    /// The model with another name. Give it before the layers: their weights' paths begin with it.
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The model with this seed for initial weights, shuffling and noise. Give it before the
+    /// layers; weights that exist keep their values.
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self.rng = ChaCha8Rng::seed_from_u64(seed);
+        self
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The layers, without the input.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The layer of this name.
+    pub fn layer(&self, name: &str) -> Option<&Layer> {
+        self.layers.iter().find(|layer| layer.name() == name)
+    }
+
+    /// The layer of this name, to freeze it and the like. Options that its weights were made by
+    /// have no effect once the model is built.
+    pub fn layer_mut(&mut self, name: &str) -> Option<&mut Layer> {
+        self.layers.iter_mut().find(|layer| layer.name() == name)
+    }
+
+    /// Freezes or unfreezes all layers.
+    pub fn set_trainable(&mut self, trainable: bool) {
+        self.trainable = trainable;
+        for layer in &mut self.layers {
+            layer.set_trainable(trainable);
+        }
+        self.refresh_trainable();
+    }
+
+    /// Whether shapes and weights exist.
+    pub fn is_built(&self) -> bool {
+        !self.output_shapes.is_empty()
+    }
+
+    /// Shape of one input sample, when known.
+    pub fn input_shape(&self) -> Option<&[usize]> {
+        self.input.as_ref().map(|input| input.shape.as_slice())
+    }
+
+    /// Shape of one output sample, once built.
+    pub fn output_shape(&self) -> Option<&[usize]> {
+        self.output_shapes.last().map(Vec::as_slice)
+    }
+
+    /// Shape of one output sample of every layer, once built.
+    pub fn output_shapes(&self) -> &[Vec<usize>] {
+        &self.output_shapes
+    }
+
+    /// Asks `fit` to return after this batch.
+    pub fn stop_training(&mut self) {
+        self.stop_training = true;
+    }
+
+    /// Whether [`Sequential::stop_training`] was called since `fit` began.
+    pub fn is_stopping(&self) -> bool {
+        self.stop_training
+    }
+
+    /// Lets the running `fit` begin with this epoch; for callbacks that restore a training.
+    pub fn resume_at(&mut self, epoch: usize) {
+        self.resume_epoch = Some(epoch);
+    }
+
+    /// Sends the progress bar and the callbacks' messages to `writer` in place of the standard
+    /// output.
+    pub fn set_output(&mut self, writer: Arc<Mutex<dyn std::io::Write + Send>>) {
+        self.output = Output::Writer(writer);
+    }
+
+    /// Prints text where the progress bar goes, without adding a line break.
+    pub fn print(&self, text: &str) {
+        self.output.print(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::arr2;
+
+    use super::*;
+    use crate::activations::Activation;
+    use crate::layers::Dense;
+
+    #[test]
+    fn xor_is_learnt_from_a_seed_and_again_from_it() {
+        let x = arr2(&[[0., 0.], [0., 1.], [1., 0.], [1., 1.]]);
+        let y = ndarray::arr1(&[0., 1., 1., 0.]);
+        let train = || {
+            let mut model = Sequential::new().with_seed(3);
+            model.add(Input::new([2])).unwrap();
+            model
+                .add(Dense::new(16).with_activation(Activation::Tanh))
+                .unwrap();
+            model
+                .add(Dense::new(1).with_activation(Activation::Sigmoid))
+                .unwrap();
+            let mut options =
+                CompileOptions::named("adam", "binary_crossentropy", &["accuracy"]).unwrap();
+            options.optimizer.set_learning_rate(0.05).unwrap();
+            model.compile(options).unwrap();
+            let fit = FitOptions {
+                epochs: 100,
+                batch_size: Some(2),
+                verbose: 0,
+                ..Default::default()
+            };
+            let history = model.fit(&x, &y, fit).unwrap();
+            (history.last("accuracy").unwrap(), model.values().to_vec())
+        };
+        let (accuracy, weights) = train();
+        assert_eq!(accuracy, 1.0);
+        assert_eq!(train().1, weights);
+    }
+}
