@@ -7,9 +7,9 @@ pub mod losses;
 pub mod metrics;
 pub mod optimizers;
 
-use std::path::PathBuf;
-
 use serde_json::Value;
+
+use crate::golden;
 
 /// How a table went.
 #[derive(Debug, Default)]
@@ -49,17 +49,9 @@ impl Tally {
     }
 }
 
-/// The golden folder: `THUMBNET_GOLDEN`, or the one committed with the tests.
-pub fn golden() -> PathBuf {
-    match std::env::var_os("THUMBNET_GOLDEN") {
-        Some(folder) => folder.into(),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden"),
-    }
-}
-
 /// A unit table by its file name; `None` where the golden folder has none.
 pub fn table(file: &str) -> Option<Value> {
-    let text = std::fs::read_to_string(golden().join("unit").join(file)).ok()?;
+    let text = std::fs::read_to_string(golden::root().join("unit").join(file)).ok()?;
     Some(serde_json::from_str(&text).expect("a golden table is JSON"))
 }
 

@@ -1,38 +1,28 @@
 //! Binary, categorical and sparse categorical crossentropy, from logits or from probabilities.
 //!
-//! The gradient from logits is `probability - target` as in TensorFlow's fused operations; where
-//! the model's own activation has just computed those probabilities, they are not computed again.
+//! The categorical gradient from logits is `probability - target` as in TensorFlow's fused operation;
+//! where the model's own softmax has just computed those probabilities, they are not computed again.
+//! The binary one does not cancel: a saturated sigmoid keeps its small gradient.
 
 use super::batch::{Batch, Logits};
-use super::math::{at_least, exp, log1p_unit, sigmoid, sum_map, sum_pairs};
+use super::math::{at_least, exp, log1p_unit, sum_map, sum_pairs};
 use super::{EPSILON, ONE_MINUS_EPSILON, clip_d, elementwise, label};
 
 /// What the predictions of a crossentropy are.
 #[derive(Clone, Copy)]
-pub(super) enum Source<'a> {
+enum Source<'a> {
     /// Probabilities that no known activation made.
     Probabilities,
-    /// Logits given as the predictions themselves, or pre-activations of the other activation.
+    /// Logits given as the predictions themselves, or pre-activations of a sigmoid.
     Logits(&'a [f32]),
-    /// Logits whose probabilities are the batch's predictions.
-    Fused(&'a [f32]),
+    /// Logits whose softmax is the batch's predictions.
+    Softmax(&'a [f32]),
 }
 
 impl<'a> Source<'a> {
-    /// For a crossentropy that squashes with sigmoid.
-    pub(super) fn sigmoid(batch: &Batch<'a>, from_logits: bool) -> Self {
+    fn of(batch: &Batch<'a>, from_logits: bool) -> Self {
         match batch.logits {
-            Some(Logits::Sigmoid(x)) => Self::Fused(x),
-            Some(Logits::Softmax(x)) => Self::Logits(x),
-            None if from_logits => Self::Logits(batch.y_pred),
-            None => Self::Probabilities,
-        }
-    }
-
-    /// For a crossentropy that squashes with softmax.
-    fn softmax(batch: &Batch<'a>, from_logits: bool) -> Self {
-        match batch.logits {
-            Some(Logits::Softmax(x)) => Self::Fused(x),
+            Some(Logits::Softmax(x)) => Self::Softmax(x),
             Some(Logits::Sigmoid(x)) => Self::Logits(x),
             None if from_logits => Self::Logits(batch.y_pred),
             None => Self::Probabilities,
@@ -67,6 +57,14 @@ pub(super) fn binary_from_logit(t: f32, x: f32) -> f32 {
     at_least(x, 0.0) - x * t + log1p_unit(exp(-x.abs()))
 }
 
+/// Derivative of [`binary_from_logit`]: `σ(x) - t`, without cancellation where they are close to 1.
+#[inline(always)]
+pub(super) fn binary_from_logit_d(t: f32, x: f32) -> f32 {
+    let e = exp(-x.abs());
+    let rest = e / (1.0 + e);
+    if x >= 0.0 { (1.0 - t) - rest } else { rest - t }
+}
+
 /// The same from a probability, clipped to [1e-7, 1 - 1e-7].
 #[inline(always)]
 pub(super) fn binary_from_probability(t: f32, p: f32) -> f32 {
@@ -83,8 +81,8 @@ pub(super) fn binary_from_probability_d(t: f32, p: f32) -> f32 {
 
 pub(super) fn binary(batch: &Batch, from_logits: bool, label_smoothing: f64, out: &mut [f32]) {
     let smooth = Smoothing::new(label_smoothing, 2);
-    match Source::sigmoid(batch, from_logits) {
-        Source::Logits(x) | Source::Fused(x) => {
+    match Source::of(batch, from_logits) {
+        Source::Logits(x) | Source::Softmax(x) => {
             let batch = Batch {
                 y_pred: x,
                 ..*batch
@@ -107,20 +105,19 @@ pub(super) fn binary_gradient(
     out: &mut [f32],
 ) {
     let smooth = Smoothing::new(label_smoothing, 2);
-    match Source::sigmoid(batch, from_logits) {
-        Source::Fused(_) => {
-            elementwise::gradient(batch, scale, out, |t, p| p - smooth.apply(t));
-        }
-        Source::Logits(x) => {
+    match Source::of(batch, from_logits) {
+        Source::Logits(x) | Source::Softmax(x) => {
             let batch = Batch {
                 y_pred: x,
                 ..*batch
             };
-            elementwise::gradient(&batch, scale, out, |t, x| sigmoid(x) - smooth.apply(t));
+            elementwise::gradient(&batch, scale, out, |g, t, x| {
+                g * binary_from_logit_d(smooth.apply(t), x)
+            });
         }
         Source::Probabilities => {
-            elementwise::gradient(batch, scale, out, |t, p| {
-                binary_from_probability_d(smooth.apply(t), p)
+            elementwise::gradient(batch, scale, out, |g, t, p| {
+                g * binary_from_probability_d(smooth.apply(t), p)
             });
         }
     }
@@ -147,16 +144,34 @@ fn log_sum_of_softmax(p: &[f32]) -> f32 {
     -maximum(p).ln()
 }
 
+/// Logarithm of a probability clipped to [1e-7, 1 - 1e-7], which Keras takes for a logit.
+fn clipped_log(p: f32) -> f32 {
+    p.clamp(EPSILON, ONE_MINUS_EPSILON).ln()
+}
+
+/// [`log_sum`] of a row's [`clipped_log`].
+fn log_sum_of_probabilities(p: &[f32]) -> (f32, f32) {
+    let largest = clipped_log(maximum(p));
+    let total = sum_map(p, |p| exp(clipped_log(p) - largest));
+    (largest, total.ln())
+}
+
 /// `out = softmax(x)`.
 #[inline(always)]
 pub(super) fn softmax(x: &[f32], out: &mut [f32]) {
-    let largest = maximum(x);
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = exp(x - largest);
-    }
-    let inverse = 1.0 / sum_map(out, |e| e);
+    out.copy_from_slice(x);
+    softmax_in_place(out);
+}
+
+#[inline(always)]
+fn softmax_in_place(out: &mut [f32]) {
+    let largest = maximum(out);
     for out in out.iter_mut() {
-        *out *= inverse;
+        *out = exp(*out - largest);
+    }
+    let total = sum_map(out, |e| e);
+    for out in out.iter_mut() {
+        *out /= total;
     }
 }
 
@@ -165,8 +180,8 @@ pub(super) fn categorical(batch: &Batch, from_logits: bool, label_smoothing: f64
     let row_from_logits = |t: &[f32], x: &[f32], largest: f32, log_sum: f32| {
         sum_pairs(t, x, |t, x| smooth.apply(t) * (log_sum - (x - largest)))
     };
-    match Source::softmax(batch, from_logits) {
-        Source::Fused(x) => {
+    match Source::of(batch, from_logits) {
+        Source::Softmax(x) => {
             let logits = x.chunks_exact(batch.width.max(1));
             for ((out, (t, p)), x) in out.iter_mut().zip(batch.pairs()).zip(logits) {
                 *out = row_from_logits(t, x, maximum(x), log_sum_of_softmax(p));
@@ -201,10 +216,10 @@ pub(super) fn categorical_gradient(
     out: &mut [f32],
 ) {
     let smooth = Smoothing::new(label_smoothing, batch.y_true_width);
-    let source = Source::softmax(batch, from_logits);
+    let source = Source::of(batch, from_logits);
     let rows = out.chunks_exact_mut(batch.width.max(1)).zip(scale);
     match source {
-        Source::Fused(_) => {
+        Source::Softmax(_) => {
             for ((out, &scale), (t, p)) in rows.zip(batch.pairs()) {
                 for ((out, &t), p) in out.iter_mut().zip(t).zip(p) {
                     *out = scale * (p - smooth.apply(t));
@@ -226,14 +241,16 @@ pub(super) fn categorical_gradient(
         Source::Probabilities => {
             for ((out, &scale), (t, p)) in rows.zip(batch.pairs()) {
                 let total = sum_map(p, |p| p);
-                // Derivative to the normalized probability q, before the normalization's own.
+                // Derivative to the normalized probability q, before the normalization's own; in
+                // TensorFlow's order, because the two parts cancel.
                 let d = |t: f32, q: f32| {
                     let inside = clip_d(q, EPSILON, ONE_MINUS_EPSILON);
-                    -inside * smooth.apply(t) / q.clamp(EPSILON, ONE_MINUS_EPSILON)
+                    let inverse = 1.0 / q.clamp(EPSILON, ONE_MINUS_EPSILON);
+                    inside * (-scale * smooth.apply(t) * inverse)
                 };
-                let dot = sum_pairs(t, p, |t, p| d(t, p / total) * (p / total));
+                let to_total = sum_pairs(t, p, |t, p| d(t, p / total) * (-p / total / total));
                 for ((out, &t), p) in out.iter_mut().zip(t).zip(p) {
-                    *out = scale * (d(t, p / total) - dot) / total;
+                    *out = d(t, p / total) / total + to_total;
                 }
             }
         }
@@ -252,7 +269,7 @@ pub(super) fn sparse(batch: &Batch, from_logits: bool, ignore_class: Option<i64>
         value.copied().unwrap_or(f32::NAN)
     };
     match sparse_source(batch, from_logits, ignore_class) {
-        Source::Fused(x) => {
+        Source::Softmax(x) => {
             let logits = x.chunks_exact(batch.width.max(1));
             for ((out, (t, p)), x) in out.iter_mut().zip(batch.pairs()).zip(logits) {
                 *out = log_sum_of_softmax(p) - (entry(t, x) - maximum(x));
@@ -277,8 +294,8 @@ pub(super) fn sparse(batch: &Batch, from_logits: bool, ignore_class: Option<i64>
                 *out = if ignored(t, ignore_class) {
                     0.0
                 } else {
-                    let clip = |p: f32| p.clamp(EPSILON, ONE_MINUS_EPSILON);
-                    sum_map(p, clip).ln() - clip(entry(t, p)).ln()
+                    let (largest, log_sum) = log_sum_of_probabilities(p);
+                    log_sum - (clipped_log(entry(t, p)) - largest)
                 };
             }
         }
@@ -292,7 +309,7 @@ fn sparse_source<'a>(
     ignore_class: Option<i64>,
 ) -> Source<'a> {
     let logits = batch.logits.filter(|_| ignore_class.is_none());
-    Source::softmax(&Batch { logits, ..*batch }, from_logits)
+    Source::of(&Batch { logits, ..*batch }, from_logits)
 }
 
 pub(super) fn sparse_gradient(
@@ -305,7 +322,7 @@ pub(super) fn sparse_gradient(
     let source = sparse_source(batch, from_logits, ignore_class);
     let rows = out.chunks_exact_mut(batch.width.max(1)).zip(scale);
     match source {
-        Source::Fused(_) => {
+        Source::Softmax(_) => {
             for ((out, &scale), (t, p)) in rows.zip(batch.pairs()) {
                 for (out, p) in out.iter_mut().zip(p) {
                     *out = scale * p;
@@ -336,14 +353,15 @@ pub(super) fn sparse_gradient(
                     out.fill(0.0);
                     continue;
                 }
-                let clip = |p: f32| p.clamp(EPSILON, ONE_MINUS_EPSILON);
-                let total = sum_map(p, clip);
                 for (out, &p) in out.iter_mut().zip(p) {
-                    *out = scale * (clip(p) / total);
+                    *out = clipped_log(p);
                 }
+                softmax_in_place(out);
+                out.iter_mut().for_each(|out| *out *= scale);
                 subtract_label(t, scale, out);
                 for (out, &p) in out.iter_mut().zip(p) {
-                    *out *= clip_d(p, EPSILON, ONE_MINUS_EPSILON) / clip(p);
+                    *out *=
+                        clip_d(p, EPSILON, ONE_MINUS_EPSILON) / p.clamp(EPSILON, ONE_MINUS_EPSILON);
                 }
             }
         }

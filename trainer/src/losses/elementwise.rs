@@ -24,13 +24,21 @@ pub(super) fn mean(batch: &Batch, out: &mut [f32], f: impl Fn(f32, f32) -> f32) 
     }
 }
 
-/// `out[i][j] = scale[i] / width * d(y_true[i][j], y_pred[i][j])`.
+/// `out[i][j] = d(scale[i] / width, y_true[i][j], y_pred[i][j])`.
+///
+/// `d` takes the gradient that arrives from above, so that it can round where TensorFlow's
+/// backpropagation rounds.
 #[inline(always)]
-pub(super) fn gradient(batch: &Batch, scale: &[f32], out: &mut [f32], d: impl Fn(f32, f32) -> f32) {
+pub(super) fn gradient(
+    batch: &Batch,
+    scale: &[f32],
+    out: &mut [f32],
+    d: impl Fn(f32, f32, f32) -> f32,
+) {
     if batch.width == 1 && batch.y_true_width == 1 {
         let pairs = batch.y_true.iter().zip(batch.y_pred);
         for ((out, &scale), (&t, &p)) in out.iter_mut().zip(scale).zip(pairs) {
-            *out = scale * d(t, p);
+            *out = d(scale, t, p);
         }
         return;
     }
@@ -39,12 +47,12 @@ pub(super) fn gradient(batch: &Batch, scale: &[f32], out: &mut [f32], d: impl Fn
         let scale = scale / batch.width as f32;
         if t.len() == p.len() {
             for ((out, &t), &p) in out.iter_mut().zip(t).zip(p) {
-                *out = scale * d(t, p);
+                *out = d(scale, t, p);
             }
         } else {
             let t = t.first().copied().unwrap_or(f32::NAN);
             for (out, &p) in out.iter_mut().zip(p) {
-                *out = scale * d(t, p);
+                *out = d(scale, t, p);
             }
         }
     }

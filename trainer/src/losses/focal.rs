@@ -2,8 +2,8 @@
 
 use super::batch::{Batch, Logits};
 use super::crossentropy::{
-    Smoothing, binary_from_logit, binary_from_probability, binary_from_probability_d, maximum,
-    softmax,
+    Smoothing, binary_from_logit, binary_from_logit_d, binary_from_probability,
+    binary_from_probability_d, maximum, softmax,
 };
 use super::math::{exp, sigmoid, sum_map, sum_pairs};
 use super::{Alpha, EPSILON, ONE_MINUS_EPSILON, clip_d};
@@ -98,7 +98,7 @@ impl Binary {
                     } else {
                         *out * p * (1.0 - p)
                     };
-                    *out += self.factor(element).0 * (sigmoid(x) - element.t);
+                    *out += self.factor(element).0 * binary_from_logit_d(element.t, x);
                 }
                 *out *= scale;
             }
@@ -126,13 +126,19 @@ impl Categorical<'_> {
     pub(super) fn value(&self, batch: &Batch, out: &mut [f32]) {
         for (out, (t, p)) in out.iter_mut().zip(batch.pairs()) {
             let largest = maximum(p);
+            let inverse = if self.from_logits {
+                1.0 / sum_map(p, |p| exp(p - largest))
+            } else {
+                1.0
+            };
             let e = |p: f32| {
                 if self.from_logits {
-                    exp(p - largest)
+                    exp(p - largest) * inverse
                 } else {
                     p
                 }
             };
+            // Divided by its sum once more, as Keras does.
             let total = sum_map(p, e);
             let terms = t.iter().zip(p).enumerate().map(|(class, (&t, &p))| {
                 let q = (e(p) / total).clamp(EPSILON, ONE_MINUS_EPSILON);

@@ -16,13 +16,13 @@ pub(super) fn hinge(t: f32, p: f32) -> f32 {
 
 /// At the kink the derivative is that of the margin, as TensorFlow's `maximum` has it.
 #[inline(always)]
-pub(super) fn hinge_d(t: f32, p: f32) -> f32 {
-    if 1.0 - t * p >= 0.0 { -t } else { 0.0 }
+pub(super) fn hinge_d(g: f32, t: f32, p: f32) -> f32 {
+    if 1.0 - t * p >= 0.0 { -g * t } else { 0.0 }
 }
 
 #[inline(always)]
-pub(super) fn squared_hinge_d(t: f32, p: f32) -> f32 {
-    -2.0 * t * hinge(t, p)
+pub(super) fn squared_hinge_d(g: f32, t: f32, p: f32) -> f32 {
+    g * (-2.0 * hinge(t, p)) * t
 }
 
 /// `max(neg - pos + 1, 0)` with `pos = Σ t p`, `neg = max((1 - t) p)`.

@@ -273,19 +273,21 @@ impl LossKind {
             Self::CosineSimilarity => similarity::cosine_gradient(batch, scale, out),
             Self::Huber { delta } => {
                 let delta = *delta as f32;
-                elementwise::gradient(batch, scale, out, |t, p| regression::huber_d(t, p, delta));
+                elementwise::gradient(batch, scale, out, |g, t, p| {
+                    regression::huber_d(g, t, p, delta)
+                });
             }
             Self::LogCosh => elementwise::gradient(batch, scale, out, regression::log_cosh_d),
 
             Self::Hinge | Self::SquaredHinge => {
                 let binary = hinge::is_binary(batch.y_true);
                 let squared = *self == Self::SquaredHinge;
-                elementwise::gradient(batch, scale, out, |t, p| {
+                elementwise::gradient(batch, scale, out, |g, t, p| {
                     let t = if binary { 2.0 * t - 1.0 } else { t };
                     if squared {
-                        hinge::squared_hinge_d(t, p)
+                        hinge::squared_hinge_d(g, t, p)
                     } else {
-                        hinge::hinge_d(t, p)
+                        hinge::hinge_d(g, t, p)
                     }
                 });
             }

@@ -1,7 +1,7 @@
 //! Per-element values and derivatives (to the prediction) of the regression losses.
 //!
-//! `t` is the target, `p` the prediction; formulas, constants and the value at every kink are those
-//! of `keras.losses` on TensorFlow.
+//! `t` is the target, `p` the prediction, `g` the gradient from above; formulas, constants, the value
+//! at every kink and the order of operations are those of `keras.losses` on TensorFlow.
 
 use super::EPSILON;
 use super::math::at_least;
@@ -29,8 +29,8 @@ pub(super) fn squared(t: f32, p: f32) -> f32 {
     (t - p) * (t - p)
 }
 #[inline(always)]
-pub(super) fn squared_d(t: f32, p: f32) -> f32 {
-    2.0 * (p - t)
+pub(super) fn squared_d(g: f32, t: f32, p: f32) -> f32 {
+    g * (2.0 * (p - t))
 }
 
 #[inline(always)]
@@ -38,8 +38,8 @@ pub(super) fn absolute(t: f32, p: f32) -> f32 {
     (t - p).abs()
 }
 #[inline(always)]
-pub(super) fn absolute_d(t: f32, p: f32) -> f32 {
-    sign(p - t)
+pub(super) fn absolute_d(g: f32, t: f32, p: f32) -> f32 {
+    g * sign(p - t)
 }
 
 /// In percent, once multiplied by 100 after the mean.
@@ -48,20 +48,20 @@ pub(super) fn percentage(t: f32, p: f32) -> f32 {
     ((t - p) / denominator(t)).abs()
 }
 #[inline(always)]
-pub(super) fn percentage_d(t: f32, p: f32) -> f32 {
-    100.0 * sign(p - t) / denominator(t)
+pub(super) fn percentage_d(g: f32, t: f32, p: f32) -> f32 {
+    100.0 * g * sign(p - t) / denominator(t)
 }
 
 pub(super) fn squared_logarithmic(t: f32, p: f32) -> f32 {
     let d = (at_least(p, EPSILON) + 1.0).ln() - (at_least(t, EPSILON) + 1.0).ln();
     d * d
 }
-pub(super) fn squared_logarithmic_d(t: f32, p: f32) -> f32 {
+pub(super) fn squared_logarithmic_d(g: f32, t: f32, p: f32) -> f32 {
     if p < EPSILON {
         return 0.0;
     }
     let d = (p + 1.0).ln() - (at_least(t, EPSILON) + 1.0).ln();
-    2.0 * d / (p + 1.0)
+    g * (2.0 * d) / (p + 1.0)
 }
 
 #[inline(always)]
@@ -75,12 +75,12 @@ pub(super) fn huber(t: f32, p: f32, delta: f32) -> f32 {
     }
 }
 #[inline(always)]
-pub(super) fn huber_d(t: f32, p: f32, delta: f32) -> f32 {
+pub(super) fn huber_d(g: f32, t: f32, p: f32, delta: f32) -> f32 {
     let error = p - t;
     if error.abs() <= delta {
-        error
+        g * error
     } else {
-        delta * sign(error)
+        g * delta * sign(error)
     }
 }
 
@@ -89,8 +89,9 @@ pub(super) fn log_cosh(t: f32, p: f32) -> f32 {
     let x = p - t;
     x + softplus(-2.0 * x) - std::f32::consts::LN_2
 }
-pub(super) fn log_cosh_d(t: f32, p: f32) -> f32 {
-    (p - t).tanh()
+/// `g tanh(p - t)`, as the difference that it is in TensorFlow.
+pub(super) fn log_cosh_d(g: f32, t: f32, p: f32) -> f32 {
+    g - 2.0 * (g / ((2.0 * (p - t)).exp() + 1.0))
 }
 
 /// `log(1 + e^x)` with TensorFlow's two shortcuts for large |x|.
@@ -102,13 +103,24 @@ pub(super) fn softplus(x: f32) -> f32 {
     } else if x < THRESHOLD {
         x.exp()
     } else {
-        x.exp().ln_1p()
+        log1p(x.exp())
+    }
+}
+
+/// `log(1 + q)` with the rounding of Eigen's form, which TensorFlow uses.
+fn log1p(q: f32) -> f32 {
+    let sum = q + 1.0;
+    let log = sum.ln();
+    if sum == 1.0 || sum == log {
+        q
+    } else {
+        q * (log / (sum - 1.0))
     }
 }
 
 pub(super) fn poisson(t: f32, p: f32) -> f32 {
     p - t * (p + EPSILON).ln()
 }
-pub(super) fn poisson_d(t: f32, p: f32) -> f32 {
-    1.0 - t / (p + EPSILON)
+pub(super) fn poisson_d(g: f32, t: f32, p: f32) -> f32 {
+    g - g * t * (1.0 / (p + EPSILON))
 }

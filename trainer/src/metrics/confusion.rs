@@ -25,6 +25,8 @@ pub(super) struct Confusion {
     pub(super) false_negatives: Vec<f32>,
     /// Weight of true and of false labels per bucket, of the current batch.
     buckets: Vec<[f32; 2]>,
+    /// The same over all buckets, per label.
+    totals: Vec<[f64; 2]>,
 }
 
 /// Which predictions take part, and how.
@@ -59,6 +61,7 @@ impl Confusion {
             true_negatives: Vec::new(),
             false_negatives: Vec::new(),
             buckets: Vec::new(),
+            totals: Vec::new(),
         };
         counts.set_labels(1);
         counts
@@ -75,6 +78,7 @@ impl Confusion {
             counts.resize(len, 0.0);
         }
         self.buckets.resize(len, [0.0; 2]);
+        self.totals.resize(labels, [0.0; 2]);
         self.reset();
     }
 
@@ -127,8 +131,12 @@ impl Confusion {
         let labels = self.labels;
         let last = self.thresholds.len() - 1;
         self.buckets.fill([0.0; 2]);
-        let buckets = &mut self.buckets;
+        self.totals.fill([0.0; 2]);
+        let (buckets, totals) = (&mut self.buckets, &mut self.totals);
         for_each(batch, weights, select, |column, positive, p, weight| {
+            let column = if labels == 1 { 0 } else { column };
+            let side = usize::from(!positive);
+            totals[column][side] += f64::from(weight);
             let bucket = (p.clamp(0.0, 1.0) * last as f32).ceil() - 1.0;
             // Prediction 0 lies below the first threshold, unless that is -1e-7.
             let bucket = if with_epsilon {
@@ -137,17 +145,11 @@ impl Confusion {
                 bucket
             };
             if bucket >= 0.0 {
-                let column = if labels == 1 { 0 } else { column };
-                buckets[bucket as usize * labels + column][usize::from(!positive)] += weight;
+                buckets[bucket as usize * labels + column][side] += weight;
             }
         });
-        let mut totals = vec![[0f64; 2]; if labels == 1 { 1 } else { labels }];
-        for_each(batch, weights, select, |column, positive, _, weight| {
-            let column = if labels == 1 { 0 } else { column };
-            totals[column][usize::from(!positive)] += f64::from(weight);
-        });
-        for (label, totals) in totals.iter().enumerate() {
-            let [positives, negatives] = totals.map(|total| total as f32);
+        for label in 0..labels {
+            let [positives, negatives] = self.totals[label].map(|total| total as f32);
             let mut above = [0f32; 2];
             for threshold in (0..=last).rev() {
                 let at = threshold * labels + label;
