@@ -64,7 +64,8 @@ impl<'a> Object<'a> {
             .filter(|value| !value.is_null())
     }
 
-    fn bad(&self, key: &str, value: &Value, expected: &str) -> Error {
+    /// The error for an entry that is not what it should be.
+    pub fn bad(&self, key: &str, value: &Value, expected: &str) -> Error {
         Error::value(format!(
             "{key} of {} {} is {value}, expected {expected}",
             self.what, self.class_name

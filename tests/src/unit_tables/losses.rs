@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use thumbnet_trainer::losses::{Batch, Loss, Reduction};
 
-use super::{Tally, differences, flat, number, table, width};
+use super::{Tally, differences, differences_above, flat, number, table, width};
 
 /// Relative tolerance of the tables.
 const TOLERANCE: f64 = 1e-6;
@@ -43,7 +43,11 @@ fn problems(entry: &Value) -> Vec<String> {
     );
     let mut per_sample = vec![0.0; batch.rows()];
     loss.per_sample(&batch, &mut per_sample);
-    let mut problems = value_differences(&per_sample, &flat(&entry["none"]));
+    // A loss near zero is a difference of terms near 1, and carries half a unit in the last place of
+    // those in Keras too.
+    let floor = f64::from(f32::EPSILON) / 2.0;
+    let expected = flat(&entry["none"]);
+    let mut problems = differences_above("none", &per_sample, &expected, TOLERANCE, floor);
 
     let weights = entry.get("sample_weight").map(flat);
     let mut scale = vec![0.0; batch.rows()];
@@ -81,35 +85,15 @@ fn problems(entry: &Value) -> Vec<String> {
         loss.scale(&batch, &per_sample, None, &mut scale);
         let mut found = vec![0.0; y_pred.len()];
         loss.gradient(&batch, &scale, &mut found);
-        problems.extend(gradient_differences(&found, &flat(expected)));
-    }
-    problems
-}
-
-/// Differences beyond 1e-6 relative, or half a unit in the last place of 1: a loss near zero is a
-/// difference of terms of that size, and carries their rounding in Keras too.
-fn value_differences(found: &[f32], expected: &[f32]) -> Vec<String> {
-    let off = |(a, b): (&f32, &f32)| (a - b).abs() > f32::EPSILON / 2.0 || a.is_nan() != b.is_nan();
-    if found.len() == expected.len() && !found.iter().zip(expected).any(off) {
-        return Vec::new();
-    }
-    differences("none", found, expected, TOLERANCE)
-}
-
-/// Differences beyond 1e-6 of the gradient's largest entry: entries near zero are differences of
-/// larger terms, and carry the rounding of those in Keras too.
-fn gradient_differences(found: &[f32], expected: &[f32]) -> Vec<String> {
-    let largest = expected
-        .iter()
-        .fold(0f32, |largest, d| largest.max(d.abs()));
-    let mut problems = Vec::new();
-    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let off = f64::from((found - expected).abs());
-        if off.is_nan() || off > TOLERANCE * f64::from(largest) {
-            problems.push(format!(
-                "grad_y_pred[{i}] is {found:e}, expected {expected:e} (largest {largest:e})"
-            ));
-        }
+        // Of the largest entry: those near zero are differences of larger terms, and carry their
+        // rounding in Keras too.
+        let expected = flat(expected);
+        let largest = expected
+            .iter()
+            .fold(0f32, |largest, d| largest.max(d.abs()));
+        let floor = TOLERANCE * f64::from(largest);
+        let found = differences_above("grad_y_pred", &found, &expected, TOLERANCE, floor);
+        problems.extend(found);
     }
     problems
 }

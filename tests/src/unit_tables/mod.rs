@@ -88,6 +88,7 @@ pub struct Near {
 
 /// Where `found` leaves `expected` by more than `tolerance` of it.
 pub fn differences(what: &str, found: &[f32], expected: &[f32], tolerance: f64) -> Vec<String> {
+<<<<<<< Updated upstream
     let tolerance = Near {
         relative: tolerance,
         absolute: 0.0,
@@ -97,6 +98,19 @@ pub fn differences(what: &str, found: &[f32], expected: &[f32], tolerance: f64) 
 
 /// Where `found` leaves `expected` by more than `tolerance`.
 pub fn near(what: &str, found: &[f32], expected: &[f32], tolerance: Near) -> Vec<String> {
+=======
+    differences_above(what, found, expected, tolerance, 0.0)
+}
+
+/// Where `found` leaves `expected` by more than `tolerance` of it, and by more than `floor`.
+pub fn differences_above(
+    what: &str,
+    found: &[f32],
+    expected: &[f32],
+    tolerance: f64,
+    floor: f64,
+) -> Vec<String> {
+>>>>>>> Stashed changes
     if found.len() != expected.len() {
         return vec![format!(
             "{what} has {} values, expected {}",
@@ -107,10 +121,15 @@ pub fn near(what: &str, found: &[f32], expected: &[f32], tolerance: Near) -> Vec
     let mut problems = Vec::new();
     for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let (a, b) = (f64::from(found), f64::from(expected));
+<<<<<<< Updated upstream
         let allowed = (tolerance.relative * b.abs()).max(tolerance.absolute);
         let same = (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= allowed;
+=======
+        let off = (a - b).abs();
+        let same = (a.is_nan() && b.is_nan()) || a == b || off <= floor.max(tolerance * b.abs());
+>>>>>>> Stashed changes
         if !same {
-            let relative = (a - b).abs() / b.abs();
+            let relative = off / b.abs();
             problems.push(format!(
                 "{what}[{i}] is {found:e}, expected {expected:e} (relative {relative:.1e})"
             ));

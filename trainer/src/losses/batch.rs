@@ -1,5 +1,7 @@
 //! What a loss or a metric looks at: targets, predictions, and where they came from.
 
+use crate::activations::Activation;
+
 /// One batch of targets and predictions, rows first.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
@@ -11,7 +13,7 @@ pub struct Batch<'a> {
     pub y_pred: &'a [f32],
     /// Last axis of the predictions.
     pub width: usize,
-    /// What the model's last sigmoid or softmax was applied to; see [`Logits`].
+    /// What the model's last sigmoid or softmax was applied to; see [`Logits::of`].
     pub logits: Option<Logits<'a>>,
 }
 
@@ -26,6 +28,15 @@ pub enum Logits<'a> {
 }
 
 impl<'a> Logits<'a> {
+    /// The logits `x` of the model's last activation; `None` if it is neither sigmoid nor softmax.
+    pub fn of(last: &Activation, x: &'a [f32]) -> Option<Self> {
+        match last {
+            Activation::Sigmoid => Some(Self::Sigmoid(x)),
+            Activation::Softmax => Some(Self::Softmax(x)),
+            _ => None,
+        }
+    }
+
     /// The values themselves.
     pub fn values(&self) -> &'a [f32] {
         match self {
@@ -43,6 +54,14 @@ impl<'a> Batch<'a> {
             y_pred,
             width,
             logits: None,
+        }
+    }
+
+    /// The same batch with the pre-activations `x` of the last activation `last`.
+    pub fn with_logits(self, last: &Activation, x: &'a [f32]) -> Self {
+        Self {
+            logits: Logits::of(last, x),
+            ..self
         }
     }
 

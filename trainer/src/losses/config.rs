@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use super::{Alpha, Loss, LossKind, Reduction};
+use crate::config::{Object, serialized, unknown};
 use crate::error::{Error, Result};
 
 /// One row per function: class name, function name, other names.
@@ -75,96 +76,71 @@ const fn names(
     }
 }
 
-/// A config object, read with defaults and clear errors; used by metrics too.
-pub(crate) struct Options<'a> {
-    /// What the config is of, for messages: `loss "Huber"`.
-    pub(crate) owner: String,
-    pub(crate) config: &'a Map<String, Value>,
-}
-
-impl<'a> Options<'a> {
-    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
-        self.config.get(key).filter(|value| !value.is_null())
+/// What losses and metrics read beyond the plain types.
+impl<'a> Object<'a> {
+    /// The object in messages: `loss Huber`.
+    pub(crate) fn owner(&self) -> String {
+        format!("{} {}", self.what, self.class_name)
     }
 
-    fn wrong(&self, key: &str, value: &Value, expected: &str) -> Error {
-        let owner = &self.owner;
-        Error::value(format!("{owner} has {key} {value}, expected {expected}"))
+    /// The entry `key`, `null` included.
+    pub(crate) fn entry(&self, key: &str) -> Option<&'a Value> {
+        self.config.and_then(|config| config.get(key))
     }
 
-    /// An optional number.
-    pub(crate) fn optional(&self, key: &str) -> Result<Option<f64>> {
-        let read = |v: &Value| v.as_f64().ok_or_else(|| self.wrong(key, v, "a number"));
-        self.get(key).map(read).transpose()
-    }
-
-    pub(crate) fn number(&self, key: &str, default: f64) -> Result<f64> {
-        Ok(self.optional(key)?.unwrap_or(default))
-    }
-
-    /// A number between 0 and 1, both included.
-    pub(crate) fn fraction(&self, key: &str, default: f64) -> Result<f64> {
-        let value = self.number(key, default)?;
+    /// A number between 0 and 1, both included, or Keras' default.
+    pub(crate) fn fraction_or(&self, key: &str, default: f64) -> Result<f64> {
+        let value = self.number_or(key, default)?;
         if (0.0..=1.0).contains(&value) {
             return Ok(value);
         }
-        Err(self.wrong(key, &json!(value), "a number from 0 to 1"))
+        Err(self.bad(key, &json!(value), "a number from 0 to 1"))
     }
 
-    pub(crate) fn flag(&self, key: &str, default: bool) -> Result<bool> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(other) => match other.as_f64() {
-                Some(number) => Ok(number != 0.0),
-                None => Err(self.wrong(key, other, "true or false")),
-            },
-        }
-    }
-
-    /// An optional whole number.
-    pub(crate) fn integer(&self, key: &str) -> Result<Option<i64>> {
+    /// A whole number of either sign, or nothing.
+    pub(crate) fn signed(&self, key: &str) -> Result<Option<i64>> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
         let float = value
             .as_f64()
-            .filter(|v| v.fract() == 0.0)
-            .map(|v| v as i64);
-        match value.as_i64().or(float) {
+            .filter(|v| v.fract() == 0.0 && v.abs() < 9e15);
+        match value.as_i64().or(float.map(|v| v as i64)) {
             Some(value) => Ok(Some(value)),
-            None => Err(self.wrong(key, value, "a whole number")),
+            None => Err(self.bad(key, value, "a whole number")),
         }
     }
 
-    /// An optional count, at least `least`.
+    /// A count of at least `least`, or nothing.
     pub(crate) fn count(&self, key: &str, least: usize) -> Result<Option<usize>> {
-        let Some(value) = self.integer(key)? else {
+        let Some(value) = self.signed(key)? else {
             return Ok(None);
         };
         match usize::try_from(value).ok().filter(|&count| count >= least) {
             Some(count) => Ok(Some(count)),
-            None => Err(self.wrong(key, &json!(value), &format!("at least {least}"))),
+            None => Err(self.bad(key, &json!(value), &format!("at least {least}"))),
         }
     }
 
+    /// A string, or nothing.
     pub(crate) fn text(&self, key: &str) -> Result<Option<&'a str>> {
-        let read = |v: &'a Value| v.as_str().ok_or_else(|| self.wrong(key, v, "a string"));
+        let read = |v: &'a Value| v.as_str().ok_or_else(|| self.bad(key, v, "a text"));
         self.get(key).map(read).transpose()
     }
 
-    /// The last axis of a batch of rows, by any of its names; others are refused.
+    /// Checks that `axis` is the last axis of a batch of rows, by any of its names.
     pub(crate) fn last_axis(&self) -> Result<()> {
-        match self.integer("axis")? {
-            None | Some(-1 | 1) => Ok(()),
-            Some(axis) => Err(self.axis(&json!(axis))),
+        match self.get("axis") {
+            None => Ok(()),
+            Some(axis) if matches!(axis.as_i64(), Some(-1 | 1)) => Ok(()),
+            Some(axis) => Err(self.axis(axis)),
         }
     }
 
     fn axis(&self, axis: &Value) -> Error {
         Error::unsupported(format!(
             "{} has axis {axis}, but outputs are rows and only axis -1 is there; remove it or set it to -1",
-            self.owner
+            self.owner()
         ))
     }
 
@@ -173,14 +149,13 @@ impl<'a> Options<'a> {
         let Some(axis) = self.get("axis") else {
             return Ok(false);
         };
-        let axes: Vec<_> = match axis {
+        let mut axes: Vec<_> = match axis {
             Value::Array(axes) => axes.iter().map(Value::as_i64).collect(),
             one => vec![one.as_i64()],
         };
-        let mut axes: Vec<_> = axes
-            .into_iter()
-            .map(|a| a.map(|a| a.rem_euclid(2)))
-            .collect();
+        axes.iter_mut()
+            .flatten()
+            .for_each(|axis| *axis = axis.rem_euclid(2));
         axes.sort_unstable();
         match axes[..] {
             [Some(1)] => Ok(true),
@@ -189,8 +164,8 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Only single precision is there.
-    pub(crate) fn dtype(&self) -> Result<()> {
+    /// Checks that `dtype` is single precision, the only one there is.
+    pub(crate) fn single_precision(&self) -> Result<()> {
         let dtype = match self.get("dtype") {
             // A serialized policy: {"class_name": "DTypePolicy", "config": {"name": "float32"}}.
             Some(Value::Object(policy)) => policy.get("config").and_then(|c| c.get("name")),
@@ -201,54 +176,19 @@ impl<'a> Options<'a> {
             Some(Value::String(name)) if name == "float32" => Ok(()),
             Some(other) => Err(Error::unsupported(format!(
                 "{} has dtype {other}, but thumbnet trains in float32; remove dtype",
-                self.owner
+                self.owner()
             ))),
         }
     }
-}
 
-/// A serialized object: class or function name, and its config if it has one.
-pub(crate) struct Serialized<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) config: Option<&'a Map<String, Value>>,
-}
-
-impl<'a> Serialized<'a> {
-    /// From a name, `{"class_name", "config"}`, or Keras' form of a function
-    /// (`{"class_name": "function", "config": "mean_squared_error"}`).
-    pub(crate) fn read(value: &'a Value, what: &str) -> Result<Self> {
-        let wrong = || {
-            Error::value(format!(
-                "{what} is {value}, expected a name or {{\"class_name\": .., \"config\": {{..}}}}"
-            ))
+    /// A named function in `fn`, of Keras' wrappers of functions.
+    pub(crate) fn function(&self) -> Result<Option<&'a str>> {
+        let function = match self.get("fn") {
+            Some(function) => Self::parse(function, "fn")?,
+            None => None,
         };
-        if let Value::String(name) = value {
-            return Ok(Self { name, config: None });
-        }
-        let object = value.as_object().ok_or_else(wrong)?;
-        let class = object.get("class_name").and_then(Value::as_str);
-        let name = class.ok_or_else(wrong)?;
-        match object.get("config") {
-            Some(Value::Object(config)) => Ok(Self {
-                name: last_part(name),
-                config: Some(config),
-            }),
-            Some(Value::String(function)) => Ok(Self {
-                name: last_part(function),
-                config: None,
-            }),
-            None | Some(Value::Null) => Ok(Self {
-                name: last_part(name),
-                config: None,
-            }),
-            Some(_) => Err(wrong()),
-        }
+        Ok(function.map(|function| function.class_name))
     }
-}
-
-/// `Huber` of `keras.losses>Huber` or `Custom>Huber`.
-fn last_part(name: &str) -> &str {
-    name.rsplit(['>', '.']).next().unwrap_or(name)
 }
 
 impl LossKind {
@@ -305,17 +245,17 @@ impl LossKind {
     ///
     /// [`Error::Value`] for an unknown name or an option out of range, [`Error::Unsupported`] for
     /// what rows of outputs do not have.
-    pub(crate) fn named(name: &str, options: &Options) -> Result<Option<Self>> {
+    pub(crate) fn named(name: &str, options: &Object) -> Result<Option<Self>> {
         let row = NAMES.iter().find(|names| {
             names.class == name || names.function == name || names.others.contains(&name)
         });
         let Some(row) = row else {
             return Ok(None);
         };
-        options.dtype()?;
-        let from_logits = options.flag("from_logits", false)?;
-        let label_smoothing = options.fraction("label_smoothing", 0.0)?;
-        let gamma = options.number("gamma", 2.0)?;
+        options.single_precision()?;
+        let from_logits = options.flag_or("from_logits", false)?;
+        let label_smoothing = options.fraction_or("label_smoothing", 0.0)?;
+        let gamma = options.number_or("gamma", 2.0)?;
         if !matches!(row.class, "Dice" | "Tversky") {
             options.last_axis()?;
         }
@@ -326,7 +266,7 @@ impl LossKind {
             "MeanSquaredLogarithmicError" => Self::MeanSquaredLogarithmicError,
             "CosineSimilarity" => Self::CosineSimilarity,
             "Huber" => Self::Huber {
-                delta: options.number("delta", 1.0)?,
+                delta: options.number_or("delta", 1.0)?,
             },
             "LogCosh" => Self::LogCosh,
             "Hinge" => Self::Hinge,
@@ -339,8 +279,8 @@ impl LossKind {
                 label_smoothing,
             },
             "BinaryFocalCrossentropy" => Self::BinaryFocalCrossentropy {
-                apply_class_balancing: options.flag("apply_class_balancing", false)?,
-                alpha: options.number("alpha", 0.25)?,
+                apply_class_balancing: options.flag_or("apply_class_balancing", false)?,
+                alpha: options.number_or("alpha", 0.25)?,
                 gamma,
                 from_logits,
                 label_smoothing,
@@ -357,25 +297,25 @@ impl LossKind {
             },
             "SparseCategoricalCrossentropy" => Self::SparseCategoricalCrossentropy {
                 from_logits,
-                ignore_class: options.integer("ignore_class")?,
+                ignore_class: options.signed("ignore_class")?,
             },
             "Dice" => Self::Dice {
                 per_row: options.per_row()?,
             },
             "Tversky" => Self::Tversky {
-                alpha: options.number("alpha", 0.5)?,
-                beta: options.number("beta", 0.5)?,
+                alpha: options.number_or("alpha", 0.5)?,
+                beta: options.number_or("beta", 0.5)?,
                 per_row: options.per_row()?,
             },
             "Circle" => Self::Circle {
-                gamma: options.number("gamma", 80.0)?,
-                margin: options.number("margin", 0.4)?,
-                remove_diagonal: options.flag("remove_diagonal", true)?,
+                gamma: options.number_or("gamma", 80.0)?,
+                margin: options.number_or("margin", 0.4)?,
+                remove_diagonal: options.flag_or("remove_diagonal", true)?,
             },
             "CategoricalGeneralizedCrossEntropy" => {
-                let q = options.number("q", 0.5)?;
+                let q = options.number_or("q", 0.5)?;
                 if !(q > 0.0 && q < 1.0) {
-                    return Err(options.wrong("q", &json!(q), "a number between 0 and 1"));
+                    return Err(options.bad("q", &json!(q), "a number between 0 and 1"));
                 }
                 Self::CategoricalGeneralizedCrossEntropy { q }
             }
@@ -455,21 +395,21 @@ impl LossKind {
 }
 
 /// `alpha` of a categorical focal crossentropy: a number, or one per class.
-fn read_alpha(options: &Options) -> Result<Alpha> {
+fn read_alpha(options: &Object) -> Result<Alpha> {
     match options.get("alpha") {
         Some(Value::Array(list)) => {
             let alpha: Option<Vec<_>> = list.iter().map(Value::as_f64).collect();
-            let wrong = || options.wrong("alpha", &json!(list), "a number or one per class");
+            let wrong = || options.bad("alpha", &json!(list), "a number or one per class");
             alpha.map(Alpha::PerClass).ok_or_else(wrong)
         }
-        _ => Ok(Alpha::One(options.number("alpha", 0.25)?)),
+        _ => Ok(Alpha::One(options.number_or("alpha", 0.25)?)),
     }
 }
 
 impl Reduction {
     /// From Keras' name; `auto` is Keras 2's default.
-    fn read(options: &Options) -> Result<Self> {
-        let name = match options.config.get("reduction") {
+    fn read(options: &Object) -> Result<Self> {
+        let name = match options.entry("reduction") {
             Some(Value::Null) => return Ok(Self::None),
             _ => options.text("reduction")?,
         };
@@ -478,7 +418,7 @@ impl Reduction {
             Some("sum") => Ok(Self::Sum),
             Some("mean_with_sample_weight") => Ok(Self::MeanWithSampleWeight),
             Some("none") => Ok(Self::None),
-            Some(other) => Err(options.wrong(
+            Some(other) => Err(options.bad(
                 "reduction",
                 &json!(other),
                 "\"sum_over_batch_size\", \"sum\", \"mean\", \"mean_with_sample_weight\" or \"none\"",
@@ -506,15 +446,14 @@ impl Loss {
     /// [`Error::Value`] for an unknown loss or an option out of range, [`Error::Unsupported`] for
     /// one that needs more than rows of outputs (`ctc`).
     pub fn from_config(value: &Value) -> Result<Self> {
-        let serialized = Serialized::read(value, "loss")?;
-        let empty = Map::new();
-        let options = Options {
-            owner: format!("loss {:?}", serialized.name),
-            config: serialized.config.unwrap_or(&empty),
+        let Some(options) = Object::parse(value, "loss")? else {
+            return Err(Error::value(
+                "loss is null, expected a name such as \"mse\"",
+            ));
         };
         // A wrapped function: Keras' `LossFunctionWrapper` with the function's name as `fn`.
-        let wrapped = match (serialized.name, options.get("fn")) {
-            ("LossFunctionWrapper", Some(function)) => Serialized::read(function, "fn")?.name,
+        let wrapped = match (options.class_name, options.function()?) {
+            ("LossFunctionWrapper", Some(function)) => function,
             (name, _) => name,
         };
         if wrapped.eq_ignore_ascii_case("ctc") {
@@ -523,13 +462,14 @@ impl Loss {
             ));
         }
         let Some(kind) = LossKind::named(wrapped, &options)? else {
-            return Err(unknown(wrapped));
+            let known: Vec<_> = NAMES.iter().map(|names| names.function).collect();
+            return Err(unknown("loss", wrapped, &known));
         };
         let mut loss = Self::new(kind);
         loss.reduction = Reduction::read(&options)?;
         if let Some(name) = options.text("name")? {
             loss.name = name.to_owned();
-        } else if serialized.config.is_none() {
+        } else if options.config.is_none() {
             loss.name = wrapped.to_owned();
             loss.identifier = Some(wrapped.to_owned());
         }
@@ -549,21 +489,12 @@ impl Loss {
         config.insert("name".into(), json!(self.name));
         config.insert("reduction".into(), json!(self.reduction.name()));
         config.extend(self.kind.options());
-        json!({
-            "module": "keras.losses",
-            "class_name": self.kind.class_name(),
-            "config": config,
-            "registered_name": null,
-        })
+        serialized(
+            "keras.losses",
+            self.kind.class_name(),
+            Value::Object(config),
+        )
     }
-}
-
-fn unknown(name: &str) -> Error {
-    let known: Vec<_> = NAMES.iter().map(|names| names.function).collect();
-    Error::value(format!(
-        "unknown loss {name:?}, expected one of {}",
-        known.join(", ")
-    ))
 }
 
 impl FromStr for Loss {
@@ -644,11 +575,11 @@ mod tests {
         let read = |value: Value| Loss::from_config(&value).expect_err("refused").to_string();
         assert_eq!(
             read(json!({"class_name": "MeanSquaredError", "config": {"reduction": "avg"}})),
-            "loss \"MeanSquaredError\" has reduction \"avg\", expected \"sum_over_batch_size\", \"sum\", \"mean\", \"mean_with_sample_weight\" or \"none\""
+            "reduction of loss MeanSquaredError is \"avg\", expected \"sum_over_batch_size\", \"sum\", \"mean\", \"mean_with_sample_weight\" or \"none\""
         );
         assert_eq!(
             read(json!({"class_name": "BinaryCrossentropy", "config": {"label_smoothing": 2}})),
-            "loss \"BinaryCrossentropy\" has label_smoothing 2.0, expected a number from 0 to 1"
+            "label_smoothing of loss BinaryCrossentropy is 2.0, expected a number from 0 to 1"
         );
         assert!(read(json!("nope")).starts_with("unknown loss \"nope\", expected one of mean_"));
         assert_eq!(

@@ -5,8 +5,9 @@
 //! The binary one does not cancel: a saturated sigmoid keeps its small gradient.
 
 use super::batch::{Batch, Logits};
-use super::math::{at_least, exp, log1p_unit, sum_map, sum_pairs};
+use super::math::{at_least, log1p_unit, sum_map, sum_pairs};
 use super::{EPSILON, ONE_MINUS_EPSILON, clip_d, elementwise, label};
+use crate::activations::math::exp;
 
 /// What the predictions of a crossentropy are.
 #[derive(Clone, Copy)]

@@ -5,8 +5,9 @@ use super::crossentropy::{
     Smoothing, binary_from_logit, binary_from_logit_d, binary_from_probability,
     binary_from_probability_d, maximum, softmax,
 };
-use super::math::{exp, sigmoid, sum_map, sum_pairs};
+use super::math::{sum_map, sum_pairs};
 use super::{Alpha, EPSILON, ONE_MINUS_EPSILON, clip_d};
+use crate::activations::math::{exp, sigmoid};
 
 /// Options of the binary form.
 #[derive(Clone, Copy)]

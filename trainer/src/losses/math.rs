@@ -1,39 +1,8 @@
-//! `exp` and `log(1 + x)` in f32 that the compiler turns into vector code: no branches, no calls.
-
-/// `e^x`, within 2 ulp where the result is a normal number; 0 below -87.34, infinity above 88.73.
-///
-/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, then the Taylor polynomial of degree 7 in `r`.
-#[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer without a branch.
-    const ROUND: f32 = 12_582_912.0;
-    let clamped = x.clamp(-87.34, 88.73);
-    let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = clamped - n * LN_2_HIGH - n * LN_2_LOW;
-    let p = 1.0 / 5040.0;
-    let p = p * r + 1.0 / 720.0;
-    let p = p * r + 1.0 / 120.0;
-    let p = p * r + 1.0 / 24.0;
-    let p = p * r + 1.0 / 6.0;
-    let p = p * r + 0.5;
-    let p = p * (r * r) + r + 1.0;
-    // n is at most 128: two factors, because 2^128 itself is not a f32.
-    let bits = shifted.to_bits().wrapping_sub(ROUND.to_bits());
-    let half = ((bits as i32) >> 1) as u32;
-    let rest = bits.wrapping_sub(half);
-    let scale = |k: u32| f32::from_bits(k.wrapping_add(127) << 23);
-    let y = p * scale(half) * scale(rest);
-    let y = if x >= 88.722_84 { f32::INFINITY } else { y };
-    let y = if x < -87.34 { 0.0 } else { y };
-    if x.is_nan() { x } else { y }
-}
+//! Sums, and `log(1 + x)` in f32, that the compiler turns into vector code: no branches, no calls.
 
 /// `log(1 + q)` for `0 <= q <= 1`, within 2 ulp: `2 atanh(q / (2 + q))` as a series.
 #[inline(always)]
-pub(crate) fn log1p_unit(q: f32) -> f32 {
+pub(super) fn log1p_unit(q: f32) -> f32 {
     let s = q / (2.0 + q);
     let s2 = s * s;
     let p = 1.0 / 15.0;
@@ -46,23 +15,15 @@ pub(crate) fn log1p_unit(q: f32) -> f32 {
     2.0 * (s + s * (s2 * p))
 }
 
-/// `1 / (1 + e^-x)` without overflow.
-#[inline(always)]
-pub(crate) fn sigmoid(x: f32) -> f32 {
-    let e = exp(-x.abs());
-    let small = e / (1.0 + e);
-    if x >= 0.0 { 1.0 / (1.0 + e) } else { small }
-}
-
 /// `x`, or `floor` where that is larger; NaN stays NaN, unlike with `f32::max`.
 #[inline(always)]
-pub(crate) fn at_least(x: f32, floor: f32) -> f32 {
+pub(super) fn at_least(x: f32, floor: f32) -> f32 {
     if x < floor { floor } else { x }
 }
 
 /// `Σ f(x)` in sixteen lanes: it vectorizes, and errs less than from left to right.
 #[inline(always)]
-pub(crate) fn sum_map(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum_map(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0f32; 16];
     let chunks = x.chunks_exact(16);
     let tail = chunks.remainder();
@@ -79,7 +40,7 @@ pub(crate) fn sum_map(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// `Σ f(a, b)` over two rows of equal length, in sixteen lanes.
 #[inline(always)]
-pub(crate) fn sum_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn sum_pairs(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0f32; 16];
     let (a_chunks, b_chunks) = (a.chunks_exact(16), b.chunks_exact(16));
     let (a_tail, b_tail) = (a_chunks.remainder(), b_chunks.remainder());
@@ -103,27 +64,6 @@ mod tests {
         let rounded = exact as f32;
         let step = f64::from(f32::from_bits(rounded.to_bits() + 1)) - f64::from(rounded);
         ((f64::from(found) - exact) / step).abs()
-    }
-
-    #[test]
-    fn exp_stays_within_two_ulp_from_minus_87_to_88() {
-        for i in -87_000..88_700 {
-            let x = i as f32 * 1e-3;
-            assert!(
-                ulps(exp(x), f64::from(x).exp()) < 2.0,
-                "exp({x}) = {}",
-                exp(x)
-            );
-        }
-    }
-
-    #[test]
-    fn exp_saturates_and_passes_nan() {
-        assert_eq!(exp(-200.0), 0.0);
-        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
-        assert_eq!(exp(200.0), f32::INFINITY);
-        assert_eq!(exp(0.0), 1.0);
-        assert!(exp(f32::NAN).is_nan());
     }
 
     #[test]

@@ -17,15 +17,15 @@ mod crossentropy;
 mod elementwise;
 mod focal;
 mod hinge;
-pub(crate) mod math;
+mod math;
 mod overlap;
 mod regression;
 pub(crate) mod similarity;
 mod targets;
 
+use crate::activations::Activation;
 pub use batch::{Batch, Logits};
 use circle::Circle;
-pub(crate) use config::{Options, Serialized};
 use crossentropy::Smoothing;
 use overlap::{Dice, Tversky};
 pub(crate) use targets::Wanted;
@@ -446,6 +446,15 @@ impl Loss {
         }
     }
 
+    /// Whether loss and gradient come from the pre-activations of the model's last activation:
+    /// TensorFlow-backed Keras does so for every crossentropy behind a sigmoid or a softmax,
+    /// except the categorical focal one and the sparse one that ignores a class.
+    ///
+    /// The caller then gives [`Batch::logits`], and [`Loss::gradient`] is to the logits.
+    pub fn fuses(&self, last: &Activation) -> bool {
+        Logits::of(last, &[]).is_some() && self.kind.takes_logits()
+    }
+
     /// The loss of every row, without weights: `out[rows]`.
     pub fn per_sample(&self, batch: &Batch, out: &mut [f32]) {
         self.kind.per_sample(batch, out);
@@ -503,7 +512,7 @@ impl Loss {
     }
 
     /// `out = d(Σ scale[i] · loss_i)` to the predictions, or to the logits when the batch has them
-    /// and the loss takes them.
+    /// and [`Loss::fuses`] is true for their activation.
     ///
     /// # Shapes
     ///

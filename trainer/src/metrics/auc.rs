@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use super::confusion::{Confusion, Selection, is_even};
 use super::precision::thresholds;
 use super::{Accumulate, divide_no_nan, total};
+use crate::config::Object;
 use crate::error::{Error, Result};
-use crate::losses::{Batch, EPSILON, Options};
+use crate::losses::{Batch, EPSILON};
 use crate::variable::NamedArray;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +48,9 @@ struct At {
 }
 
 impl Auc {
-    pub(super) fn read(options: &Options) -> Result<Self> {
+    pub(super) fn read(options: &Object) -> Result<Self> {
         let wrong = |key: &str, found: &str, expected: &str| {
-            let owner = &options.owner;
+            let owner = &options.owner();
             Error::value(format!("{owner} has {key} {found:?}, expected {expected}"))
         };
         let curve = match options.text("curve")? {
@@ -70,7 +71,7 @@ impl Auc {
         let own = match options.get("thresholds") {
             None => None,
             Some(given) => {
-                let mut list = thresholds(given, &options.owner)?;
+                let mut list = thresholds(given, &options.owner())?;
                 list.sort_by(f64::total_cmp);
                 Some(list)
             }
@@ -87,10 +88,10 @@ impl Auc {
             }
         };
         let all = [&[-1e-7], &inner[..], &[1.0 + 1e-7]].concat();
-        let multi_label = options.flag("multi_label", false)?;
+        let multi_label = options.flag_or("multi_label", false)?;
         let num_labels = options.count("num_labels", 1)?;
         if num_labels.is_some() && !multi_label {
-            let owner = &options.owner;
+            let owner = &options.owner();
             return Err(Error::value(format!(
                 "{owner} has num_labels, which needs multi_label; set it or remove num_labels"
             )));
@@ -124,7 +125,7 @@ impl Auc {
             multi_label,
             num_labels,
             label_weights,
-            from_logits: options.flag("from_logits", false)?,
+            from_logits: options.flag_or("from_logits", false)?,
             confusion,
         })
     }

@@ -12,8 +12,9 @@ use super::mean::{Function, Mean};
 use super::precision::{Count, Counted};
 use super::r2::R2Score;
 use super::{Family, Metric};
+use crate::config::{Object, serialized, unknown};
 use crate::error::{Error, Result};
-use crate::losses::{LossKind, Options, Serialized, Wanted};
+use crate::losses::{LossKind, Wanted};
 
 /// Class, its name in snake case (which `compile` takes too), the name that the metric gives
 /// itself, and what targets it wants.
@@ -77,7 +78,7 @@ const CLASSES: &[Class] = &[
 ];
 
 /// The family of that class or function, and the name that it gives itself.
-fn family(name: &str, options: &Options) -> Result<Option<(Family, &'static str)>> {
+fn family(name: &str, options: &Object) -> Result<Option<(Family, &'static str)>> {
     let class = CLASSES
         .iter()
         .find(|class| class.name == name || class.snake == name || class.default_name == name);
@@ -91,7 +92,7 @@ fn family(name: &str, options: &Options) -> Result<Option<(Family, &'static str)
     };
     let is_iou = class.name.ends_with("IoU");
     if !is_iou {
-        options.dtype()?;
+        options.single_precision()?;
     }
     let k = || Ok(options.count("k", 1)?.unwrap_or(5));
     let mean = |function| Family::Mean(Mean::new(function));
@@ -101,14 +102,14 @@ fn family(name: &str, options: &Options) -> Result<Option<(Family, &'static str)
     let family = match class.name {
         "Accuracy" => mean(Function::Accuracy),
         "BinaryAccuracy" => mean(Function::BinaryAccuracy {
-            threshold: options.number("threshold", 0.5)?,
+            threshold: options.number_or("threshold", 0.5)?,
         }),
         "CategoricalAccuracy" => mean(Function::CategoricalAccuracy),
         "SparseCategoricalAccuracy" => mean(Function::SparseCategoricalAccuracy),
         "TopKCategoricalAccuracy" => mean(Function::TopKCategoricalAccuracy { k: k()? }),
         "SparseTopKCategoricalAccuracy" => mean(Function::SparseTopKCategoricalAccuracy {
             k: k()?,
-            from_sorted_ids: options.flag("from_sorted_ids", false)?,
+            from_sorted_ids: options.flag_or("from_sorted_ids", false)?,
         }),
         "RootMeanSquaredError" => mean(Function::RootMeanSquaredError),
         "LogCoshError" => mean(Function::Loss(LossKind::LogCosh)),
@@ -176,14 +177,13 @@ impl Metric {
 
     /// From a name or serialized form; `resolved` takes the name's place.
     fn read(value: &Value, resolved: Option<&str>) -> Result<Self> {
-        let serialized = Serialized::read(value, "metric")?;
-        let empty = Map::new();
-        let options = Options {
-            owner: format!("metric {:?}", serialized.name),
-            config: serialized.config.unwrap_or(&empty),
+        let Some(options) = Object::parse(value, "metric")? else {
+            return Err(Error::value(
+                "metric is null, expected a name such as \"mae\"",
+            ));
         };
-        let class = match (serialized.name, options.get("fn")) {
-            ("MeanMetricWrapper", Some(function)) => Serialized::read(function, "fn")?.name,
+        let class = match (options.class_name, options.function()?) {
+            ("MeanMetricWrapper", Some(function)) => function,
             (name, _) => resolved.unwrap_or(name),
         };
         if matches!(class, "Mean" | "mean" | "Sum" | "sum") {
@@ -192,7 +192,8 @@ impl Metric {
             )));
         }
         let Some((family, default_name)) = family(class, &options)? else {
-            return Err(unknown(class));
+            let known: Vec<_> = CLASSES.iter().map(|class| class.snake).collect();
+            return Err(unknown("metric", class, &known));
         };
         let given = options.text("name")?;
         // Keras calls a metric made from a string by that string.
@@ -219,12 +220,11 @@ impl Metric {
         config.insert("name".into(), json!(self.name));
         config.insert("dtype".into(), json!("float32"));
         config.extend(self.family().options());
-        json!({
-            "module": "keras.metrics",
-            "class_name": self.family().class_name(),
-            "config": config,
-            "registered_name": null,
-        })
+        serialized(
+            "keras.metrics",
+            self.family().class_name(),
+            Value::Object(config),
+        )
     }
 
     /// Whether targets of that width can be compared with predictions of this one.
@@ -267,14 +267,6 @@ impl Metric {
                 ))
             })
     }
-}
-
-fn unknown(name: &str) -> Error {
-    let known: Vec<_> = CLASSES.iter().map(|class| class.snake).collect();
-    Error::value(format!(
-        "unknown metric {name:?}, expected one of {}, or the name of a loss",
-        known.join(", ")
-    ))
 }
 
 impl FromStr for Metric {
@@ -350,7 +342,7 @@ mod tests {
         );
         assert_eq!(
             read(json!("precision_at_recall"), 1, 1),
-            "metric \"precision_at_recall\" has no recall, expected a number from 0 to 1; give it as {\"class_name\": .., \"config\": {\"recall\": 0.5}}"
+            "metric precision_at_recall has no recall, expected a number from 0 to 1; give it as {\"class_name\": .., \"config\": {\"recall\": 0.5}}"
         );
         assert!(read(json!("nope"), 1, 1).starts_with("unknown metric \"nope\", expected one of"));
     }

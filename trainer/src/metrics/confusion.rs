@@ -202,7 +202,7 @@ fn for_each(
             }
             let value = match select.top_k {
                 Some(k) if !is_in_top_k(p, column, k) => NEGATIVE_INFINITY,
-                _ if select.from_logits => crate::losses::math::sigmoid(value),
+                _ if select.from_logits => crate::activations::math::sigmoid(value),
                 _ => value,
             };
             let label_weight = match select.label_weights {

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::confusion::{Confusion, Selection};
 use super::{Accumulate, divide_no_nan};
+use crate::config::Object;
 use crate::error::{Error, Result};
-use crate::losses::{Batch, Options};
+use crate::losses::Batch;
 use crate::variable::NamedArray;
 
 /// Which ratio, under which constraint.
@@ -39,12 +40,12 @@ pub(super) struct Constrained {
 }
 
 impl Constrained {
-    pub(super) fn read(constraint: Constraint, options: &Options) -> Result<Self> {
+    pub(super) fn read(constraint: Constraint, options: &Object) -> Result<Self> {
         let key = constraint.key();
         if options.get(key).is_none() {
             return Err(Error::value(format!(
                 "{} has no {key}, expected a number from 0 to 1; give it as {{\"class_name\": .., \"config\": {{\"{key}\": 0.5}}}}",
-                options.owner
+                options.owner()
             )));
         }
         let num_thresholds = options.count("num_thresholds", 1)?.unwrap_or(200);
@@ -57,7 +58,7 @@ impl Constrained {
         };
         Ok(Self {
             constraint,
-            value: options.fraction(key, 0.0)?,
+            value: options.fraction_or(key, 0.0)?,
             num_thresholds,
             class_id: options.count("class_id", 0)?,
             confusion,

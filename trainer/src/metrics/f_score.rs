@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::accuracy::argmax;
 use super::{Accumulate, total, weight};
+use crate::config::Object;
 use crate::error::{Error, Result};
-use crate::losses::{Batch, EPSILON, Options};
+use crate::losses::{Batch, EPSILON};
 use crate::variable::NamedArray;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,8 @@ struct Class {
 }
 
 impl FBetaScore {
-    pub(super) fn read(is_f1: bool, options: &Options) -> Result<Self> {
-        let owner = &options.owner;
+    pub(super) fn read(is_f1: bool, options: &Object) -> Result<Self> {
+        let owner = &options.owner();
         let average = match options.text("average")? {
             None => Average::None,
             Some("micro") => Average::Micro,
@@ -54,14 +55,14 @@ impl FBetaScore {
         let beta = if is_f1 {
             1.0
         } else {
-            options.number("beta", 1.0)?
+            options.number_or("beta", 1.0)?
         };
         if beta.is_nan() || beta <= 0.0 {
             return Err(Error::value(format!(
                 "{owner} has beta {beta}, expected a number above 0"
             )));
         }
-        let threshold = options.optional("threshold")?;
+        let threshold = options.number("threshold")?;
         if let Some(threshold) = threshold.filter(|t| !(*t > 0.0 && *t <= 1.0)) {
             return Err(Error::value(format!(
                 "{owner} has threshold {threshold}, expected a number above 0 and at most 1"

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::accuracy::argmax;
 use super::{Accumulate, weight};
+use crate::config::Object;
 use crate::error::{Error, Result};
-use crate::losses::{Batch, EPSILON, Options};
+use crate::losses::{Batch, EPSILON};
 use crate::variable::NamedArray;
 
 /// Which class of Keras.
@@ -34,8 +35,8 @@ pub(super) struct IoU {
 }
 
 impl IoU {
-    pub(super) fn read(form: Form, options: &Options) -> Result<Self> {
-        let owner = &options.owner;
+    pub(super) fn read(form: Form, options: &Object) -> Result<Self> {
+        let owner = &options.owner();
         let missing = |key: &str| {
             Error::value(format!(
                 "{owner} has no {key}; give it as {{\"class_name\": .., \"config\": {{\"{key}\": ..}}}}"
@@ -72,10 +73,10 @@ impl IoU {
             form,
             num_classes,
             target_class_ids,
-            threshold: options.number("threshold", 0.5)?,
-            ignore_class: options.integer("ignore_class")?,
-            sparse_y_true: !one_hot && options.flag("sparse_y_true", true)?,
-            sparse_y_pred: options.flag("sparse_y_pred", !one_hot)?,
+            threshold: options.number_or("threshold", 0.5)?,
+            ignore_class: options.signed("ignore_class")?,
+            sparse_y_true: !one_hot && options.flag_or("sparse_y_true", true)?,
+            sparse_y_pred: options.flag_or("sparse_y_pred", !one_hot)?,
             integer: !options
                 .text("dtype")?
                 .is_some_and(|dtype| dtype.contains("float")),

@@ -112,7 +112,7 @@ impl Metric {
 
     /// Takes a batch in.
     ///
-    /// Give the batch its logits ([`Batch::logits`]) when the model ends in a sigmoid or a
+    /// Give the batch its logits ([`Batch::with_logits`]) when the model ends in a sigmoid or a
     /// softmax: crossentropies use them, as TensorFlow-backed Keras does, others ignore them.
     /// `weights` (`[rows]`) are for `weighted_metrics`; plain metrics get `None`.
     pub fn update(&mut self, batch: &Batch, weights: Option<&[f32]>) {

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::confusion::{Confusion, NEGATIVE_INFINITY, Selection};
 use super::{Accumulate, divide_no_nan};
+use crate::config::Object;
 use crate::error::{Error, Result};
-use crate::losses::{Batch, Options};
+use crate::losses::Batch;
 use crate::variable::NamedArray;
 
 /// Which count or ratio.
@@ -32,7 +33,7 @@ pub(super) struct Counted {
 
 impl Counted {
     /// From a config: `thresholds` (default 0.5), and for ratios `top_k` and `class_id`.
-    pub(super) fn read(count: Count, options: &Options) -> Result<Self> {
+    pub(super) fn read(count: Count, options: &Object) -> Result<Self> {
         let ratio = matches!(count, Count::Precision | Count::Recall);
         let top_k = if ratio {
             options.count("top_k", 1)?
@@ -48,7 +49,7 @@ impl Counted {
         let thresholds = match &given {
             Value::Null if top_k.is_some() => vec![f64::from(NEGATIVE_INFINITY)],
             Value::Null => vec![0.5],
-            given => thresholds(given, &options.owner)?,
+            given => thresholds(given, &options.owner())?,
         };
         Ok(Self {
             count,

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{Accumulate, total, weight};
+use crate::config::Object;
 use crate::error::{Error, Result};
-use crate::losses::{Batch, Options};
+use crate::losses::Batch;
 use crate::variable::NamedArray;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +49,9 @@ impl Sums {
 }
 
 impl R2Score {
-    pub(super) fn read(options: &Options) -> Result<Self> {
+    pub(super) fn read(options: &Object) -> Result<Self> {
         // Missing means the default, an explicit null means one score per output.
-        let class_aggregation = match options.config.get("class_aggregation") {
+        let class_aggregation = match options.entry("class_aggregation") {
             Some(Value::Null) => Aggregation::None,
             _ => match options.text("class_aggregation")? {
                 None | Some("uniform_average") => Aggregation::UniformAverage,
@@ -58,7 +59,7 @@ impl R2Score {
                 Some(other) => {
                     return Err(Error::value(format!(
                         "{} has class_aggregation {other:?}, expected null, \"uniform_average\" or \"variance_weighted_average\"",
-                        options.owner
+                        options.owner()
                     )));
                 }
             },
