@@ -15,6 +15,7 @@ pub mod losses;
 pub mod metrics;
 pub mod optimizers;
 pub mod output;
+pub mod quantize;
 pub mod regularizers;
 pub mod saving;
 pub mod sequential;

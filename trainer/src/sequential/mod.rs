@@ -5,7 +5,7 @@ mod build;
 mod compile;
 mod config;
 mod data;
-mod engine;
+pub(crate) mod engine;
 mod evaluate;
 mod fit;
 mod functional;
@@ -133,6 +133,11 @@ impl Sequential {
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The layers that compute, nested ones in line; empty until built.
+    pub(crate) fn leaves(&self) -> &[Leaf] {
+        &self.plan
     }
 
     /// The layers, without the input.

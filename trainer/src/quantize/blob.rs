@@ -1,0 +1,273 @@
+//! From a plan to the device's blob.
+
+use ndarray::Array2;
+use thumbnet_runtime as runtime;
+use thumbnet_runtime::{
+    DenseSpec, FloatTable, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, SelfTest,
+    WeightsSpec,
+};
+
+use super::DeviceModel;
+use super::data_type::DataType;
+use super::plan::{Output, Plan, Step, Weights};
+use crate::activations::Activation;
+use crate::{Error, Result};
+
+/// What travels with the weights.
+#[derive(Clone, Debug, Default)]
+pub struct Metadata {
+    /// A name per output, or two for a model with one output, or none.
+    pub labels: Vec<String>,
+    /// From which output on a model with one output says yes.
+    pub threshold: Option<f32>,
+    /// Rows kept with their outputs, `[rows, inputs]`, for `Model::self_test`.
+    pub self_tests: Array2<f32>,
+}
+
+/// Values of the interpolated activation tables.
+const TABLE: usize = 257;
+
+/// The numbers of a step in the device's types, for the blob's description to borrow.
+#[derive(Default)]
+struct Numbers {
+    /// Scales and zeros or offsets of a step that quantizes.
+    scale: Vec<f32>,
+    zero: Vec<f32>,
+    /// Weights and biases of a dense layer in floats.
+    kernel: Vec<f32>,
+    bias: Vec<f32>,
+    int8_table: Option<[i8; 256]>,
+    int16_table: Option<Box<[i16; TABLE]>>,
+    float_table: Option<(f32, f32, Box<[f32; TABLE]>)>,
+}
+
+/// Packs a plan for a core family and runs the self-test rows once to record their outputs.
+///
+/// # Errors
+///
+/// Labels that do not fit the outputs, models larger than the format holds.
+pub fn build(plan: &Plan, packing: Packing, metadata: &Metadata) -> Result<DeviceModel> {
+    let numbers: Vec<Numbers> = plan.steps.iter().map(numbers).collect();
+    let layers: Vec<LayerSpec> = plan
+        .steps
+        .iter()
+        .zip(&numbers)
+        .map(|(step, numbers)| describe(step, numbers, packing))
+        .collect();
+    let labels: Vec<&str> = metadata.labels.iter().map(String::as_str).collect();
+    let spec = ModelSpec {
+        layers: &layers,
+        labels: &labels,
+        threshold: metadata.threshold,
+        self_tests: &[],
+    };
+    let untested = encode(&spec)?;
+    if metadata.self_tests.is_empty() {
+        return Ok(untested);
+    }
+    let recorded = record(&untested, layers.len(), &metadata.self_tests)?;
+    let self_tests: Vec<SelfTest> = recorded
+        .iter()
+        .map(|(inputs, outputs, checksums)| SelfTest {
+            inputs,
+            outputs,
+            checksums,
+        })
+        .collect();
+    encode(&ModelSpec {
+        self_tests: &self_tests,
+        ..spec
+    })
+}
+
+fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> LayerSpec<'a> {
+    match step {
+        Step::Quantize { .. } | Step::Scale(_) => {
+            let (scale, zero) = (&numbers.scale, &numbers.zero);
+            // One pair does for all inputs where they are all the same.
+            let same = |values: &[f32]| values.windows(2).all(|pair| pair[0] == pair[1]);
+            let pairs = if same(scale) && same(zero) {
+                1
+            } else {
+                scale.len()
+            };
+            LayerSpec::Quantize {
+                inputs: scale.len(),
+                scale: &scale[..pairs],
+                zero: &zero[..pairs],
+                output: match step {
+                    Step::Quantize { limit: 127, .. } => Precision::Int8,
+                    Step::Quantize { .. } => Precision::Int16,
+                    _ => Precision::Float,
+                },
+            }
+        }
+        Step::Dense(layer) => {
+            let (units, inputs) = layer.real.kernel.dim();
+            let (weights, multipliers, scales): (_, &[i32], &[f32]) = match &layer.weights {
+                Weights::Float(_) => {
+                    let weights = WeightsSpec::Float {
+                        weights: &numbers.kernel,
+                        bias: &numbers.bias,
+                    };
+                    (weights, &[], &[])
+                }
+                Weights::Integer { dense, data_type } => {
+                    let weights = dense.weights.as_slice().expect("made in standard layout");
+                    let bias = dense.bias.as_slice().expect("made in standard layout");
+                    let weights = match data_type {
+                        DataType::Int4 => WeightsSpec::Int4 { weights, bias },
+                        DataType::Int16 => WeightsSpec::Int16 { weights, bias },
+                        _ => WeightsSpec::Int8 { weights, bias },
+                    };
+                    (weights, &dense.multipliers, &dense.scales)
+                }
+            };
+            let output = match &layer.output {
+                Output::Clamp(tensor) | Output::Table { tensor, .. } if tensor.limit == 127 => {
+                    OutputSpec::Int8 {
+                        multipliers,
+                        table: numbers.int8_table.as_ref(),
+                    }
+                }
+                Output::Clamp(_) | Output::Table { .. } => OutputSpec::Int16 {
+                    multipliers,
+                    table: numbers.int16_table.as_deref(),
+                },
+                Output::Float { activation, .. } => OutputSpec::Float {
+                    scales,
+                    activation: direct(activation).unwrap_or_default(),
+                    table: numbers
+                        .float_table
+                        .as_ref()
+                        .map(|(start, density, values)| FloatTable {
+                            start: *start,
+                            density: *density,
+                            values,
+                        }),
+                },
+            };
+            LayerSpec::Dense(DenseSpec {
+                inputs,
+                units,
+                packing,
+                weights,
+                output,
+            })
+        }
+    }
+}
+
+/// The activations that the device computes in f32; the others take a table.
+fn direct(activation: &Activation) -> Option<runtime::Activation> {
+    match activation {
+        Activation::Linear => Some(runtime::Activation::Linear),
+        Activation::Relu {
+            negative_slope: 0.0,
+            max_value: None,
+            threshold: 0.0,
+        } => Some(runtime::Activation::Relu),
+        Activation::Sigmoid => Some(runtime::Activation::Sigmoid),
+        Activation::Tanh => Some(runtime::Activation::Tanh),
+        Activation::Softmax => Some(runtime::Activation::Softmax),
+        _ => None,
+    }
+}
+
+fn numbers(step: &Step) -> Numbers {
+    let mut numbers = Numbers::default();
+    match step {
+        Step::Quantize { scale, zero, .. } => {
+            numbers.scale = narrow(scale);
+            numbers.zero = narrow(zero);
+        }
+        Step::Scale(affine) => {
+            numbers.scale = narrow(&affine.scale);
+            numbers.zero = narrow(&affine.offset);
+        }
+        Step::Dense(layer) => {
+            if let Weights::Float(dense) = &layer.weights {
+                numbers.kernel = narrow(&dense.kernel);
+                numbers.bias = narrow(&dense.bias);
+            }
+            match &layer.output {
+                Output::Clamp(_) => {}
+                Output::Table {
+                    activation,
+                    sums,
+                    tensor,
+                } if tensor.limit == 127 => {
+                    let mut table = [0; 256];
+                    for q in i8::MIN..=i8::MAX {
+                        let sum = sums.dequantize(i32::from(q).max(-127));
+                        // `quantize` clamps to [-127, 127].
+                        table[usize::from(q.cast_unsigned())] =
+                            tensor.quantize(activation.eval(sum)) as i8;
+                    }
+                    numbers.int8_table = Some(table);
+                }
+                Output::Table {
+                    activation,
+                    sums,
+                    tensor,
+                } => {
+                    let mut table = Box::new([0; TABLE]);
+                    for (entry, q) in table.iter_mut().zip((-32_768..=32_768).step_by(128)) {
+                        // `quantize` clamps to [-32767, 32767].
+                        *entry = tensor.quantize(activation.eval(sums.dequantize(q))) as i16;
+                    }
+                    numbers.int16_table = Some(table);
+                }
+                Output::Float { activation, range } => {
+                    if direct(activation).is_none() {
+                        numbers.float_table = Some(float_table(activation, *range));
+                    }
+                }
+            }
+        }
+    }
+    numbers
+}
+
+fn encode(spec: &ModelSpec) -> Result<DeviceModel> {
+    let refused = |error: runtime::Error| Error::value(format!("the device model: {error}"));
+    let mut blob = vec![0; runtime::encoded_len(spec).map_err(refused)?];
+    runtime::encode(spec, &mut blob).map_err(refused)?;
+    DeviceModel::from_bytes(&blob)
+}
+
+type Recorded = (Vec<f32>, Vec<f32>, Vec<u32>);
+
+fn record(model: &DeviceModel, layers: usize, rows: &Array2<f32>) -> Result<Vec<Recorded>> {
+    let model = model.model();
+    let mut scratch = vec![0; model.scratch_len()];
+    rows.rows()
+        .into_iter()
+        .map(|row| {
+            let inputs = row.to_vec();
+            let mut outputs = vec![0.0; model.outputs()];
+            let mut checksums = vec![0; layers];
+            model
+                .checksums(&inputs, &mut scratch, &mut outputs, &mut checksums)
+                .map_err(|error| Error::value(format!("a self-test row: {error}")))?;
+            Ok((inputs, outputs, checksums))
+        })
+        .collect()
+}
+
+/// An activation on `[low, high]`, stretched so that 0, where many have a corner, is an entry.
+fn float_table(activation: &Activation, (low, high): (f64, f64)) -> (f32, f32, Box<[f32; TABLE]>) {
+    let last = (TABLE - 1) as f64;
+    let step = ((high.max(0.0) - low.min(0.0)) / (last - 1.0)).max(1e-6);
+    let start = (low.min(0.0) / step).floor() * step;
+    let mut values = Box::new([0.0; TABLE]);
+    for (index, value) in values.iter_mut().enumerate() {
+        *value = activation.eval(start + step * index as f64) as f32;
+    }
+    (start as f32, (1.0 / step) as f32, values)
+}
+
+/// f64 to the device's f32, one rounding each.
+fn narrow<'a>(values: impl IntoIterator<Item = &'a f64>) -> Vec<f32> {
+    values.into_iter().map(|&v| v as f32).collect()
+}

@@ -1,0 +1,336 @@
+//! What the tensors of a network hold on calibration rows, and the ranges chosen from it.
+
+use ndarray::{Array2, ArrayView2, Axis};
+
+use super::chain::Chain;
+use crate::{Error, Result};
+
+/// How the range of a tensor is chosen from what was observed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RangeMethod {
+    /// Smallest to largest value.
+    MinMax,
+    /// Leaves out this share of the values at each end, in percent of 100, such as 99.99.
+    Percentile(f64),
+    /// The range with the least mean squared error of quantized values.
+    MeanSquaredError,
+    /// The range whose quantized histogram has the least Kullback-Leibler divergence from the
+    /// float one (as in TensorRT's calibration, Migacz 2017).
+    Entropy,
+}
+
+impl RangeMethod {
+    /// Every method, in the order in which ties are broken.
+    pub const ALL: [Self; 4] = [
+        Self::MinMax,
+        Self::Percentile(99.99),
+        Self::MeanSquaredError,
+        Self::Entropy,
+    ];
+}
+
+impl std::fmt::Display for RangeMethod {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::MinMax => f.write_str("min-max"),
+            Self::Percentile(percent) => write!(f, "percentile {percent}"),
+            Self::MeanSquaredError => f.write_str("mse"),
+            Self::Entropy => f.write_str("entropy"),
+        }
+    }
+}
+
+/// Values of one tensor over the calibration rows.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Smallest value of all rows.
+    pub low: f64,
+    /// Largest value of all rows.
+    pub high: f64,
+    /// At most [`SAMPLE`] of the values, sorted.
+    sample: Vec<f64>,
+}
+
+/// Values kept of a tensor for the methods that need more than its ends.
+const SAMPLE: usize = 50_000;
+/// Ranges tried by mean squared error and entropy.
+const CANDIDATES: u32 = 48;
+/// Bins of the entropy method's histogram.
+const BINS: usize = 2048;
+
+impl Observed {
+    /// Reads a tensor, `[rows, width]`.
+    pub fn of(values: &ArrayView2<f64>) -> Self {
+        let stride = values.len().div_ceil(SAMPLE).max(1);
+        let mut sample: Vec<f64> = values.iter().step_by(stride).copied().collect();
+        sample.sort_by(f64::total_cmp);
+        let (low, high) = values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| {
+                (low.min(v), high.max(v))
+            });
+        Self { low, high, sample }
+    }
+
+    /// The range to quantize, within `[low, high]`.
+    pub fn range(&self, method: RangeMethod, limit: i32) -> (f64, f64) {
+        match method {
+            RangeMethod::MinMax => (self.low, self.high),
+            RangeMethod::Percentile(percent) => (
+                self.quantile(1.0 - percent / 100.0),
+                self.quantile(percent / 100.0),
+            ),
+            RangeMethod::MeanSquaredError => {
+                self.best(|low, high| self.squared_error(low, high, limit))
+            }
+            RangeMethod::Entropy => {
+                let histogram = self.histogram();
+                self.best(|low, high| self.divergence(&histogram, low, high, limit))
+            }
+        }
+    }
+
+    fn quantile(&self, share: f64) -> f64 {
+        let last = self.sample.len().saturating_sub(1);
+        // A share of a length: within the sample.
+        let index = (share.clamp(0.0, 1.0) * last as f64).round() as usize;
+        self.sample.get(index).copied().unwrap_or(0.0)
+    }
+
+    /// The candidate of least cost: the full range, shrunk towards 0 step by step.
+    fn best(&self, cost: impl Fn(f64, f64) -> f64) -> (f64, f64) {
+        // An outlier must not make every candidate too wide: start from the bulk of the values
+        // as well as from the ends.
+        let bulk = (self.quantile(0.001), self.quantile(0.999));
+        let wide = (self.low, self.high);
+        let mut best = (cost(wide.0, wide.1), wide);
+        for start in [wide, bulk] {
+            for step in 1..=CANDIDATES {
+                let share = f64::from(step) / f64::from(CANDIDATES);
+                let range = (start.0 * share, start.1 * share);
+                let cost = cost(range.0, range.1);
+                if cost < best.0 {
+                    best = (cost, range);
+                }
+            }
+        }
+        best.1
+    }
+
+    fn squared_error(&self, low: f64, high: f64, limit: i32) -> f64 {
+        let (low, high) = (low.min(0.0), high.max(0.0));
+        let step = (high - low) / f64::from(2 * limit);
+        if step <= 0.0 {
+            return self.sample.iter().map(|v| v * v).sum();
+        }
+        self.sample
+            .iter()
+            .map(|&v| {
+                let q = ((v.clamp(low, high) - low) / step).round() * step + low;
+                (v - q) * (v - q)
+            })
+            .sum()
+    }
+
+    fn histogram(&self) -> Vec<f64> {
+        let mut bins = vec![0.0; BINS];
+        let width = (self.high - self.low) / BINS as f64;
+        if width > 0.0 {
+            for v in &self.sample {
+                // Within BINS by construction, but for rounding at the end.
+                let bin = ((v - self.low) / width) as usize;
+                bins[bin.min(BINS - 1)] += 1.0;
+            }
+        }
+        bins
+    }
+
+    /// Kullback-Leibler divergence of the histogram quantized on `[low, high]` from itself.
+    fn divergence(&self, histogram: &[f64], low: f64, high: f64, limit: i32) -> f64 {
+        let width = (self.high - self.low) / BINS as f64;
+        let step = (high.max(0.0) - low.min(0.0)) / f64::from(2 * limit);
+        let total: f64 = histogram.iter().sum();
+        if width <= 0.0 || step <= 0.0 || total <= 0.0 {
+            return 0.0;
+        }
+        let level = |bin: usize| {
+            let centre = self.low + (bin as f64 + 0.5) * width;
+            // Clamped to the levels of the range.
+            ((centre.clamp(low, high) - low) / step).round() as usize
+        };
+        let levels = level(BINS - 1).max(level(0)) + 1;
+        let (mut mass, mut filled) = (vec![0.0f64; levels], vec![0.0f64; levels]);
+        for (bin, &count) in histogram.iter().enumerate() {
+            let centre = self.low + (bin as f64 + 0.5) * width;
+            mass[level(bin)] += count;
+            // Bins outside the range keep no probability of their own.
+            if count > 0.0 && (low..=high).contains(&centre) {
+                filled[level(bin)] += 1.0;
+            }
+        }
+        histogram
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0.0)
+            .map(|(bin, &count)| {
+                let centre = self.low + (bin as f64 + 0.5) * width;
+                let p = count / total;
+                let q = if (low..=high).contains(&centre) {
+                    mass[level(bin)] / filled[level(bin)].max(1.0) / total
+                } else {
+                    1e-9
+                };
+                p * (p / q.max(1e-12)).ln()
+            })
+            .sum()
+    }
+}
+
+/// Rows that are kept whole, for measuring what quantization does to each tensor.
+const KEPT: usize = 2048;
+
+/// One layer of a chain on the calibration rows, in float.
+#[derive(Clone, Debug)]
+pub struct LayerTrace {
+    /// Before the activation, over all rows.
+    pub seen_sums: Observed,
+    /// After the activation, over all rows.
+    pub seen_outputs: Observed,
+    /// Before the activation, `[kept rows, units]`.
+    pub sums: Array2<f64>,
+    /// After the activation, `[kept rows, units]`.
+    pub outputs: Array2<f64>,
+}
+
+/// What every tensor of a chain holds on the calibration rows.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    /// What the first dense layer sees, over all rows.
+    pub seen_inputs: Observed,
+    /// Raw rows, `[kept rows, inputs]`: all of them, or evenly spaced ones.
+    pub rows: Array2<f64>,
+    /// One for each dense layer.
+    pub layers: Vec<LayerTrace>,
+}
+
+impl Calibration {
+    /// Runs the chain on calibration rows, `[rows, inputs]`.
+    ///
+    /// # Errors
+    ///
+    /// No rows, rows of another width, values that are not finite, or rows on which the float
+    /// model itself overflows.
+    pub fn run(chain: &Chain, rows: &ArrayView2<f64>) -> Result<Self> {
+        check(chain, rows)?;
+        let stride = rows.nrows().div_ceil(KEPT);
+        let kept: Vec<usize> = (0..rows.nrows()).step_by(stride).collect();
+        let mut x = chain.scaled_inputs(rows);
+        let seen_inputs = Observed::of(&x.view());
+        let mut layers = Vec::with_capacity(chain.layers.len());
+        for layer in &chain.layers {
+            let mut y = layer.sums(&x.view());
+            let seen_sums = Observed::of(&y.view());
+            let sums = y.select(Axis(0), &kept);
+            layer.activate(&mut y);
+            if y.iter().any(|v| !v.is_finite()) {
+                return Err(Error::value(format!(
+                    "layer \"{}\" is not finite on the calibration rows in float already; remove \
+                     outliers from them",
+                    layer.name
+                )));
+            }
+            layers.push(LayerTrace {
+                seen_sums,
+                seen_outputs: Observed::of(&y.view()),
+                sums,
+                outputs: y.select(Axis(0), &kept),
+            });
+            x = y;
+        }
+        Ok(Self {
+            seen_inputs,
+            rows: rows.select(Axis(0), &kept),
+            layers,
+        })
+    }
+
+    /// The float outputs of the kept rows, `[kept rows, outputs]`.
+    pub fn outputs(&self) -> ArrayView2<'_, f64> {
+        self.layers
+            .last()
+            .map(|layer| layer.outputs.view())
+            .unwrap_or_else(|| self.rows.view())
+    }
+}
+
+fn check(chain: &Chain, rows: &ArrayView2<f64>) -> Result<()> {
+    if rows.nrows() == 0 {
+        return Err(Error::value(
+            "there are no calibration rows; give at least one, better a hundred, of the kind that \
+             the device will see",
+        ));
+    }
+    if rows.ncols() != chain.inputs() {
+        return Err(Error::shape(format!(
+            "calibration rows have {} columns, expected the model's {} inputs",
+            rows.ncols(),
+            chain.inputs()
+        )));
+    }
+    if let Some(((row, column), value)) = rows.indexed_iter().find(|(_, v)| !v.is_finite()) {
+        return Err(Error::value(format!(
+            "calibration row {} column {} is {value}, expected a finite number; remove the row",
+            row + 1,
+            column + 1
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    fn observed_with_outlier() -> Observed {
+        let mut values: Vec<f64> = (0..10_000).map(|i| f64::from(i % 100) / 100.0).collect();
+        values.push(1000.0);
+        let values = Array2::from_shape_vec((1, values.len()), values).expect("one row");
+        Observed::of(&values.view())
+    }
+
+    #[test]
+    fn min_max_keeps_an_outlier_and_the_percentile_drops_it() {
+        let observed = observed_with_outlier();
+        assert_eq!(observed.range(RangeMethod::MinMax, 127), (0.0, 1000.0));
+        let (low, high) = observed.range(RangeMethod::Percentile(99.9), 127);
+        assert_eq!((low, high), (0.0, 0.99));
+    }
+
+    #[test]
+    fn the_squared_error_range_beats_every_other_in_squared_error() {
+        let observed = observed_with_outlier();
+        let (low, high) = observed.range(RangeMethod::MeanSquaredError, 127);
+        let best = observed.squared_error(low, high, 127);
+        for method in RangeMethod::ALL {
+            let (low, high) = observed.range(method, 127);
+            assert!(best <= observed.squared_error(low, high, 127), "{method}");
+        }
+    }
+
+    #[test]
+    fn entropy_narrows_the_range_of_a_long_tailed_tensor() {
+        // Exponential quantiles: dense near 0, a long thin tail.
+        let values: Vec<f64> = (1..20_000)
+            .map(|i| -(f64::from(i) / 20_000.0).ln().powi(3))
+            .collect();
+        let values = Array2::from_shape_vec((1, values.len()), values).expect("one row");
+        let observed = Observed::of(&values.view());
+        let (_, high) = observed.range(RangeMethod::Entropy, 127);
+        assert!(
+            high > 0.0 && high < observed.high,
+            "{high} of {}",
+            observed.high
+        );
+    }
+}

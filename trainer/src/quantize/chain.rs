@@ -1,0 +1,318 @@
+//! The float network as the device sees it: an affine map of the inputs, then dense layers with
+//! an activation each, in f64. Everything else of the model is folded into these.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use crate::activations::Activation;
+use crate::{Error, Result};
+
+/// `y = scale * x + offset`, elementwise over features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Affine {
+    /// `[features]`
+    pub scale: Array1<f64>,
+    /// `[features]`
+    pub offset: Array1<f64>,
+}
+
+impl Affine {
+    /// The map that changes nothing.
+    pub fn identity(features: usize) -> Self {
+        Self {
+            scale: Array1::ones(features),
+            offset: Array1::zeros(features),
+        }
+    }
+
+    /// Whether this map changes nothing.
+    pub fn is_identity(&self) -> bool {
+        self.scale.iter().all(|&s| s == 1.0) && self.offset.iter().all(|&o| o == 0.0)
+    }
+
+    /// This map followed by `next`.
+    fn then(&mut self, next: &Affine) {
+        self.scale *= &next.scale;
+        self.offset = &self.offset * &next.scale + &next.offset;
+    }
+}
+
+/// One dense layer after folding: `activation(kernel · x + bias)`.
+#[derive(Clone, Debug)]
+pub struct FoldedDense {
+    /// Name of the Keras layer that the kernel came from.
+    pub name: String,
+    /// `[units, inputs]`: transposed against Keras, one row per unit.
+    pub kernel: Array2<f64>,
+    /// `[units]`
+    pub bias: Array1<f64>,
+    /// Applied to the sum.
+    pub activation: Activation,
+}
+
+impl FoldedDense {
+    /// Number of units.
+    pub fn units(&self) -> usize {
+        self.kernel.nrows()
+    }
+
+    /// Number of inputs of each unit.
+    pub fn inputs(&self) -> usize {
+        self.kernel.ncols()
+    }
+
+    /// `[rows, inputs]` to the pre-activations `[rows, units]`.
+    pub fn sums(&self, x: &ArrayView2<f64>) -> Array2<f64> {
+        x.dot(&self.kernel.t()) + &self.bias
+    }
+
+    /// Applies the activation in place, `[rows, units]`.
+    pub fn activate(&self, sums: &mut Array2<f64>) {
+        match &self.activation {
+            Activation::Softmax => {
+                for mut row in sums.axis_iter_mut(Axis(0)) {
+                    let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    row.mapv_inplace(|v| (v - largest).exp());
+                    let sum = row.sum();
+                    row /= sum;
+                }
+            }
+            activation => sums.mapv_inplace(|v| activation.eval(v)),
+        }
+    }
+}
+
+/// A whole network in this form.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// From raw inputs to what the first dense layer sees.
+    pub input: Affine,
+    /// At least one.
+    pub layers: Vec<FoldedDense>,
+}
+
+impl Chain {
+    /// Number of raw inputs.
+    pub fn inputs(&self) -> usize {
+        self.input.scale.len()
+    }
+
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, FoldedDense::units)
+    }
+
+    /// `[rows, inputs]` to `[rows, inputs]`: what the first dense layer sees.
+    pub fn scaled_inputs(&self, x: &ArrayView2<f64>) -> Array2<f64> {
+        x * &self.input.scale + &self.input.offset
+    }
+
+    /// The float prediction in f64, `[rows, inputs]` to `[rows, outputs]`.
+    pub fn predict(&self, x: &ArrayView2<f64>) -> Array2<f64> {
+        self.layers.iter().fold(self.scaled_inputs(x), |x, layer| {
+            let mut y = layer.sums(&x.view());
+            layer.activate(&mut y);
+            y
+        })
+    }
+}
+
+/// Folds layers, one after the other, into a [`Chain`].
+pub struct ChainBuilder {
+    input: Affine,
+    layers: Vec<FoldedDense>,
+    /// Comes after the last layer's activation and goes into the next kernel.
+    pending: Option<Affine>,
+}
+
+impl ChainBuilder {
+    /// Starts with `features` raw inputs.
+    pub fn new(features: usize) -> Self {
+        Self {
+            input: Affine::identity(features),
+            layers: Vec::new(),
+            pending: None,
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.layers
+            .last()
+            .map_or(self.input.scale.len(), FoldedDense::units)
+    }
+
+    /// An affine map: a BatchNormalization in inference, a Normalization or a Rescaling.
+    ///
+    /// It goes into the kernel before it when only a sum stands there, into the inputs when
+    /// nothing stands there, else into the next kernel.
+    pub fn affine(&mut self, map: &Affine) {
+        match (self.layers.last_mut(), &mut self.pending) {
+            (None, _) => self.input.then(map),
+            (Some(layer), _) if layer.activation == Activation::Linear => {
+                layer.kernel *= &map.scale.view().insert_axis(Axis(1));
+                layer.bias = &layer.bias * &map.scale + &map.offset;
+            }
+            (Some(_), Some(pending)) => pending.then(map),
+            (Some(_), pending @ None) => *pending = Some(map.clone()),
+        }
+    }
+
+    /// A dense layer without its activation; `kernel` is `[units, inputs]`.
+    pub fn dense(&mut self, name: &str, mut kernel: Array2<f64>, mut bias: Array1<f64>) {
+        if let Some(map) = self.pending.take() {
+            bias += &kernel.dot(&map.offset);
+            kernel *= &map.scale;
+        }
+        match self.layers.last_mut() {
+            // Two sums in a row are one, when that does not cost more multiply-accumulates.
+            Some(last)
+                if last.activation == Activation::Linear
+                    && kernel.nrows() * last.inputs() <= kernel.len() + last.kernel.len() =>
+            {
+                bias += &kernel.dot(&last.bias);
+                last.kernel = kernel.dot(&last.kernel);
+                last.bias = bias;
+                last.name = format!("{}+{name}", last.name);
+            }
+            _ => self.layers.push(FoldedDense {
+                name: name.to_owned(),
+                kernel,
+                bias,
+                activation: Activation::Linear,
+            }),
+        }
+    }
+
+    /// An activation after whatever came before.
+    pub fn activation(&mut self, name: &str, activation: &Activation) {
+        if *activation == Activation::Linear {
+            return;
+        }
+        let follows_sum = self
+            .layers
+            .last()
+            .is_some_and(|layer| layer.activation == Activation::Linear);
+        if !follows_sum {
+            self.identity(name);
+        }
+        if let Some(layer) = self.layers.last_mut() {
+            layer.activation = activation.clone();
+        }
+    }
+
+    /// A dense layer that passes its inputs on: a place for a map or activation without one.
+    fn identity(&mut self, name: &str) {
+        let width = self.width();
+        self.dense(name, Array2::eye(width), Array1::zeros(width));
+    }
+
+    /// The folded network.
+    ///
+    /// # Errors
+    ///
+    /// A model without a dense layer, a softmax before the end, weights that are not finite.
+    pub fn finish(mut self) -> Result<Chain> {
+        if self.pending.is_some() {
+            self.identity("output");
+        }
+        if self.layers.is_empty() {
+            return Err(Error::value(
+                "the model has no Dense layer; a device model needs at least one",
+            ));
+        }
+        let hidden = self.layers.len() - 1;
+        for layer in self.layers.iter().take(hidden) {
+            if !layer.activation.is_elementwise() {
+                return Err(Error::unsupported(format!(
+                    "layer \"{}\": {} before the last layer cannot run on the device; use an \
+                     elementwise activation there",
+                    layer.name,
+                    layer.activation.name()
+                )));
+            }
+        }
+        for layer in &self.layers {
+            if !layer
+                .kernel
+                .iter()
+                .chain(&layer.bias)
+                .all(|w| w.is_finite())
+            {
+                return Err(Error::value(format!(
+                    "layer \"{}\" has weights that are not finite; train it again with a lower \
+                     learning rate",
+                    layer.name
+                )));
+            }
+        }
+        if !self
+            .input
+            .scale
+            .iter()
+            .chain(&self.input.offset)
+            .all(|v| v.is_finite())
+        {
+            return Err(Error::value(
+                "the input normalization is not finite; adapt it on finite rows",
+            ));
+        }
+        Ok(Chain {
+            input: self.input,
+            layers: self.layers,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{arr1, arr2};
+
+    fn predict(builder: ChainBuilder, x: &[f64]) -> Vec<f64> {
+        let x = Array2::from_shape_vec((1, x.len()), x.to_vec()).expect("one row");
+        let chain = builder.finish().expect("a chain");
+        chain.predict(&x.view()).into_raw_vec_and_offset().0
+    }
+
+    #[test]
+    fn normalization_goes_into_the_inputs_and_batch_normalization_into_the_kernel() {
+        let mut builder = ChainBuilder::new(2);
+        // (x - 1) / 2
+        builder.affine(&Affine {
+            scale: arr1(&[0.5, 0.5]),
+            offset: arr1(&[-0.5, -0.5]),
+        });
+        builder.dense("dense", arr2(&[[1.0, 2.0]]), arr1(&[3.0]));
+        builder.affine(&Affine {
+            scale: arr1(&[10.0]),
+            offset: arr1(&[-1.0]),
+        });
+        // x = [3, 5] -> [1, 2] -> 1*1 + 2*2 + 3 = 8 -> 79
+        assert_eq!(predict(builder, &[3.0, 5.0]), [79.0]);
+    }
+
+    #[test]
+    fn a_map_after_an_activation_goes_into_the_next_kernel() {
+        let mut builder = ChainBuilder::new(1);
+        builder.dense("a", arr2(&[[1.0], [-1.0]]), arr1(&[0.0, 0.0]));
+        let relu: Activation = "relu".parse().expect("relu");
+        builder.activation("a", &relu);
+        builder.affine(&Affine {
+            scale: arr1(&[2.0, 3.0]),
+            offset: arr1(&[1.0, -1.0]),
+        });
+        builder.dense("b", arr2(&[[1.0, 1.0]]), arr1(&[0.5]));
+        // x = 2 -> [2, 0] -> [5, -1] -> 4.5
+        assert_eq!(predict(builder, &[2.0]), [4.5]);
+    }
+
+    #[test]
+    fn two_sums_in_a_row_become_one_when_that_is_no_dearer() {
+        let mut builder = ChainBuilder::new(1);
+        builder.dense("a", arr2(&[[2.0], [1.0]]), arr1(&[1.0, 0.0]));
+        builder.dense("b", arr2(&[[3.0, 1.0]]), arr1(&[0.5]));
+        let chain = builder.finish().expect("a chain");
+        assert_eq!(chain.layers.len(), 1);
+        assert_eq!(chain.layers[0].kernel, arr2(&[[7.0]]));
+        assert_eq!(chain.layers[0].bias, arr1(&[3.5]));
+    }
+}

@@ -1,0 +1,228 @@
+//! From a model's layers to a [`Chain`]: what each layer is on the device.
+
+use ndarray::{Array1, Array2, ArrayView2};
+
+use super::chain::{Affine, Chain, ChainBuilder};
+use crate::layers::{Layer, Normalization, Rescaling};
+use crate::sequential::Sequential;
+use crate::sequential::engine::Leaf;
+use crate::{Error, Result};
+
+/// Folds a built model: dense layers and their activations stay, affine layers go into the
+/// kernels beside them, what only acts in training or only changes the shape disappears.
+///
+/// # Errors
+///
+/// A model that is not built, or a layer without a form on the device, named with what to do.
+pub fn fold(model: &Sequential) -> Result<Chain> {
+    let leaves = model.leaves();
+    let Some(first) = leaves.first() else {
+        return Err(Error::value(
+            "the model is not built, expected weights; train it or load them first",
+        ));
+    };
+    let mut builder = ChainBuilder::new(first.inputs);
+    for leaf in leaves {
+        let layer = leaf.layer(model.layers());
+        let weights = Weights { model, leaf, layer };
+        match layer {
+            Layer::Dense(_) => {
+                let (kernel, bias) = weights.dense()?;
+                builder.dense(layer.name(), kernel, bias);
+            }
+            Layer::BatchNormalization(_) => builder.affine(&weights.batch_normalization()?),
+            Layer::Normalization(normalization) => {
+                builder.affine(&weights.normalization(normalization)?);
+            }
+            Layer::Rescaling(rescaling) => builder.affine(&weights.rescaling(rescaling)?),
+            Layer::Input(_)
+            | Layer::Flatten(_)
+            | Layer::Reshape(_)
+            | Layer::Dropout(_)
+            | Layer::GaussianNoise(_)
+            | Layer::GaussianDropout(_)
+            | Layer::Identity(_)
+            | Layer::ActivityRegularization(_)
+            | Layer::Activation(_)
+            | Layer::ReLU(_)
+            | Layer::LeakyReLU(_)
+            | Layer::ELU(_)
+            | Layer::Softmax(_) => {}
+            Layer::PReLU(_) => {
+                return Err(weights.unsupported("use LeakyReLU, whose slope is one constant"));
+            }
+            Layer::LayerNormalization(_) | Layer::UnitNormalization(_) => {
+                return Err(weights.unsupported(
+                    "use BatchNormalization, which disappears into the layer before it",
+                ));
+            }
+            Layer::Sequential(_) => {
+                return Err(weights.unsupported("add its layers to the model one by one"));
+            }
+        }
+        if let Some(activation) = layer.op().activation() {
+            if !activation.is_elementwise() && leaf.outputs != leaf.width {
+                return Err(weights.unsupported("flatten before the softmax"));
+            }
+            builder.activation(layer.name(), &activation);
+        }
+    }
+    builder.finish()
+}
+
+/// One layer's weights, by name.
+struct Weights<'a> {
+    model: &'a Sequential,
+    leaf: &'a Leaf,
+    layer: &'a Layer,
+}
+
+impl Weights<'_> {
+    fn unsupported(&self, instead: &str) -> Error {
+        Error::unsupported(format!(
+            "layer \"{}\" is a {}, which does not run on the device; {instead}",
+            self.layer.name(),
+            self.layer.class_name()
+        ))
+    }
+
+    fn find(&self, name: &str) -> Option<Array1<f64>> {
+        let variable = self.model.variables()[self.leaf.variables.clone()]
+            .iter()
+            .find(|variable| variable.name == name)?;
+        let values = &self.model.values()[variable.range.clone()];
+        Some(values.iter().map(|&v| f64::from(v)).collect())
+    }
+
+    fn get(&self, name: &str) -> Result<Array1<f64>> {
+        self.find(name).ok_or_else(|| {
+            Error::value(format!(
+                "layer \"{}\" has no weight \"{name}\"; build the model first",
+                self.layer.name()
+            ))
+        })
+    }
+
+    /// `[units, inputs]` and `[units]`.
+    fn dense(&self) -> Result<(Array2<f64>, Array1<f64>)> {
+        let kernel = self.get("kernel")?;
+        let units = self.leaf.width;
+        let inputs = kernel.len().checked_div(units).unwrap_or(0);
+        if inputs != self.leaf.inputs {
+            return Err(self.unsupported("flatten its inputs, so that a sample is one row"));
+        }
+        let kernel = kernel.as_slice().expect("collected, so contiguous");
+        let kernel = ArrayView2::from_shape((inputs, units), kernel)
+            .map_err(|error| Error::shape(format!("layer \"{}\": {error}", self.layer.name())))?;
+        let bias = self.find("bias").unwrap_or_else(|| Array1::zeros(units));
+        Ok((kernel.t().as_standard_layout().into_owned(), bias))
+    }
+
+    /// `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, as in inference.
+    fn batch_normalization(&self) -> Result<Affine> {
+        let Layer::BatchNormalization(layer) = self.layer else {
+            return Err(self.unsupported("this is no BatchNormalization"));
+        };
+        let mean = self.get("moving_mean")?;
+        let variance = self.get("moving_variance")?;
+        let ones = || Array1::ones(mean.len());
+        let mut scale = variance.mapv(|v| 1.0 / (v + layer.epsilon).sqrt());
+        scale *= &self.find("gamma").unwrap_or_else(ones);
+        let offset = self.find("beta").unwrap_or_else(|| ones() * 0.0) - &mean * &scale;
+        self.repeated(&scale, &offset)
+    }
+
+    /// `(x - mean) / max(sqrt(variance), 1e-7)`, or its inverse.
+    fn normalization(&self, layer: &Normalization) -> Result<Affine> {
+        let (mean, variance) = match &layer.given {
+            Some(given) => (
+                Array1::from(given.mean.clone()),
+                Array1::from(given.variance.clone()),
+            ),
+            None => (self.get("mean")?, self.get("variance")?),
+        };
+        let deviation = variance.mapv(|v| v.sqrt().max(1e-7));
+        if layer.invert {
+            return self.repeated(&deviation, &mean);
+        }
+        self.repeated(&(1.0 / &deviation), &(-&mean / &deviation))
+    }
+
+    fn rescaling(&self, layer: &Rescaling) -> Result<Affine> {
+        let scale = Array1::from(layer.scale.clone());
+        let offset = Array1::from(layer.offset.clone());
+        Ok(Affine {
+            scale: self.repeat(&scale)?,
+            offset: self.repeat(&offset)?,
+        })
+    }
+
+    fn repeated(&self, scale: &Array1<f64>, offset: &Array1<f64>) -> Result<Affine> {
+        Ok(Affine {
+            scale: self.repeat(scale)?,
+            offset: self.repeat(offset)?,
+        })
+    }
+
+    /// One value for each value of a sample, from one for all or one per element of the last
+    /// axis.
+    fn repeat(&self, values: &Array1<f64>) -> Result<Array1<f64>> {
+        let (sample, width) = (self.leaf.outputs, self.leaf.width);
+        let found = values.len();
+        if found == 1 || found == width || found == sample {
+            return Ok(values.iter().copied().cycle().take(sample).collect());
+        }
+        Err(self.unsupported("give it one value for all or one per element of the last axis"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization};
+    use ndarray::{Array2, Array3};
+
+    #[test]
+    fn the_folded_network_predicts_what_the_model_predicts() {
+        let mut model = Sequential::new().with_seed(3);
+        let mut normalization = Normalization::new();
+        let x = Array3::from_shape_fn((50, 2, 3), |(r, i, j)| (r * 7 + i * 3 + j) as f32 % 11.0);
+        normalization.adapt(&x).expect("finite rows");
+        model.add(Input::new([2, 3])).expect("an input");
+        model.add(normalization).expect("a layer");
+        model.add(Flatten::new()).expect("a layer");
+        let relu = "relu".parse().expect("a Keras name");
+        model
+            .add(Dense::new(5).with_activation(relu))
+            .expect("a layer");
+        model.add(BatchNormalization::new()).expect("a layer");
+        model.add(Dropout::new(0.5)).expect("a layer");
+        model.add(Dense::new(4)).expect("a layer");
+        let softmax = "softmax".parse().expect("a Keras name");
+        model
+            .add(Dense::new(3).with_activation(softmax))
+            .expect("a layer");
+        let expected = model
+            .predict(&x)
+            .expect("a prediction");
+        let chain = fold(&model).expect("a chain");
+        let rows: Array2<f64> = x.to_shape((50, 6)).expect("contiguous").mapv(f64::from);
+        let found = chain.predict(&rows.view());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - f64::from(*expected)).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_layer_without_a_form_on_the_device_is_refused_by_name() {
+        let mut model = Sequential::new();
+        model.add(Input::new([3])).expect("an input");
+        model.add(Dense::new(2)).expect("a layer");
+        model.add(LayerNormalization::new()).expect("a layer");
+        assert_eq!(
+            fold(&model).expect_err("a LayerNormalization").to_string(),
+            "layer \"layer_normalization\" is a LayerNormalization, which does not run on the \
+             device; use BatchNormalization, which disappears into the layer before it"
+        );
+    }
+}

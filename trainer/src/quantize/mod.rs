@@ -1,0 +1,221 @@
+//! Post-training quantization: from a trained model to the blob that the device runs.
+
+mod blob;
+mod calibrate;
+mod chain;
+mod data_type;
+mod dense;
+mod device_model;
+mod equalize;
+mod fold;
+mod plan;
+mod range;
+
+use ndarray::{ArrayD, ArrayView2, s};
+pub use thumbnet_runtime::Packing;
+
+pub use calibrate::RangeMethod;
+pub use data_type::DataType;
+pub use device_model::DeviceModel;
+
+use crate::sequential::Sequential;
+use crate::{Error, Result};
+use blob::Metadata;
+use calibrate::Calibration;
+use chain::Chain;
+use plan::{Plan, PlanOptions};
+
+/// What [`quantize`] may be told.
+#[derive(Clone, Debug)]
+pub struct QuantizeOptions {
+    /// How the ranges of tensors are chosen. Defaults to min-max.
+    pub range: RangeMethod,
+    /// The arithmetic of every layer. Defaults to int8.
+    pub data_type: DataType,
+    /// The core family that the weights are packed for; every core runs every packing with the
+    /// same bits. Defaults to [`Packing::Dsp`] (Cortex-M4, M7, M33).
+    pub packing: Packing,
+    /// A name per output, or two for a model with one output. Defaults to none.
+    pub labels: Vec<String>,
+    /// From which output on a model with one output says yes. Defaults to none, which is 0.5.
+    pub threshold: Option<f32>,
+    /// Calibration rows that travel in the blob for the device's self-test. Defaults to 2.
+    pub self_tests: usize,
+}
+
+impl Default for QuantizeOptions {
+    fn default() -> Self {
+        Self {
+            range: RangeMethod::MinMax,
+            data_type: DataType::Int8,
+            packing: Packing::Dsp,
+            labels: Vec::new(),
+            threshold: None,
+            self_tests: 2,
+        }
+    }
+}
+
+/// Quantizes a trained model with ranges from calibration rows.
+///
+/// # Shapes
+///
+/// * `calibration` - `[rows, ...]`, raw values as the model was trained on; a hundred rows do
+///
+/// # Errors
+///
+/// A model with layers that have no form on the device (named, with what to do), calibration rows
+/// of another shape or with values that are not finite.
+pub fn quantize(
+    model: &Sequential,
+    calibration: &ArrayD<f32>,
+    options: &QuantizeOptions,
+) -> Result<DeviceModel> {
+    let chain = fold::fold(model)?;
+    let rows = calibration.shape().first().copied().unwrap_or(0);
+    let width = calibration
+        .len()
+        .checked_div(rows)
+        .unwrap_or(chain.inputs());
+    let flat = calibration.as_standard_layout();
+    let flat = flat
+        .to_shape((rows, width))
+        .map_err(|error| Error::shape(format!("the calibration rows: {error}")))?;
+    quantize_chain(&chain, &flat.mapv(f64::from).view(), options)
+}
+
+/// [`quantize`] from the folded network on; `rows` are `[rows, inputs]`.
+fn quantize_chain(
+    chain: &Chain,
+    rows: &ArrayView2<f64>,
+    options: &QuantizeOptions,
+) -> Result<DeviceModel> {
+    let calibration = Calibration::run(chain, rows)?;
+    let plan = Plan::new(
+        chain,
+        &calibration,
+        &PlanOptions {
+            range: options.range,
+            types: vec![options.data_type; chain.layers.len()],
+            ..PlanOptions::plain(chain.layers.len())
+        },
+    )?;
+    let tests = options.self_tests.min(calibration.rows.nrows());
+    let metadata = Metadata {
+        labels: options.labels.clone(),
+        threshold: options.threshold,
+        // The rows came from f32.
+        self_tests: calibration.rows.slice(s![..tests, ..]).mapv(|v| v as f32),
+    };
+    blob::build(&plan, options.packing, &metadata)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activations::Activation;
+    use chain::{Affine, ChainBuilder};
+    use ndarray::{Array1, Array2};
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn uniform(shape: (usize, usize), limit: f64, rng: &mut ChaCha8Rng) -> Array2<f64> {
+        Array2::from_shape_simple_fn(shape, || rng.random_range(-limit..limit))
+    }
+
+    /// Inputs around 50, normalized, then dense layers of these widths and activations.
+    fn network(widths: &[usize], activations: &[&str], rng: &mut ChaCha8Rng) -> Chain {
+        let mut builder = ChainBuilder::new(widths[0]);
+        builder.affine(&Affine {
+            scale: Array1::from_elem(widths[0], 0.1),
+            offset: Array1::from_elem(widths[0], -5.03),
+        });
+        for (pair, name) in widths.windows(2).zip(activations) {
+            let limit = (6.0 / (pair[0] + pair[1]) as f64).sqrt();
+            let bias = uniform((1, pair[1]), 0.3, rng).row(0).to_owned();
+            builder.dense("dense", uniform((pair[1], pair[0]), limit, rng), bias);
+            let activation: Activation = name.parse().expect("a Keras name");
+            builder.activation(name, &activation);
+        }
+        builder.finish().expect("a chain")
+    }
+
+    #[test]
+    fn the_device_follows_the_float_network_with_the_same_bits_in_every_packing() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        for activations in [
+            ["relu", "tanh", "softmax"],
+            ["relu6", "gelu", "sigmoid"],
+            ["elu", "linear", "linear"],
+            ["sigmoid", "leaky_relu", "softplus"],
+            ["silu", "relu", "tanh"],
+        ] {
+            let chain = network(&[20, 13, 17, 5], &activations, &mut rng);
+            let rows = uniform((300, 20), 20.0, &mut rng) + 50.0;
+            let rows = rows.mapv(|v| f64::from(v as f32));
+            let float = chain.predict(&rows.view());
+            let x = rows.mapv(|v| v as f32).into_dyn();
+            let mut bits: Option<Vec<u32>> = None;
+            for packing in [Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve] {
+                let options = QuantizeOptions {
+                    packing,
+                    ..QuantizeOptions::default()
+                };
+                let device = quantize_chain(&chain, &rows.view(), &options).expect("a blob");
+                let y = device.predict(&x).expect("finite rows");
+                let found: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
+                assert_eq!(bits.get_or_insert_with(|| found.clone()), &found);
+                let spread = float.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+                let worst = y
+                    .iter()
+                    .zip(&float)
+                    .fold(0.0f64, |m, (y, f)| m.max((f64::from(*y) - f).abs()));
+                // A few steps of 1/254 of the range, through three layers.
+                assert!(
+                    worst < 0.05 * spread,
+                    "{activations:?}: {worst} of {spread}"
+                );
+                let mut scratch = vec![0; device.model().scratch_len()];
+                let mut outputs = vec![0.0; device.outputs()];
+                assert_eq!(device.model().self_test(&mut scratch, &mut outputs), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn bad_calibration_rows_are_refused_with_what_to_do() {
+        let mut rng = ChaCha8Rng::seed_from_u64(8);
+        let chain = network(&[2, 3, 1], &["relu", "linear"], &mut rng);
+        let options = QuantizeOptions::default();
+        let refused = |rows: Array2<f64>| {
+            quantize_chain(&chain, &rows.view(), &options)
+                .expect_err("bad rows")
+                .to_string()
+        };
+        assert_eq!(
+            refused(Array2::zeros((0, 2))),
+            "there are no calibration rows; give at least one, better a hundred, of the kind that \
+             the device will see"
+        );
+        assert_eq!(
+            refused(Array2::zeros((4, 3))),
+            "calibration rows have 3 columns, expected the model's 2 inputs"
+        );
+        assert_eq!(
+            refused(ndarray::arr2(&[[1.0, 2.0], [3.0, f64::NAN]])),
+            "calibration row 2 column 2 is NaN, expected a finite number; remove the row"
+        );
+        // One row, constant columns and large outliers give a sound blob.
+        for rows in [
+            ndarray::arr2(&[[50.0, 50.0]]),
+            Array2::from_elem((40, 2), 50.3),
+            ndarray::arr2(&[[50.0, 50.0], [1e30, -1e30]]),
+        ] {
+            let device = quantize_chain(&chain, &rows.view(), &options).expect("a sound blob");
+            let y = device
+                .predict(&Array2::from_elem((1, 2), 50.0f32).into_dyn())
+                .expect("finite rows");
+            assert!(y.iter().all(|v| v.is_finite()));
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! A whole chain in the device's arithmetic: every tensor's quantization and every layer's
+//! numbers, with what that does to each tensor on the calibration rows.
+
+use ndarray::{Array1, Array2, Axis};
+
+use super::calibrate::{Calibration, LayerTrace, Observed, RangeMethod};
+use super::chain::{Affine, Chain, FoldedDense};
+use super::data_type::DataType;
+use super::dense::{
+    Input, QuantizedDense, Target, largest_weight_scales, least_error_scales, quantize_dense,
+};
+use super::range::TensorQuant;
+use crate::activations::Activation;
+use crate::{Error, Result};
+
+/// The user's choices, and those that are made by trying.
+#[derive(Clone, Debug)]
+pub struct PlanOptions {
+    /// How ranges are chosen.
+    pub range: RangeMethod,
+    /// Whether each input has a range of its own instead of one for all.
+    pub range_per_feature: bool,
+    /// Whether weight scales are chosen by the error of the sums instead of the largest weight.
+    pub least_error_weights: bool,
+    /// Whether each unit's mean error on the calibration rows goes into its bias.
+    pub bias_correction: bool,
+    /// One per dense layer.
+    pub types: Vec<DataType>,
+}
+
+impl PlanOptions {
+    /// Everything in int8, min-max ranges, nothing tried.
+    pub fn plain(layers: usize) -> Self {
+        Self {
+            range: RangeMethod::MinMax,
+            range_per_feature: false,
+            least_error_weights: false,
+            bias_correction: false,
+            types: vec![DataType::Int8; layers],
+        }
+    }
+}
+
+/// One step of the device.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Floats to integers: `q = round(x * scale) + zero`, with the input's range.
+    Quantize {
+        /// `[inputs]`
+        scale: Array1<f64>,
+        /// `[inputs]`, whole numbers.
+        zero: Array1<f64>,
+        limit: i32,
+    },
+    /// Floats to floats: `x * scale + offset`.
+    Scale(Affine),
+    /// A dense layer.
+    Dense(PlannedLayer),
+}
+
+/// One dense layer in the device's arithmetic.
+#[derive(Clone, Debug)]
+pub struct PlannedLayer {
+    /// Name of the Keras layer that the kernel came from.
+    pub name: String,
+    pub weights: Weights,
+    pub output: Output,
+    /// What the float network multiplies with, `[units, inputs]` in steps of nothing: the kernel
+    /// and bias that the device's integers stand for.
+    pub real: RealDense,
+    /// Signal-to-noise ratio of the outputs on the calibration rows against the float model, in
+    /// dB; infinite where they are equal.
+    pub signal_to_noise: f64,
+    /// Outputs on the calibration rows that were clipped, as a share of all.
+    pub saturated: f64,
+}
+
+/// What a device layer computes, in real numbers.
+#[derive(Clone, Debug)]
+pub struct RealDense {
+    /// `[units, inputs]`
+    pub kernel: Array2<f64>,
+    /// `[units]`
+    pub bias: Array1<f64>,
+}
+
+/// A layer's weights on the device.
+#[derive(Clone, Debug)]
+pub enum Weights {
+    Integer {
+        dense: QuantizedDense,
+        data_type: DataType,
+    },
+    Float(FoldedDense),
+}
+
+impl Weights {
+    /// Their type.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Self::Integer { data_type, .. } => *data_type,
+            Self::Float(_) => DataType::Float32,
+        }
+    }
+}
+
+/// How a layer's sums become its outputs.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Requantized; the clamp is the activation (linear, relu, relu6).
+    Clamp(TensorQuant),
+    /// Requantized to `sums`, then looked up.
+    Table {
+        activation: Activation,
+        sums: TensorQuant,
+        tensor: TensorQuant,
+    },
+    /// `activation(sum)` in f32.
+    Float {
+        activation: Activation,
+        /// Smallest and largest sum on the calibration rows.
+        range: (f64, f64),
+    },
+}
+
+/// A network in the device's arithmetic, not packed for any core yet.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    /// The outputs on the calibration's kept rows, as the device computes them but for its f32.
+    pub outputs: Array2<f64>,
+    /// Mean squared difference of those from the float model's.
+    pub error: f64,
+}
+
+/// Values between two steps on the calibration rows.
+enum Signal {
+    Integers { q: Array2<f64>, input: Input },
+    Floats(Array2<f64>),
+}
+
+impl Plan {
+    /// Quantizes every layer.
+    ///
+    /// # Errors
+    ///
+    /// Ranges that f32 cannot hold.
+    pub fn new(chain: &Chain, calibration: &Calibration, options: &PlanOptions) -> Result<Self> {
+        let mut steps = Vec::with_capacity(chain.layers.len() + 1);
+        let mut signal = match options.types.first().and_then(|t| t.input_limit()) {
+            Some(limit) => {
+                let (step, signal) = quantize_inputs(chain, calibration, options, limit)?;
+                steps.push(step);
+                signal
+            }
+            None => {
+                steps.push(Step::Scale(chain.input.clone()));
+                Signal::Floats(chain.scaled_inputs(&calibration.rows.view()))
+            }
+        };
+        for (index, (layer, trace)) in chain.layers.iter().zip(&calibration.layers).enumerate() {
+            let data_type = options.types[index];
+            if let (Signal::Floats(x), Some(limit)) = (&signal, data_type.input_limit()) {
+                let (step, quantized) = quantize_between(x, options.range, limit)?;
+                steps.push(step);
+                signal = quantized;
+            }
+            let next = options.types.get(index + 1);
+            let output = match next.and_then(|next| next.input_limit()) {
+                // A float layer's sums stay floats; the next step quantizes them.
+                Some(limit) if data_type != DataType::Float32 => {
+                    integer_output(layer, trace, options.range, limit)?
+                }
+                _ => Output::Float {
+                    activation: layer.activation.clone(),
+                    range: (trace.seen_sums.low, trace.seen_sums.high),
+                },
+            };
+            let (planned, after) = plan_layer(layer, trace, data_type, output, signal, options);
+            steps.push(Step::Dense(planned));
+            signal = after;
+        }
+        let outputs = match signal {
+            Signal::Floats(y) => y,
+            Signal::Integers { q, .. } => q,
+        };
+        let error = calibration
+            .layers
+            .last()
+            .map_or(0.0, |trace| mean_square(&(&outputs - &trace.outputs)));
+        Ok(Self {
+            steps,
+            outputs,
+            error,
+        })
+    }
+
+    /// The dense layers.
+    pub fn layers(&self) -> impl Iterator<Item = &PlannedLayer> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Dense(layer) => Some(layer),
+            _ => None,
+        })
+    }
+}
+
+/// The device adds zero points to `1.5 * 2^23`, which leaves this much room.
+const LARGEST_ZERO: f64 = 4_194_304.0; // 2^22
+
+/// Raw inputs to integers, with the normalization folded in.
+///
+/// A zero point is a whole number on the device; what the normalization has beyond goes into the
+/// first layer's bias by way of `Input::zeros`.
+fn quantize_inputs(
+    chain: &Chain,
+    calibration: &Calibration,
+    options: &PlanOptions,
+    limit: i32,
+) -> Result<(Step, Signal)> {
+    let normalization = &chain.input;
+    let (low, high) = calibration.seen_inputs.range(options.range, limit);
+    let whole = TensorQuant::covering(low, high, limit)?;
+    let mut tensors = vec![whole; chain.inputs()];
+    if options.range_per_feature {
+        let inputs = chain.scaled_inputs(&calibration.rows.view());
+        for (tensor, column) in tensors.iter_mut().zip(inputs.axis_iter(Axis(1))) {
+            let column = Observed::of(&column.insert_axis(Axis(1)));
+            let (low, high) = column.range(options.range, limit);
+            // A column that hardly moves must not get steps so fine that the next value saturates.
+            let least = whole.scale / 64.0;
+            let own = TensorQuant::covering(low, high, limit)?;
+            *tensor = TensorQuant::covering(
+                low.min(-least * f64::from(own.zero + limit)),
+                high.max(least * f64::from(limit - own.zero)),
+                limit,
+            )?;
+        }
+    }
+    let scales: Array1<f64> = tensors.iter().map(|tensor| tensor.scale).collect();
+    let wanted: Array1<f64> = tensors
+        .iter()
+        .map(|tensor| f64::from(tensor.zero))
+        .collect();
+    let scale = &normalization.scale / &scales;
+    let exact = &normalization.offset / &scales + &wanted;
+    let zero = exact.mapv(f64::round);
+    if let Some((feature, &zero)) = zero.indexed_iter().find(|(_, z)| z.abs() > LARGEST_ZERO) {
+        return Err(Error::value(format!(
+            "input {} lies {:.3e} quantization steps from 0, expected at most {LARGEST_ZERO}; its \
+             values are too far from 0 for their spread, subtract a constant from them before",
+            feature + 1,
+            zero.abs()
+        )));
+    }
+    let input = Input {
+        scale: whole.scale,
+        columns: scales / whole.scale,
+        zeros: wanted + &zero - &exact,
+        limit,
+    };
+    let q = quantize_floats(&calibration.rows, &scale, &zero, limit);
+    Ok((
+        Step::Quantize { scale, zero, limit },
+        Signal::Integers { q, input },
+    ))
+}
+
+/// Outputs of a float layer to the integers that the next layer reads.
+fn quantize_between(x: &Array2<f64>, method: RangeMethod, limit: i32) -> Result<(Step, Signal)> {
+    let (low, high) = Observed::of(&x.view()).range(method, limit);
+    let tensor = TensorQuant::covering(low, high, limit)?;
+    let width = x.ncols();
+    let scale = Array1::from_elem(width, 1.0 / tensor.scale);
+    let zero = Array1::from_elem(width, f64::from(tensor.zero));
+    let q = quantize_floats(x, &scale, &zero, limit);
+    Ok((
+        Step::Quantize { scale, zero, limit },
+        Signal::Integers {
+            q,
+            input: Input::tensor(tensor, width),
+        },
+    ))
+}
+
+fn quantize_floats(
+    x: &Array2<f64>,
+    scale: &Array1<f64>,
+    zero: &Array1<f64>,
+    limit: i32,
+) -> Array2<f64> {
+    let limit = f64::from(limit);
+    let mut q = x * scale;
+    q.mapv_inplace(f64::round_ties_even);
+    q += zero;
+    q.mapv_inplace(|q| q.clamp(-limit, limit));
+    q
+}
+
+fn plan_layer(
+    layer: &FoldedDense,
+    trace: &LayerTrace,
+    data_type: DataType,
+    output: Output,
+    signal: Signal,
+    options: &PlanOptions,
+) -> (PlannedLayer, Signal) {
+    let (weights, real, after, saturated) = match signal {
+        Signal::Floats(x) => {
+            let mut y = layer.sums(&x.view());
+            layer.activate(&mut y);
+            let real = RealDense {
+                kernel: layer.kernel.clone(),
+                bias: layer.bias.clone(),
+            };
+            (Weights::Float(layer.clone()), real, Signal::Floats(y), 0.0)
+        }
+        Signal::Integers { q, input } => {
+            let dense = integer_dense(layer, trace, &input, &output, &q, data_type, options);
+            let real = real_dense(&dense, &input, &output);
+            let sums = accumulate(&dense, &q);
+            let (after, saturated) = finish(layer, &dense, &input, &output, &sums);
+            let weights = Weights::Integer { dense, data_type };
+            (weights, real, after, saturated)
+        }
+    };
+    let noise = match (&after, &output) {
+        (Signal::Floats(y), _) => y - &trace.outputs,
+        (Signal::Integers { q, input }, _) => (q - &input.zeros) * input.scale - &trace.outputs,
+    };
+    let ratio = mean_square(&trace.outputs) / mean_square(&noise);
+    let planned = PlannedLayer {
+        name: layer.name.clone(),
+        weights,
+        output,
+        real,
+        signal_to_noise: 10.0 * ratio.log10(),
+        saturated,
+    };
+    (planned, after)
+}
+
+fn mean_square(values: &Array2<f64>) -> f64 {
+    values.iter().map(|v| v * v).sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Quantizes one layer; with bias correction twice, the second time with each unit's mean error
+/// on the calibration rows taken off its bias.
+fn integer_dense(
+    layer: &FoldedDense,
+    trace: &LayerTrace,
+    input: &Input,
+    output: &Output,
+    integers: &Array2<f64>,
+    data_type: DataType,
+    options: &PlanOptions,
+) -> QuantizedDense {
+    let target = match output {
+        Output::Clamp(tensor) | Output::Table { sums: tensor, .. } => Target::Integer(*tensor),
+        Output::Float { .. } => Target::Float,
+    };
+    let limit = data_type.weight_limit();
+    let kernel = &layer.kernel * &input.columns;
+    let scales = if options.least_error_weights {
+        let power = (integers - &input.zeros)
+            .mapv(|v| v * v)
+            .mean_axis(Axis(0))
+            .unwrap_or_else(|| Array1::ones(layer.inputs()));
+        least_error_scales(&kernel, &power, limit)
+    } else {
+        largest_weight_scales(&kernel, limit)
+    };
+    let quantize =
+        |bias: &Array1<f64>| quantize_dense(&kernel, bias, input, target, &scales, limit);
+    let dense = quantize(&layer.bias);
+    if !options.bias_correction {
+        return dense;
+    }
+    let sums = accumulate(&dense, integers) * &steps(&dense) - zero_of(output);
+    let mean = (&sums - &trace.sums)
+        .mean_axis(Axis(0))
+        .unwrap_or_else(|| Array1::zeros(layer.units()));
+    quantize(&(&layer.bias - &mean))
+}
+
+/// What each unit's sum is worth, `[units]`.
+fn steps(dense: &QuantizedDense) -> Array1<f64> {
+    dense.scales.iter().map(|&scale| f64::from(scale)).collect()
+}
+
+/// The real value of the output zero point that the bias holds.
+fn zero_of(output: &Output) -> f64 {
+    match output {
+        Output::Clamp(tensor) | Output::Table { sums: tensor, .. } => {
+            f64::from(tensor.zero) * tensor.scale
+        }
+        Output::Float { .. } => 0.0,
+    }
+}
+
+fn real_dense(dense: &QuantizedDense, input: &Input, output: &Output) -> RealDense {
+    let steps = steps(dense);
+    let weights = dense.weights.mapv(f64::from);
+    let zeros = weights.dot(&input.zeros);
+    let kernel = &weights * &(&steps / input.scale).insert_axis(Axis(1)) / &input.columns;
+    let bias = (dense.bias.mapv(f64::from) + zeros) * &steps - zero_of(output);
+    RealDense { kernel, bias }
+}
+
+/// `[rows, inputs]` integers to `[rows, units]` sums, exact in f64.
+fn accumulate(dense: &QuantizedDense, integers: &Array2<f64>) -> Array2<f64> {
+    integers.dot(&dense.weights.mapv(f64::from).t()) + &dense.bias.mapv(f64::from)
+}
+
+/// Sums to outputs, and the share of them that was clipped.
+fn finish(
+    layer: &FoldedDense,
+    dense: &QuantizedDense,
+    input: &Input,
+    output: &Output,
+    sums: &Array2<f64>,
+) -> (Signal, f64) {
+    let shift = if input.limit == 127 { 24 } else { 32 };
+    match output {
+        Output::Float { .. } => {
+            let mut y = sums * &steps(dense);
+            layer.activate(&mut y);
+            (Signal::Floats(y), 0.0)
+        }
+        Output::Clamp(tensor) => {
+            let (q, clipped) = requantize(sums, &dense.multipliers, shift, *tensor, layer);
+            let input = Input::tensor(*tensor, layer.units());
+            (Signal::Integers { q, input }, clipped)
+        }
+        Output::Table {
+            activation,
+            sums: before,
+            tensor,
+        } => {
+            let (q, clipped) = requantize(sums, &dense.multipliers, shift, *before, layer);
+            // Whole numbers within the limits.
+            let q = q
+                .mapv(|q| f64::from(tensor.quantize(activation.eval(before.dequantize(q as i32)))));
+            let input = Input::tensor(*tensor, layer.units());
+            (Signal::Integers { q, input }, clipped)
+        }
+    }
+}
+
+/// Sums to clamped integers, and the share that the clamp changed though the float activation
+/// would not have.
+fn requantize(
+    sums: &Array2<f64>,
+    multipliers: &[i32],
+    shift: u32,
+    tensor: TensorQuant,
+    layer: &FoldedDense,
+) -> (Array2<f64>, f64) {
+    let limit = i64::from(tensor.limit);
+    let mut clipped = 0usize;
+    // What falls below the range of a relu is its zero, not a loss.
+    let is_relu = !matches!(layer.activation, Activation::Linear) && tensor.zero == -tensor.limit;
+    let mut q = sums.clone();
+    for mut row in q.rows_mut() {
+        for (q, &multiplier) in row.iter_mut().zip(multipliers) {
+            // A sum of at most 31 bits times a multiplier of 31.
+            let rounded = (*q as i64 * i64::from(multiplier) + (1 << (shift - 1))) >> shift;
+            if rounded > limit || (rounded < -limit && !is_relu) {
+                clipped += 1;
+            }
+            // At most 16 bits.
+            *q = rounded.clamp(-limit, limit) as f64;
+        }
+    }
+    // Counts far below 2^53.
+    let share = clipped as f64 / sums.len().max(1) as f64;
+    (q, share)
+}
+
+/// Where an activation is flat beyond these sums, wider ranges only cost resolution.
+fn saturation(activation: &Activation) -> f64 {
+    match activation {
+        // sigmoid(8) = 1 - 3.4e-4, less than a tenth of an int8 step from 1.
+        Activation::Sigmoid | Activation::HardSigmoid => 8.0,
+        Activation::Tanh | Activation::HardTanh => 4.0,
+        _ => f64::INFINITY,
+    }
+}
+
+fn integer_output(
+    layer: &FoldedDense,
+    trace: &LayerTrace,
+    method: RangeMethod,
+    limit: i32,
+) -> Result<Output> {
+    let (low, high) = trace.seen_outputs.range(method, limit);
+    match layer.activation {
+        Activation::Linear => Ok(Output::Clamp(TensorQuant::covering(low, high, limit)?)),
+        // The range begins at 0 and ends at the cap or below: the clamp does the rest.
+        Activation::Relu {
+            negative_slope: 0.0,
+            threshold: 0.0,
+            ..
+        }
+        | Activation::Relu6 => {
+            let tensor = TensorQuant::covering(0.0, high.max(0.0), limit)?;
+            Ok(Output::Clamp(tensor))
+        }
+        _ => {
+            // int16 tables are interpolated: they reach further before the next step is flat.
+            let flat = saturation(&layer.activation) * if limit == 127 { 1.0 } else { 2.0 };
+            let (low, high) = trace.seen_sums.range(method, limit);
+            let sums =
+                TensorQuant::covering(low.clamp(-flat, flat), high.clamp(-flat, flat), limit)?;
+            let ends = (-limit..=limit)
+                .map(|q| layer.activation.eval(sums.dequantize(q)))
+                .fold((0.0, 0.0), |(low, high): (f64, f64), v| {
+                    (low.min(v), high.max(v))
+                });
+            Ok(Output::Table {
+                activation: layer.activation.clone(),
+                sums,
+                tensor: TensorQuant::covering(ends.0, ends.1, limit)?,
+            })
+        }
+    }
+}
