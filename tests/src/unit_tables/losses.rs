@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use thumbnet_trainer::losses::{Batch, Loss, Reduction};
 
-use super::{Tally, differences, differences_above, flat, number, table, width};
+use super::{Near, Tally, differences, flat, near, number, table, width};
 
 /// Relative tolerance of the tables.
 const TOLERANCE: f64 = 1e-6;
@@ -47,7 +47,7 @@ fn problems(entry: &Value) -> Vec<String> {
     // those in Keras too.
     let floor = f64::from(f32::EPSILON) / 2.0;
     let expected = flat(&entry["none"]);
-    let mut problems = differences_above("none", &per_sample, &expected, TOLERANCE, floor);
+    let mut problems = near("none", &per_sample, &expected, at_least(floor));
 
     let weights = entry.get("sample_weight").map(flat);
     let mut scale = vec![0.0; batch.rows()];
@@ -92,10 +92,18 @@ fn problems(entry: &Value) -> Vec<String> {
             .iter()
             .fold(0f32, |largest, d| largest.max(d.abs()));
         let floor = TOLERANCE * f64::from(largest);
-        let found = differences_above("grad_y_pred", &found, &expected, TOLERANCE, floor);
+        let found = near("grad_y_pred", &found, &expected, at_least(floor));
         problems.extend(found);
     }
     problems
+}
+
+/// 1e-6 of the expected number, or this amount.
+fn at_least(absolute: f64) -> Near {
+    Near {
+        relative: TOLERANCE,
+        absolute,
+    }
 }
 
 /// Whether the name is the loss that Keras has under it.

@@ -5,7 +5,7 @@ use thumbnet_trainer::losses::Batch;
 use thumbnet_trainer::metrics::Metric;
 use thumbnet_trainer::variable::{ArrayData, NamedArray};
 
-use super::{Tally, differences, differences_above, flat, number, table, width};
+use super::{Near, Tally, differences, flat, near, number, table, width};
 
 /// Relative tolerance of the tables.
 const TOLERANCE: f64 = 1e-6;
@@ -55,9 +55,12 @@ fn problems(entry: &Value, inputs: &Value) -> Vec<String> {
     }
     let weights: Vec<_> = inputs["weights"].as_array().into_iter().flatten().collect();
     // Areas and scores that are differences of ratios: their scale is 1, however small they are.
-    let floor = match entry["cls"].as_str() {
-        Some("AUC" | "R2Score") => TOLERANCE,
-        _ => 0.0,
+    let tolerance = Near {
+        relative: TOLERANCE,
+        absolute: match entry["cls"].as_str() {
+            Some("AUC" | "R2Score") => TOLERANCE,
+            _ => 0.0,
+        },
     };
     let mut run = |metric: &mut Metric, key: &str, weighted: bool| {
         let expected = entry[key].as_array().cloned().unwrap_or_default();
@@ -68,12 +71,7 @@ fn problems(entry: &Value, inputs: &Value) -> Vec<String> {
             metric.update(&batch, weighted.then_some(&weights[..]));
             let what = format!("{key}[{step}]");
             let expected = flat(expected);
-            problems.extend(score_differences(
-                of_curve,
-                &what,
-                &metric.results(),
-                &expected,
-            ));
+            problems.extend(near(&what, &metric.results(), &expected, tolerance));
         }
     };
     run(&mut metric, "running_results", false);

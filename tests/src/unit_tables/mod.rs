@@ -7,9 +7,9 @@ pub mod losses;
 pub mod metrics;
 pub mod optimizers;
 
-use serde_json::Value;
+use std::path::PathBuf;
 
-use crate::golden;
+use serde_json::Value;
 
 /// How a table went.
 #[derive(Debug, Default)]
@@ -49,9 +49,17 @@ impl Tally {
     }
 }
 
+/// The golden folder: `THUMBNET_GOLDEN`, or the one committed with the tests.
+pub fn golden() -> PathBuf {
+    match std::env::var_os("THUMBNET_GOLDEN") {
+        Some(folder) => folder.into(),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden"),
+    }
+}
+
 /// A unit table by its file name; `None` where the golden folder has none.
 pub fn table(file: &str) -> Option<Value> {
-    let text = std::fs::read_to_string(golden::root().join("unit").join(file)).ok()?;
+    let text = std::fs::read_to_string(golden().join("unit").join(file)).ok()?;
     Some(serde_json::from_str(&text).expect("a golden table is JSON"))
 }
 
@@ -88,7 +96,6 @@ pub struct Near {
 
 /// Where `found` leaves `expected` by more than `tolerance` of it.
 pub fn differences(what: &str, found: &[f32], expected: &[f32], tolerance: f64) -> Vec<String> {
-<<<<<<< Updated upstream
     let tolerance = Near {
         relative: tolerance,
         absolute: 0.0,
@@ -98,19 +105,6 @@ pub fn differences(what: &str, found: &[f32], expected: &[f32], tolerance: f64) 
 
 /// Where `found` leaves `expected` by more than `tolerance`.
 pub fn near(what: &str, found: &[f32], expected: &[f32], tolerance: Near) -> Vec<String> {
-=======
-    differences_above(what, found, expected, tolerance, 0.0)
-}
-
-/// Where `found` leaves `expected` by more than `tolerance` of it, and by more than `floor`.
-pub fn differences_above(
-    what: &str,
-    found: &[f32],
-    expected: &[f32],
-    tolerance: f64,
-    floor: f64,
-) -> Vec<String> {
->>>>>>> Stashed changes
     if found.len() != expected.len() {
         return vec![format!(
             "{what} has {} values, expected {}",
@@ -121,15 +115,10 @@ pub fn differences_above(
     let mut problems = Vec::new();
     for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let (a, b) = (f64::from(found), f64::from(expected));
-<<<<<<< Updated upstream
         let allowed = (tolerance.relative * b.abs()).max(tolerance.absolute);
         let same = (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= allowed;
-=======
-        let off = (a - b).abs();
-        let same = (a.is_nan() && b.is_nan()) || a == b || off <= floor.max(tolerance * b.abs());
->>>>>>> Stashed changes
         if !same {
-            let relative = off / b.abs();
+            let relative = (a - b).abs() / b.abs();
             problems.push(format!(
                 "{what}[{i}] is {found:e}, expected {expected:e} (relative {relative:.1e})"
             ));
