@@ -43,6 +43,7 @@ mod math;
 mod model;
 mod pack;
 mod verify;
+mod weights;
 
 pub use blob::{Activation, Element, Operation, Packing, VERSION};
 pub use encode::{

@@ -1,14 +1,67 @@
-//! Every packing of every weight type gives the bits of a plain matrix product.
+//! Every packing of every weight type gives the same bits, wherever the blob lies, and those of a
+//! plain matrix product.
 
+mod common;
+
+use common::{Layer, Net, Output, PACKINGS, Random, Weights, predict};
 use proptest::prelude::*;
-use thumbnet_runtime::{
-    Activation, DenseSpec, Error, LayerSpec, Model, ModelSpec, OutputSpec, Packing, Precision,
-    WeightsSpec, encode, encoded_len,
-};
+use thumbnet_runtime::{Activation, Model, Precision};
 
-const PACKINGS: [Packing; 4] = [Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve];
+fn cases() -> ProptestConfig {
+    ProptestConfig {
+        cases: if cfg!(miri) { 3 } else { 256 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
 
-#[allow(dead_code)] // some features off
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn packings_agree(seed: u64, widest in 1..if cfg!(miri) { 6usize } else { 70 }) {
+        let net = Net::random(seed, widest);
+        let Layer::Quantize(inputs, ..) = net.layers[0] else { unreachable!() };
+        let random = &mut Random::new(seed ^ 1);
+        let inputs = random.vec(inputs, |random| random.unit() * 4.0);
+        let mut expected = None;
+        for packing in PACKINGS {
+            let blob = net.blob(packing);
+            let model: Model = Model::from_bytes(&blob).unwrap();
+            prop_assert_eq!(model.verify_weights(), Ok(()));
+            let mut scratch = vec![0x55AA_55AA; model.scratch_len()];
+            let mut outputs = vec![0.0; model.outputs()];
+            prop_assert_eq!(model.self_test(&mut scratch, &mut outputs), Ok(()));
+            for offset in 0..4 {
+                let mut moved = vec![0; offset];
+                moved.extend_from_slice(&blob);
+                let found = predict(&moved[offset..], &inputs).unwrap();
+                let expected = expected.get_or_insert_with(|| found.clone());
+                prop_assert_eq!(&found, expected, "{:?}", packing);
+            }
+        }
+    }
+
+    #[test]
+    fn predictions_follow_the_contract(
+        seed: u64,
+        [a, b, c] in [1..70usize, 1..14usize, 1..11usize],
+        kind in 0..3,
+    ) {
+        let random = &mut Random::new(seed);
+        let kind = match kind {
+            1 if cfg!(feature = "int4") => Kind::Int4,
+            2 if cfg!(feature = "int16") => Kind::Int16,
+            _ => Kind::Int8,
+        };
+        let two = TwoLayers::random(random, kind, [a, b, c]);
+        let expected = two.expected();
+        for packing in PACKINGS {
+            prop_assert_eq!(&predict(&two.net().blob(packing), &two.inputs).unwrap(), &expected);
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Int8,
@@ -17,8 +70,7 @@ enum Kind {
 }
 
 /// Two dense layers, the first with integer outputs, the second with float ones.
-#[derive(Clone, Debug)]
-struct Net {
+struct TwoLayers {
     kind: Kind,
     widths: [usize; 3],
     weights: [Vec<i8>; 2],
@@ -28,89 +80,80 @@ struct Net {
     inputs: Vec<f32>,
 }
 
-impl Net {
-    fn blob(&self, packing: Packing) -> Vec<u8> {
-        let weights = |i: usize| match self.kind {
-            Kind::Int8 => WeightsSpec::Int8 {
-                weights: &self.weights[i],
-                bias: &self.bias[i],
-            },
-            Kind::Int4 => WeightsSpec::Int4 {
-                weights: &self.weights[i],
-                bias: &self.bias[i],
-            },
-            Kind::Int16 => WeightsSpec::Int16 {
-                weights: &self.weights[i],
-                bias: &self.bias[i],
-            },
-        };
-        let [inputs, hidden, outputs] = self.widths;
-        let int16 = self.kind == Kind::Int16;
-        let layers = [
-            LayerSpec::Quantize {
-                inputs,
-                scale: &[1.0],
-                zero: &[0.0],
-                output: if int16 {
-                    Precision::Int16
+impl TwoLayers {
+    fn random(random: &mut Random, kind: Kind, widths: [usize; 3]) -> Self {
+        let [a, b, c] = widths;
+        let top = if kind == Kind::Int4 { 7 } else { 127 };
+        let input = if kind == Kind::Int16 { 32767 } else { 127 };
+        let extreme = random.below(2) == 0;
+        let mut pick = |count, top: i32| {
+            random.vec(count, |random| {
+                if extreme {
+                    random.of(&[-top, top])
                 } else {
-                    Precision::Int8
-                },
-            },
-            LayerSpec::Dense(DenseSpec {
-                inputs,
-                units: hidden,
-                packing,
-                weights: weights(0),
-                output: if int16 {
-                    OutputSpec::Int16 {
-                        multipliers: &self.multipliers,
-                        table: None,
-                    }
-                } else {
-                    OutputSpec::Int8 {
-                        multipliers: &self.multipliers,
-                        table: None,
-                    }
-                },
-            }),
-            LayerSpec::Dense(DenseSpec {
-                inputs: hidden,
-                units: outputs,
-                packing,
-                weights: weights(1),
-                output: OutputSpec::Float {
-                    scales: &self.scales,
-                    activation: Activation::Linear,
-                    table: None,
-                },
-            }),
-        ];
-        let spec = ModelSpec {
-            layers: &layers,
-            ..ModelSpec::default()
+                    random.between(-top, top)
+                }
+            })
         };
-        let mut blob = vec![0; encoded_len(&spec).unwrap()];
-        assert_eq!(encode(&spec, &mut blob), Ok(blob.len()));
-        blob
+        let weights = |values: Vec<i32>| values.iter().map(|&w| w as i8).collect();
+        Self {
+            kind,
+            widths,
+            weights: [weights(pick(a * b, top)), weights(pick(b * c, top))],
+            // 127 * 127 * 70 + 2e6 < 2^23.
+            bias: [pick(b, 2_000_000), pick(c, 2_000_000)],
+            inputs: pick(a, input).iter().map(|&x| x as f32).collect(),
+            // Most small enough that not everything is clamped.
+            multipliers: random.vec(b, |random| (random.next() >> (1 + random.below(24))) as i32),
+            scales: random.vec(c, |random| random.unit()),
+        }
     }
 
-    /// The contract, without packings.
-    fn expected(&self) -> Vec<f32> {
+    fn net(&self) -> Net {
+        let [inputs, hidden, outputs] = self.widths;
+        let weights = |i: usize| {
+            let (weights, bias) = (self.weights[i].clone(), self.bias[i].clone());
+            match self.kind {
+                Kind::Int8 => Weights::Int8(weights, bias),
+                Kind::Int4 => Weights::Int4(weights, bias),
+                Kind::Int16 => Weights::Int16(weights, bias),
+            }
+        };
+        let (precision, finish) = match self.kind {
+            Kind::Int16 => (
+                Precision::Int16,
+                Output::Int16(self.multipliers.clone(), None),
+            ),
+            _ => (
+                Precision::Int8,
+                Output::Int8(self.multipliers.clone(), None),
+            ),
+        };
+        let last = Output::Float(self.scales.clone(), Activation::Linear, None);
+        Net {
+            layers: vec![
+                Layer::Quantize(inputs, vec![1.0], vec![0.0], precision),
+                Layer::Dense(inputs, hidden, weights(0), finish),
+                Layer::Dense(hidden, outputs, weights(1), last),
+            ],
+            labels: vec![],
+            threshold: None,
+            tests: vec![],
+        }
+    }
+
+    /// The contract, without packings and with wide integers.
+    fn expected(&self) -> Vec<u32> {
         let (shift, limit) = match self.kind {
             Kind::Int16 => (32, 32767),
             _ => (24, 127),
         };
         let sums = |i: usize, x: &[i64]| -> Vec<i64> {
             let rows = self.weights[i].chunks(self.widths[i]);
+            let dot =
+                |row: &[i8]| -> i64 { row.iter().zip(x).map(|(&w, x)| i64::from(w) * x).sum() };
             rows.zip(&self.bias[i])
-                .map(|(row, &b)| {
-                    row.iter()
-                        .zip(x)
-                        .map(|(&w, x)| i64::from(w) * x)
-                        .sum::<i64>()
-                        + i64::from(b)
-                })
+                .map(|(row, &b)| dot(row) + i64::from(b))
                 .collect()
         };
         let x: Vec<i64> = self.inputs.iter().map(|&x| x as i64).collect();
@@ -124,103 +167,7 @@ impl Net {
         sums(1, &hidden)
             .iter()
             .zip(&self.scales)
-            .map(|(&acc, scale)| acc as f32 * scale)
+            .map(|(&acc, scale)| (acc as f32 * scale).to_bits())
             .collect()
-    }
-}
-
-fn predict(blob: &[u8]) -> impl Fn(&[f32]) -> Result<Vec<f32>, Error> + '_ {
-    |inputs| {
-        let model: Model = Model::from_bytes(blob)?;
-        // Whatever lay there before must not matter.
-        let mut scratch = vec![0xA5C3_E187; model.scratch_len()];
-        let mut outputs = vec![0.0; model.outputs()];
-        model.predict(inputs, &mut scratch, &mut outputs)?;
-        Ok(outputs)
-    }
-}
-
-fn net(kind: Kind) -> impl Strategy<Value = Net> {
-    let widths = [1..70usize, 1..14usize, 1..11usize];
-    (widths, any::<bool>()).prop_flat_map(move |([a, b, c], extreme)| {
-        let (top, input) = match kind {
-            Kind::Int8 => (127i8, 127i32),
-            Kind::Int4 => (7, 127),
-            Kind::Int16 => (127, 32767),
-        };
-        let weight = move || {
-            if extreme {
-                prop_oneof![Just(top), Just(-top)].boxed()
-            } else {
-                (-top..=top).boxed()
-            }
-        };
-        // Within the exporter's proof: 127 * 127 * 70 + bias < 2^23.
-        let bias = || -2_000_000..2_000_000i32;
-        let x = if extreme {
-            prop_oneof![Just(input), Just(-input)].boxed()
-        } else {
-            (-input..=input).boxed()
-        };
-        (
-            prop::collection::vec(weight(), a * b),
-            prop::collection::vec(weight(), b * c),
-            prop::collection::vec(bias(), b),
-            prop::collection::vec(bias(), c),
-            prop::collection::vec(0..=i32::MAX, b),
-            prop::collection::vec(1e-6f32..1.0, c),
-            prop::collection::vec(x, a),
-        )
-            .prop_map(move |(w0, w1, b0, b1, multipliers, scales, x)| Net {
-                kind,
-                widths: [a, b, c],
-                weights: [w0, w1],
-                bias: [b0, b1],
-                // Most small enough that not everything is clamped.
-                multipliers: multipliers.iter().map(|m| m >> (m % 24)).collect(),
-                scales,
-                inputs: x.iter().map(|&x| x as f32).collect(),
-            })
-    })
-}
-
-fn compare(net: &Net) {
-    let expected: Vec<u32> = net.expected().iter().map(|y| y.to_bits()).collect();
-    for packing in PACKINGS {
-        let blob = net.blob(packing);
-        let found = predict(&blob)(&net.inputs).unwrap();
-        let found: Vec<u32> = found.iter().map(|y| y.to_bits()).collect();
-        assert_eq!(found, expected, "{packing:?}");
-        // Wherever the blob lies.
-        for offset in 1..4 {
-            let mut moved = vec![0; offset];
-            moved.extend_from_slice(&blob);
-            let again = predict(&moved[offset..])(&net.inputs).unwrap();
-            assert!(
-                again
-                    .iter()
-                    .map(|y| y.to_bits())
-                    .eq(expected.iter().copied())
-            );
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn int8_packings_agree(net in net(Kind::Int8)) {
-        compare(&net);
-    }
-
-    #[cfg(feature = "int4")]
-    #[test]
-    fn int4_packings_agree(net in net(Kind::Int4)) {
-        compare(&net);
-    }
-
-    #[cfg(feature = "int16")]
-    #[test]
-    fn int16_packings_agree(net in net(Kind::Int16)) {
-        compare(&net);
     }
 }

@@ -6,7 +6,8 @@ use super::{Step, view};
 use crate::blob::{Operation, Packing};
 use crate::pack::{self, ROWS, Shape, dsp, lane, mve, plain};
 
-pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
+/// Runs a layer of integers.
+pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     // Padding of the last word is not an input.
     let x8 = || view::int8(x).get(..step.inputs).unwrap_or(&[]);
     let x16 = || view::int16(x).get(..step.inputs).unwrap_or(&[]);
@@ -67,8 +68,9 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
             let x = x16();
             blocks(step, y, |head, w| mve::int16(head, w, x));
         }
-        _ => super::portable::dense(step, x, y),
+        _ => return false,
     }
+    true
 }
 
 /// The sums of a block that has one row.

@@ -129,10 +129,10 @@ pub(crate) fn int4(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
         let w = i32::from(i16::from_le_bytes(bytes));
         let x = i32::from(x);
         let [a, b, c, d] = &mut sums;
-        *a += ((w & 15) - 8) * x;
-        *b += ((w >> 4 & 15) - 8) * x;
-        *c += ((w >> 8 & 15) - 8) * x;
-        *d += (w >> 12) * x;
+        *a = a.wrapping_add(((w & 15) - 8) * x);
+        *b = b.wrapping_add(((w >> 4 & 15) - 8) * x);
+        *c = c.wrapping_add(((w >> 8 & 15) - 8) * x);
+        *d = d.wrapping_add((w >> 12) * x);
     }
     sums
 }

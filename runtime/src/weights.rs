@@ -1,0 +1,142 @@
+//! What only a look at every weight can tell: that no input can overflow an accumulator.
+
+use crate::blob::{Element, Layer, Operation, ROUNDER};
+use crate::error::{Error, What, number};
+use crate::kernel::Step;
+use crate::kernel::portable::{bias, weight};
+use crate::model::Model;
+use crate::pack::{self, Shape};
+
+impl<const LAYERS: usize> Model<'_, LAYERS> {
+    /// Proves from the actual weights that no accumulator can overflow, whatever the input, and
+    /// that the numbers which [`from_bytes`](Self::from_bytes) takes on trust are sound.
+    ///
+    /// A blob that was exported passes; this is for exporters, build scripts and tests. Without
+    /// it a lying blob gives wrong results, and other ones on each core, but nothing worse.
+    ///
+    /// * int8 inputs: `127 * sum(|w|) + |bias| < 2^23` for each unit
+    /// * int16 inputs: `32767 * sum(|w|) + |bias| < 2^31` for each unit
+    /// * f32 weights and biases are finite
+    /// * weights are zero where there is no input or unit; tables of integers hold none below
+    ///   -127 or -32767; zero points are whole numbers of at most 2^22; labels are UTF-8
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Layer`] with [`What::Accumulator`] and the first sum that is too large, or the
+    /// first other thing that is wrong.
+    pub fn verify_weights(&self) -> Result<(), Error> {
+        let mut tensors = self.tensors;
+        let mut inputs = self.inputs();
+        for (layer, index) in self.layers.iter().zip(0u8..) {
+            let step = Step::take(layer, inputs, &mut tensors).ok_or(Error::Malformed)?;
+            inputs = step.units;
+            check(layer, &step).map_err(|wrong| Error::Layer {
+                layer: index,
+                what: wrong.what,
+                expected: number(wrong.expected as usize),
+                found: u32::try_from(wrong.found).unwrap_or(u32::MAX),
+            })?;
+        }
+        match core::str::from_utf8(self.labels) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::Length {
+                what: What::Labels,
+                expected: number(self.labels.len()),
+                found: number(error.valid_up_to()),
+            }),
+        }
+    }
+}
+
+struct Wrong {
+    what: What,
+    expected: u32,
+    found: u64,
+}
+
+fn check(layer: &Layer, step: &Step) -> Result<(), Wrong> {
+    let wrong = |what, expected: u32, found: u64| {
+        Err(Wrong {
+            what,
+            expected,
+            found,
+        })
+    };
+    match step.operation {
+        Operation::QuantizeTensor | Operation::QuantizeFeatures => {
+            for pair in step.blocks.as_chunks::<8>().0 {
+                let [_, zero] = pack::first_words::<2>(pair);
+                let float = f32::from_bits(zero);
+                // Of that magnitude all floats are whole.
+                let whole = (ROUNDER - 4_194_304.0..=ROUNDER + 4_194_304.0).contains(&float);
+                if step.output != Element::Float && !whole {
+                    return wrong(What::Bias, ROUNDER.to_bits(), zero.into());
+                }
+            }
+        }
+        Operation::DenseFloat => {
+            for word in pack::words(step.blocks) {
+                if !f32::from_bits(word).is_finite() {
+                    return wrong(What::Weights, 0, word.into());
+                }
+            }
+        }
+        _ => accumulators(step)?,
+    }
+    let table = pack::words(step.table);
+    let lowest = match layer.output {
+        Element::Float => return Ok(()),
+        Element::Int16 => table
+            .flat_map(|word| [word as i16, (word >> 16) as i16]) // its halves
+            .any(|value| value == i16::MIN),
+        _ => table
+            .flat_map(u32::to_le_bytes)
+            .any(|value| value.cast_signed() == i8::MIN),
+    };
+    if lowest {
+        return wrong(What::Table, 127, 128);
+    }
+    Ok(())
+}
+
+fn accumulators(step: &Step) -> Result<(), Wrong> {
+    let shape = Shape::of(step.operation, step.packing);
+    let (input, limit) = if step.operation == Operation::DenseInt16 {
+        (32767, i32::MAX.cast_unsigned())
+    } else {
+        (127, (1 << 23) - 1)
+    };
+    let group = 1 << shape.group;
+    let mut units = 0..step.units;
+    for block in step.blocks.chunks_exact(shape.block_len(step.inputs)) {
+        let Some((head, weights, _)) = pack::parts(block, shape) else {
+            break;
+        };
+        for row in 0..usize::from(shape.rows) {
+            let size = |i| u64::from(weight(step, shape, weights, row, i).unsigned_abs());
+            let of_inputs: u64 = (0..step.inputs).map(size).sum();
+            let padding: u64 = (step.inputs..step.inputs.next_multiple_of(group))
+                .map(size)
+                .sum();
+            let bias = u64::from(bias(step, head, row).unsigned_abs());
+            let unit = units.next();
+            let beyond = if unit.is_none() { of_inputs + bias } else { 0 };
+            if padding + beyond != 0 {
+                return Err(Wrong {
+                    what: What::Weights,
+                    expected: 0,
+                    found: padding + beyond,
+                });
+            }
+            let largest = input * of_inputs + bias;
+            if largest > limit.into() {
+                return Err(Wrong {
+                    what: What::Accumulator,
+                    expected: limit,
+                    found: largest,
+                });
+            }
+        }
+    }
+    Ok(())
+}

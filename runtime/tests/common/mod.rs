@@ -1,0 +1,350 @@
+//! Random models of every kind, and their blobs.
+#![allow(dead_code)] // each test has its own use
+
+use thumbnet_runtime::{
+    Activation, DenseSpec, Error, FloatTable, LayerSpec, Model, ModelSpec, OutputSpec, Packing,
+    Precision, SelfTest, WeightsSpec, encode, encoded_len,
+};
+
+pub const PACKINGS: [Packing; 4] = [Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve];
+
+/// Small and repeatable (xorshift64*).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn next(&mut self) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
+    }
+
+    /// Below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.next() as usize % end
+    }
+
+    pub fn between(&mut self, low: i32, high: i32) -> i32 {
+        low + (self.next() % (high - low + 1) as u32) as i32
+    }
+
+    /// In `[-1, 1)`.
+    pub fn unit(&mut self) -> f32 {
+        (self.next() >> 8) as f32 / 8_388_608.0 - 1.0
+    }
+
+    pub fn vec<T>(&mut self, count: usize, mut value: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        (0..count).map(|_| value(self)).collect()
+    }
+
+    pub fn of<T: Copy>(&mut self, options: &[T]) -> T {
+        options[self.below(options.len())]
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Weights {
+    Int8(Vec<i8>, Vec<i32>),
+    Int4(Vec<i8>, Vec<i32>),
+    Int16(Vec<i8>, Vec<i32>),
+    Float(Vec<f32>, Vec<f32>),
+}
+
+#[derive(Clone, Debug)]
+pub enum Output {
+    Int8(Vec<i32>, Option<Box<[i8; 256]>>),
+    Int16(Vec<i32>, Option<Box<[i16; 257]>>),
+    Float(Vec<f32>, Activation, Option<Box<[f32; 257]>>),
+}
+
+#[derive(Clone, Debug)]
+pub enum Layer {
+    Quantize(usize, Vec<f32>, Vec<f32>, Precision),
+    Dense(usize, usize, Weights, Output),
+}
+
+/// A model that owns its numbers.
+#[derive(Clone, Debug)]
+pub struct Net {
+    pub layers: Vec<Layer>,
+    pub labels: Vec<String>,
+    pub threshold: Option<f32>,
+    /// Inputs of the self-tests.
+    pub tests: Vec<Vec<f32>>,
+}
+
+impl Net {
+    /// Every kind of layer that the features allow, widths up to `widest`, within the bounds that
+    /// an exporter proves.
+    pub fn random(seed: u64, widest: usize) -> Self {
+        let random = &mut Random::new(seed);
+        let mut width = 1 + random.below(widest);
+        let mut layers = vec![Self::quantize(random, width, None)];
+        let mut element = Self::output_of(&layers[0]);
+        let dense = 1 + random.below(4);
+        for i in 0..dense {
+            if element == Precision::Float && (!cfg!(feature = "f32") || random.below(3) == 0) {
+                layers.push(Self::quantize(random, width, Some(Precision::Int8)));
+                element = Precision::Int8;
+            }
+            let units = 1 + random.below(widest);
+            layers.push(Self::dense(random, element, width, units, i + 1 == dense));
+            element = Self::output_of(&layers[layers.len() - 1]);
+            width = units;
+        }
+        let labels = if random.below(2) == 0 {
+            (0..width).map(|i| format!("class {i} ä")).collect()
+        } else if width == 1 {
+            vec!["no".into(), "yes".into()]
+        } else {
+            vec![]
+        };
+        let inputs = match layers[0] {
+            Layer::Quantize(inputs, ..) | Layer::Dense(inputs, ..) => inputs,
+        };
+        let tests = random.below(3);
+        Self {
+            layers,
+            labels,
+            threshold: (random.below(2) == 0).then(|| random.unit()),
+            tests: random.vec(tests, |random| {
+                random.vec(inputs, |random| random.unit() * 3.0)
+            }),
+        }
+    }
+
+    fn output_of(layer: &Layer) -> Precision {
+        match layer {
+            Layer::Quantize(.., output) => *output,
+            Layer::Dense(.., Output::Int8(..)) => Precision::Int8,
+            Layer::Dense(.., Output::Int16(..)) => Precision::Int16,
+            Layer::Dense(.., Output::Float(..)) => Precision::Float,
+        }
+    }
+
+    fn quantize(random: &mut Random, inputs: usize, output: Option<Precision>) -> Layer {
+        let mut outputs = vec![Precision::Int8, Precision::Int8];
+        if cfg!(feature = "int16") {
+            outputs.push(Precision::Int16);
+        }
+        if cfg!(feature = "f32") {
+            outputs.push(Precision::Float);
+        }
+        let output = output.unwrap_or_else(|| random.of(&outputs));
+        let scale = match output {
+            Precision::Int8 => 50.0,
+            Precision::Int16 => 12_000.0,
+            Precision::Float => 1.0,
+        };
+        let count = random.of(&[1, inputs]);
+        Layer::Quantize(
+            inputs,
+            random.vec(count, |random| scale * (1.5 + random.unit())),
+            random.vec(count, |random| random.between(-20, 20) as f32),
+            output,
+        )
+    }
+
+    fn dense(
+        random: &mut Random,
+        element: Precision,
+        inputs: usize,
+        units: usize,
+        last: bool,
+    ) -> Layer {
+        let count = inputs * units;
+        let extreme = random.below(4) == 0;
+        let mut integers = |top: i32| {
+            random.vec(count, |random| {
+                let w = if extreme {
+                    random.of(&[-top, top])
+                } else {
+                    random.between(-top, top)
+                };
+                w as i8
+            })
+        };
+        // 127 * 127 * inputs + 2e6 < 2^23 for up to 390 inputs.
+        let weights = match element {
+            Precision::Int8 if cfg!(feature = "int4") && count.is_multiple_of(3) => {
+                let weights = integers(7);
+                Weights::Int4(weights, random.vec(units, |r| r.between(-20_000, 20_000)))
+            }
+            Precision::Int8 => {
+                let weights = integers(127);
+                Weights::Int8(weights, random.vec(units, |r| r.between(-500_000, 500_000)))
+            }
+            Precision::Int16 => {
+                let weights = integers(127);
+                let bias = |r: &mut Random| r.between(-100_000_000, 100_000_000);
+                Weights::Int16(weights, random.vec(units, bias))
+            }
+            Precision::Float => Weights::Float(
+                random.vec(count, |r| r.unit()),
+                random.vec(units, |r| r.unit()),
+            ),
+        };
+        let float = element == Precision::Float;
+        if last || float || random.below(4) == 0 {
+            let scales = if float { 0 } else { units };
+            let size = match element {
+                Precision::Int16 => 1e-7,
+                _ => 1e-4,
+            };
+            let activation = random.of(&[
+                Activation::Linear,
+                Activation::Relu,
+                Activation::Sigmoid,
+                Activation::Tanh,
+                Activation::Softmax,
+            ]);
+            let table = (random.below(4) == 0).then(|| {
+                let values: Vec<f32> = random.vec(257, |r| r.unit());
+                values.try_into().unwrap()
+            });
+            let scales = random.vec(scales, |r| size * (1.5 + r.unit()));
+            return Layer::Dense(
+                inputs,
+                units,
+                weights,
+                Output::Float(scales, activation, table),
+            );
+        }
+        let shift = match (element, random.below(4)) {
+            (Precision::Int16, 0) => 12,
+            (Precision::Int16, _) => 6,
+            _ => 17,
+        };
+        let multipliers = random.vec(units, |r| (r.next() >> (shift - r.below(5))) as i32);
+        let output = if cfg!(feature = "int16") && random.below(3) == 0 {
+            let multipliers = multipliers.iter().map(|m| (m << 7) & i32::MAX).collect();
+            let table = (random.below(3) == 0).then(|| {
+                let values: Vec<i16> = random.vec(257, |r| r.between(-32767, 32767) as i16);
+                values.try_into().unwrap()
+            });
+            Output::Int16(multipliers, table)
+        } else {
+            let table = (random.below(3) == 0).then(|| {
+                let values: Vec<i8> = random.vec(256, |r| r.between(-127, 127) as i8);
+                values.try_into().unwrap()
+            });
+            Output::Int8(multipliers, table)
+        };
+        Layer::Dense(inputs, units, weights, output)
+    }
+
+    /// The blob, self-tests and all.
+    pub fn blob(&self, packing: Packing) -> Vec<u8> {
+        let specs: Vec<LayerSpec> = self
+            .layers
+            .iter()
+            .map(|layer| layer.spec(packing))
+            .collect();
+        let labels: Vec<&str> = self.labels.iter().map(String::as_str).collect();
+        let mut spec = ModelSpec {
+            layers: &specs,
+            labels: &labels,
+            threshold: self.threshold,
+            self_tests: &[],
+        };
+        let bare = written(&spec);
+        let model: Model = Model::from_bytes(&bare).unwrap();
+        let mut results = vec![];
+        for inputs in &self.tests {
+            let mut scratch = vec![0; model.scratch_len()];
+            let mut outputs = vec![0.0; model.outputs()];
+            let mut checksums = vec![0; model.layers().len()];
+            model
+                .checksums(inputs, &mut scratch, &mut outputs, &mut checksums)
+                .unwrap();
+            results.push((outputs, checksums));
+        }
+        let tests: Vec<SelfTest> = self
+            .tests
+            .iter()
+            .zip(&results)
+            .map(|(inputs, (outputs, checksums))| SelfTest {
+                inputs,
+                outputs,
+                checksums,
+            })
+            .collect();
+        spec.self_tests = &tests;
+        written(&spec)
+    }
+}
+
+impl Layer {
+    fn spec(&self, packing: Packing) -> LayerSpec<'_> {
+        match self {
+            Self::Quantize(inputs, scale, zero, output) => LayerSpec::Quantize {
+                inputs: *inputs,
+                scale,
+                zero,
+                output: *output,
+            },
+            Self::Dense(inputs, units, weights, output) => LayerSpec::Dense(DenseSpec {
+                inputs: *inputs,
+                units: *units,
+                packing,
+                weights: match weights {
+                    Weights::Int8(weights, bias) => WeightsSpec::Int8 { weights, bias },
+                    Weights::Int4(weights, bias) => WeightsSpec::Int4 { weights, bias },
+                    Weights::Int16(weights, bias) => WeightsSpec::Int16 { weights, bias },
+                    Weights::Float(weights, bias) => WeightsSpec::Float { weights, bias },
+                },
+                output: match output {
+                    Output::Int8(multipliers, table) => OutputSpec::Int8 {
+                        multipliers,
+                        table: table.as_deref(),
+                    },
+                    Output::Int16(multipliers, table) => OutputSpec::Int16 {
+                        multipliers,
+                        table: table.as_deref(),
+                    },
+                    Output::Float(scales, activation, table) => OutputSpec::Float {
+                        scales,
+                        activation: *activation,
+                        table: table.as_deref().map(|values| FloatTable {
+                            start: -4.0,
+                            density: 32.0,
+                            values,
+                        }),
+                    },
+                },
+            }),
+        }
+    }
+}
+
+pub fn written(spec: &ModelSpec) -> Vec<u8> {
+    let mut blob = vec![0xEE; encoded_len(spec).unwrap()];
+    assert_eq!(encode(spec, &mut blob), Ok(blob.len()));
+    blob
+}
+
+/// The bits of the outputs.
+pub fn predict(blob: &[u8], inputs: &[f32]) -> Result<Vec<u32>, Error> {
+    let model: Model = Model::from_bytes(blob)?;
+    // Whatever lay there before must not matter.
+    let mut scratch = vec![0xA5C3_E187; model.scratch_len()];
+    let mut outputs = vec![0.0; model.outputs()];
+    model.predict(inputs, &mut scratch, &mut outputs)?;
+    Ok(outputs.iter().map(|y| y.to_bits()).collect())
+}
+
+/// CRC-32/ISO-HDLC, bit by bit.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for &byte in bytes {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}

@@ -1,0 +1,131 @@
+//! Any bytes give `Ok` or `Err`: damaged blobs, with a sound checksum or not, never panic, nor do
+//! the models that come out of them.
+//!
+//! `THUMBNET_MUTATIONS=1000000 cargo test --release -p thumbnet-runtime --all-features --test
+//! mutated_blobs` is the long run; the default is short.
+
+mod common;
+
+use common::{Net, PACKINGS, Random, crc32};
+use thumbnet_runtime::Model;
+
+/// One of the ways in which bytes go wrong.
+fn mutate(blob: &mut Vec<u8>, random: &mut Random) {
+    // The first bytes are the interesting ones: the layer list.
+    let end = if random.below(3) == 0 {
+        blob.len()
+    } else {
+        blob.len().min(64)
+    };
+    let at = random.below(end);
+    match random.below(8) {
+        0 => blob[at] ^= 1 << random.below(8),
+        1 => blob[at] = random.of(&[0, 1, 2, 3, 5, 6, 127, 128, 255]),
+        2 => blob[at] = random.next() as u8,
+        3 => blob.truncate(at),
+        4 => blob.insert(at, random.next() as u8),
+        5 => {
+            blob.remove(at);
+        }
+        6 => {
+            // A word of extremes, in the tensors mostly.
+            let at = random.below(blob.len());
+            let word: u32 = random.of(&[0, u32::MAX, 0x7F80_0000, 0x7FFF_FFFF, 0x8000_0000]);
+            for (byte, new) in blob.iter_mut().skip(at & !3).zip(word.to_le_bytes()) {
+                *byte = new;
+            }
+        }
+        _ => {
+            let from = random.below(blob.len());
+            let count = random.below(16).min(blob.len() - from);
+            let copied = blob[from..from + count].to_vec();
+            for (byte, new) in blob.iter_mut().skip(at).zip(copied) {
+                *byte = new;
+            }
+        }
+    }
+    if blob.is_empty() {
+        blob.push(0);
+    }
+}
+
+/// Everything that a caller can do with a blob.
+fn exercise(blob: &[u8], random: &mut Random) -> bool {
+    let Ok(model) = <Model>::from_bytes(blob) else {
+        assert!(Model::<16>::from_bytes(blob).is_err());
+        return false;
+    };
+    assert!(model.inputs() > 0 && model.outputs() > 0);
+    let inputs = random.vec(model.inputs(), |random| match random.below(20) {
+        0 => f32::from_bits(random.next()),
+        _ => random.unit() * 100.0,
+    });
+    let mut scratch = vec![random.next(); model.scratch_len()];
+    let mut outputs = vec![0.0; model.outputs()];
+    let predicted = model.predict(&inputs, &mut scratch, &mut outputs);
+    if inputs.iter().any(|x| !x.is_finite()) {
+        assert!(predicted.is_err());
+    }
+    let _ = model.classify(&inputs, &mut scratch, &mut outputs);
+    let _ = model.self_test(&mut scratch, &mut outputs);
+    let _ = model.verify_weights();
+    let _ = (model.macs(), model.threshold());
+    assert!(model.layers().all(|layer| layer.units > 0));
+    assert!(model.labels().count() <= model.outputs().max(2));
+    true
+}
+
+#[test]
+fn mutated_blobs_never_panic() {
+    let count = std::env::var("THUMBNET_MUTATIONS")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(if cfg!(miri) { 60 } else { 20_000 });
+    let mut accepted = 0;
+    for seed in 0u64.. {
+        let mutations = 500.min(count - seed * 500);
+        if mutations == 0 {
+            break;
+        }
+        let random = &mut Random::new(seed + 1);
+        let blob = Net::random(seed, random.of(&[3, 8, 20])).blob(random.of(&PACKINGS));
+        for _ in 0..mutations {
+            let mut mutated = blob.clone();
+            for _ in 0..=random.below(3) {
+                mutate(&mut mutated, random);
+            }
+            if random.below(8) != 0
+                && let Some((covered, crc)) = mutated.split_last_chunk_mut::<4>()
+            {
+                *crc = crc32(covered).to_le_bytes();
+            }
+            accepted += u64::from(exercise(&mutated, random));
+        }
+    }
+    // Else the test would see refusals only.
+    assert!(accepted > count / 20, "{accepted} of {count} accepted");
+}
+
+#[test]
+fn random_bytes_are_refused() {
+    let random = &mut Random::new(7);
+    for length in 0..200 {
+        let bytes = random.vec(length, |random| random.next() as u8);
+        assert!(!exercise(&bytes, random));
+    }
+}
+
+#[test]
+fn every_shorter_blob_is_refused() {
+    let blob = Net::random(3, 8).blob(PACKINGS[0]);
+    let random = &mut Random::new(8);
+    assert!(exercise(&blob, random));
+    for length in 0..blob.len() {
+        assert!(!exercise(&blob[..length], random));
+        let mut with_crc = blob[..length].to_vec();
+        with_crc.extend(crc32(&blob[..length]).to_le_bytes());
+        // With its last four bytes made anew it is the same blob.
+        let whole = with_crc == blob;
+        assert_eq!(exercise(&with_crc, random), whole, "{length}");
+    }
+}
