@@ -1,6 +1,6 @@
 //! Losses and metrics give Keras' numbers, entry by entry.
 
-use thumbnet_tests::unit_tables::{Tally, losses, metrics};
+use thumbnet_tests::unit_tables::{Tally, fused, losses, metrics, serialized};
 
 fn all_followed(what: &str, tally: Option<Tally>) {
     let Some(tally) = tally else {
@@ -20,4 +20,14 @@ fn every_loss_of_the_table_is_followed() {
 #[test]
 fn every_metric_of_the_table_is_followed() {
     all_followed("metrics", metrics::check());
+}
+
+#[test]
+fn crossentropies_behind_an_activation_come_from_its_logits() {
+    all_followed("fused crossentropies", fused::check());
+}
+
+#[test]
+fn losses_and_metrics_are_serialized_as_keras_does() {
+    all_followed("serialized losses and metrics", serialized::check());
 }

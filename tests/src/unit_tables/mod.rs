@@ -1,11 +1,13 @@
 //! The golden unit tables: what single losses, metrics, activations, .. give in real Keras.
 
 pub mod activations;
+pub mod fused;
 pub mod initializers;
 pub mod layers_misc;
 pub mod losses;
 pub mod metrics;
 pub mod optimizers;
+pub mod serialized;
 
 use std::path::PathBuf;
 

@@ -170,7 +170,7 @@ impl Accumulate for IoU {
         let mut put = |key: &str, value: Value| options.insert(key.to_owned(), value);
         put(
             "dtype",
-            json!(if self.integer { "int32" } else { "float32" }),
+            json!(if self.integer { "int64" } else { "float32" }),
         );
         if self.form != Form::BinaryIoU {
             put("num_classes", json!(self.num_classes));

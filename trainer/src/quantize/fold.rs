@@ -202,9 +202,7 @@ mod tests {
         model
             .add(Dense::new(3).with_activation(softmax))
             .expect("a layer");
-        let expected = model
-            .predict(&x)
-            .expect("a prediction");
+        let expected = model.predict(&x).expect("a prediction");
         let chain = fold(&model).expect("a chain");
         let rows: Array2<f64> = x.to_shape((50, 6)).expect("contiguous").mapv(f64::from);
         let found = chain.predict(&rows.view());
