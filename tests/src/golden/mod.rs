@@ -2,6 +2,9 @@
 //!
 //! The variable `THUMBNET_GOLDEN` names another folder of that layout.
 
+mod rule;
+pub mod trajectory;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 

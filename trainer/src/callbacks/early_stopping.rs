@@ -25,11 +25,12 @@ pub struct EarlyStopping {
     pub restore_best_weights: bool,
     /// The first epoch to look at, counted from 0. Defaults to 0.
     pub start_from_epoch: usize,
-    state: State,
+    #[doc(hidden)]
+    pub state: State,
 }
 
 #[derive(Clone, Debug)]
-struct State {
+pub struct State {
     monitor: Monitor,
     wait: usize,
     stopped_epoch: usize,

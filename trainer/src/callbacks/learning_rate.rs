@@ -115,11 +115,12 @@ pub struct ReduceLROnPlateau {
     pub cooldown: usize,
     /// The learning rate goes no lower. Defaults to 0.
     pub min_lr: f64,
-    state: Plateau,
+    #[doc(hidden)]
+    pub state: Plateau,
 }
 
 #[derive(Clone, Debug)]
-struct Plateau {
+pub struct Plateau {
     monitor: Monitor,
     wait: usize,
     cooldown: usize,

@@ -50,11 +50,12 @@ pub struct BatchNormalization {
     pub gamma_constraint: Option<Constraint>,
     /// Name, trainable and the like.
     pub base: Base,
-    built: Built,
+    #[doc(hidden)]
+    pub built: Built,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Built {
+pub struct Built {
     channels: usize,
     /// Values of a sample after the channel axis.
     inner: usize,

@@ -44,11 +44,12 @@ pub struct Dense {
     pub bias_constraint: Option<Constraint>,
     /// Name, trainable and the like.
     pub base: Base,
-    built: Built,
+    #[doc(hidden)]
+    pub built: Built,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Built {
+pub struct Built {
     inputs: usize,
     units: usize,
     kernel: Range<usize>,

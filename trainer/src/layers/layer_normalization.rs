@@ -37,11 +37,12 @@ pub struct LayerNormalization {
     pub gamma_constraint: Option<Constraint>,
     /// Name, trainable and the like.
     pub base: Base,
-    built: Built,
+    #[doc(hidden)]
+    pub built: Built,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Built {
+pub struct Built {
     /// Values normalized together; 0 before the layer is built.
     group: usize,
     gamma: Option<Range<usize>>,
@@ -55,7 +56,8 @@ pub struct UnitNormalization {
     pub axis: Vec<i64>,
     /// Name, trainable and the like.
     pub base: Base,
-    group: usize,
+    #[doc(hidden)]
+    pub group: usize,
 }
 
 layer_options!(LayerNormalization);

@@ -27,8 +27,10 @@ pub struct Normalization {
     pub given: Option<Statistics>,
     /// Name, trainable and the like.
     pub base: Base,
-    adapted: Option<Statistics>,
-    built: Built,
+    #[doc(hidden)]
+    pub adapted: Option<Statistics>,
+    #[doc(hidden)]
+    pub built: Built,
 }
 
 /// Means and variances, row-major over the kept axes.
@@ -40,7 +42,7 @@ pub struct Statistics {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Built {
+pub struct Built {
     /// Which statistic each value of a sample takes.
     index: Vec<usize>,
     /// Mean and variance among the weights, unless they are given.

@@ -25,6 +25,13 @@ pub struct PReLU {
     pub shared_axes: Vec<i64>,
     /// Name, trainable and the like.
     pub base: Base,
+    #[doc(hidden)]
+    pub built: Built,
+}
+
+/// Of a built layer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Built {
     alpha: Range<usize>,
     /// Which alpha each value of a sample takes.
     index: Vec<usize>,
@@ -47,8 +54,7 @@ impl PReLU {
             alpha_constraint: None,
             shared_axes: Vec::new(),
             base: Base::default(),
-            alpha: 0..0,
-            index: Vec::new(),
+            built: Built::default(),
         }
     }
 
@@ -93,13 +99,13 @@ impl Op for PReLU {
         for &axis in &self.shared_axes {
             shape[sample_axis(axis, input, "PReLU")?] = 1;
         }
-        self.index = broadcast_index(input, &shape);
+        self.built.index = broadcast_index(input, &shape);
         let alpha = Weight {
             regularizer: self.alpha_regularizer.clone(),
             constraint: self.alpha_constraint.clone(),
             ..Weight::new("alpha", &self.alpha_initializer)
         };
-        self.alpha = weights.add(alpha, &shape)?;
+        self.built.alpha = weights.add(alpha, &shape)?;
         Ok(())
     }
 
@@ -108,26 +114,26 @@ impl Op for PReLU {
     }
 
     fn forward(&self, pass: Forward) {
-        let alpha = &pass.values[self.alpha.clone()];
-        let sample = self.index.len();
+        let alpha = &pass.values[self.built.alpha.clone()];
+        let sample = self.built.index.len();
         let rows = pass.y.chunks_exact_mut(sample);
         for (y, x) in rows.zip(pass.x.chunks_exact(sample)) {
-            for ((y, &x), &index) in y.iter_mut().zip(x).zip(&self.index) {
+            for ((y, &x), &index) in y.iter_mut().zip(x).zip(&self.built.index) {
                 *y = if x > 0.0 { x } else { alpha[index] * x };
             }
         }
     }
 
     fn backward(&self, pass: Backward) {
-        let alpha = &pass.values[self.alpha.clone()];
-        let gradient = &mut pass.grads[self.alpha.clone()];
+        let alpha = &pass.values[self.built.alpha.clone()];
+        let gradient = &mut pass.grads[self.built.alpha.clone()];
         if pass.trainable {
             gradient.fill(0.0);
         }
-        let sample = self.index.len();
+        let sample = self.built.index.len();
         let rows = pass.dy.chunks_exact_mut(sample);
         for (dy, x) in rows.zip(pass.x.chunks_exact(sample)) {
-            for ((dy, &x), &index) in dy.iter_mut().zip(x).zip(&self.index) {
+            for ((dy, &x), &index) in dy.iter_mut().zip(x).zip(&self.built.index) {
                 if x < 0.0 {
                     if pass.trainable {
                         gradient[index] += *dy * x;
@@ -163,6 +169,6 @@ mod tests {
         };
         layer.build(&[2, 3], &mut weights).unwrap();
         assert_eq!(variables[0].shape, [1, 3]);
-        assert_eq!(layer.index, [0, 1, 2, 0, 1, 2]);
+        assert_eq!(layer.built.index, [0, 1, 2, 0, 1, 2]);
     }
 }

@@ -39,6 +39,10 @@ pub(super) struct Mean {
     count: f32,
     /// Values of the current batch.
     values: Vec<f32>,
+    /// Whether targets of `[rows]` meet predictions of `[rows, 1]`, see [`Mean::crosses`].
+    pub(super) flat_targets: bool,
+    /// One prediction, once per target.
+    repeated: Vec<f32>,
 }
 
 impl Mean {
@@ -48,6 +52,34 @@ impl Mean {
             total: 0.0,
             count: 0.0,
             values: Vec::new(),
+            flat_targets: false,
+            repeated: Vec::new(),
+        }
+    }
+
+    /// Whether every prediction is compared with every target of the batch. Keras lines up the
+    /// axes of `[rows]` and `[rows, 1]` in some functions; these it leaves to broadcasting.
+    fn crosses(&self, batch: &Batch) -> Option<LossKind> {
+        match &self.function {
+            Function::Loss(
+                kind @ (LossKind::Hinge
+                | LossKind::SquaredHinge
+                | LossKind::CategoricalHinge
+                | LossKind::KlDivergence
+                | LossKind::Poisson),
+            ) if self.flat_targets && batch.width == 1 => Some(kind.clone()),
+            _ => None,
+        }
+    }
+
+    fn compute_crossed(&mut self, kind: &LossKind, batch: &Batch) {
+        let rows = batch.rows();
+        self.values.resize(rows, 0.0);
+        self.repeated.resize(rows, 0.0);
+        for (value, &prediction) in self.values.iter_mut().zip(batch.y_pred) {
+            self.repeated.fill(prediction);
+            let crossed = Batch::new(batch.y_true, rows, &self.repeated, rows);
+            kind.per_sample(&crossed, std::slice::from_mut(value));
         }
     }
 
@@ -60,6 +92,9 @@ impl Mean {
     }
 
     fn compute(&mut self, batch: &Batch) {
+        if let Some(kind) = self.crosses(batch) {
+            return self.compute_crossed(&kind, batch);
+        }
         self.values.resize(batch.rows(), 0.0);
         let out = &mut self.values[..];
         let mut by_row = |f: fn(&[f32], &[f32]) -> f32| {

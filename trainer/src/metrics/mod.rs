@@ -110,6 +110,13 @@ impl Metric {
         self.family().class_name()
     }
 
+    /// Says that targets come as `[rows]` for predictions of `[rows, 1]`.
+    pub(crate) fn take_flat_targets(&mut self) {
+        if let Family::Mean(mean) = &mut self.family {
+            mean.flat_targets = true;
+        }
+    }
+
     /// Takes a batch in.
     ///
     /// Give the batch its logits ([`Batch::with_logits`]) when the model ends in a sigmoid or a

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Sequential;
+use super::data::Targets;
 use crate::history::{LogValue, Logs};
 use crate::losses::{Batch, Loss};
 use crate::metrics::Metric;
@@ -122,8 +123,8 @@ pub(crate) struct Compiled {
     pub loss_weight: Option<f64>,
     metric_configs: [Vec<Value>; 2],
     metrics: Vec<Tracked>,
-    /// Widths that the metrics were made for.
-    widths: Option<(usize, usize)>,
+    /// What the metrics were made for.
+    widths: Option<(Targets, usize)>,
     /// Sum of `loss * samples`, and samples.
     loss_sum: f64,
     samples: f64,
@@ -166,15 +167,18 @@ impl Compiled {
         }
     }
 
-    /// Makes the metrics for targets and predictions of these widths, with Keras' names.
-    pub fn build_metrics(&mut self, y_true_width: usize, width: usize) -> Result<()> {
-        if self.widths == Some((y_true_width, width)) {
+    /// Makes the metrics for these targets and predictions, with Keras' names.
+    pub fn build_metrics(&mut self, targets: Targets, width: usize) -> Result<()> {
+        if self.widths == Some((targets, width)) {
             return Ok(());
         }
         let mut metrics: Vec<Tracked> = Vec::new();
         for (weighted, configs) in [false, true].into_iter().zip(&self.metric_configs) {
             for config in configs {
-                let metric = Metric::from_config(config, y_true_width, width)?;
+                let mut metric = Metric::from_config(config, targets.width, width)?;
+                if targets.flat {
+                    metric.take_flat_targets();
+                }
                 let name = unique(metric.name(), weighted, &metrics);
                 metrics.push(Tracked {
                     name,
@@ -184,7 +188,7 @@ impl Compiled {
             }
         }
         self.metrics = metrics;
-        self.widths = Some((y_true_width, width));
+        self.widths = Some((targets, width));
         Ok(())
     }
 

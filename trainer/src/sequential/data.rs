@@ -224,15 +224,26 @@ impl Sequential {
             .collect();
         loss.check_targets(data.y.shape(), &y_pred)?;
         let width = y_pred.last().copied().unwrap_or(1);
-        loss.check_labels(data.y.values(), target_width(data.y, output), width)
+        loss.check_labels(data.y.values(), Targets::of(data.y, output).width, width)
     }
 }
 
-/// Last axis of the targets: 1 when they have one axis less than the predictions.
-pub(crate) fn target_width(y: &Samples, output: &[usize]) -> usize {
-    match y.sample_shape() {
-        shape if shape.len() < output.len() => 1,
-        [.., last] => *last,
-        [] => 1,
+/// How targets lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Targets {
+    /// Last axis: 1 when they have one axis less than the predictions.
+    pub width: usize,
+    /// Whether they have one axis less than the predictions.
+    pub flat: bool,
+}
+
+impl Targets {
+    pub fn of(y: &Samples, output: &[usize]) -> Self {
+        let flat = y.sample_shape().len() < output.len();
+        let width = y.sample_shape().last().copied().filter(|_| !flat);
+        Self {
+            width: width.unwrap_or(1),
+            flat,
+        }
     }
 }

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Sequential;
-use super::data::{Rows, Samples, target_width};
+use super::data::{Rows, Samples, Targets};
 use super::engine::{Chain, Mode, Workspace};
 use super::progress::{Progress, Verbosity};
 use crate::history::Logs;
@@ -117,11 +117,11 @@ impl Sequential {
         mut shown: Option<Shown>,
     ) -> Result<Logs> {
         let output = self.output_shape().unwrap_or_default();
-        let target_width = target_width(data.y, output);
+        let targets = Targets::of(data.y, output);
         let width = output.last().copied().unwrap_or(1);
         self.refresh_trainable();
         let compiled = self.compiled_mut()?;
-        compiled.build_metrics(target_width, width)?;
+        compiled.build_metrics(targets, width)?;
         compiled.reset();
         let mut logs = Logs::new();
         let rows = data.x.rows();
@@ -130,7 +130,7 @@ impl Sequential {
             .take(steps.unwrap_or(usize::MAX));
         for (step, start) in starts.enumerate() {
             let stop = (start + batch_size).min(rows);
-            self.test_step(data.slice(start, stop), target_width)?;
+            self.test_step(data.slice(start, stop), targets)?;
             if let Some(Shown { progress, clock }) = &mut shown {
                 let now = clock.elapsed().as_secs_f64();
                 if progress.is_due(step + 1, now) {
@@ -281,9 +281,9 @@ impl Sequential {
         D: Dimension,
         E: Dimension,
     {
-        self.on_batch(x, y, sample_weight, |model, data, width| {
+        self.on_batch(x, y, sample_weight, |model, data, targets| {
             model.build_optimizer();
-            model.train_step(data.slice(0, data.x.rows()), width)
+            model.train_step(data.slice(0, data.x.rows()), targets)
         })
     }
 
@@ -304,9 +304,9 @@ impl Sequential {
         D: Dimension,
         E: Dimension,
     {
-        self.on_batch(x, y, sample_weight, |model, data, width| {
+        self.on_batch(x, y, sample_weight, |model, data, targets| {
             model.refresh_trainable();
-            model.test_step(data.slice(0, data.x.rows()), width)
+            model.test_step(data.slice(0, data.x.rows()), targets)
         })
     }
 
@@ -346,9 +346,9 @@ impl Sequential {
         E: Dimension,
     {
         let mut scratch = self.clone();
-        scratch.on_batch(x, y, sample_weight, |model, data, width| {
+        scratch.on_batch(x, y, sample_weight, |model, data, targets| {
             model.refresh_trainable();
-            model.differentiate(data.slice(0, data.x.rows()), width, true)
+            model.differentiate(data.slice(0, data.x.rows()), targets, true)
         })?;
         let array = |variable: &crate::variable::Variable| {
             let mut gradient = scratch.grads[variable.range.clone()].to_vec();
@@ -366,7 +366,7 @@ impl Sequential {
         x: &ArrayBase<S, D>,
         y: &ArrayBase<T, E>,
         sample_weight: Option<ArrayView1<f32>>,
-        step: impl FnOnce(&mut Self, Rows, usize) -> Result<()>,
+        step: impl FnOnce(&mut Self, Rows, Targets) -> Result<()>,
     ) -> Result<Logs>
     where
         S: Data<Elem = f32>,
@@ -385,12 +385,12 @@ impl Sequential {
         self.build_for(&x)?;
         self.check_rows(data)?;
         let output = self.output_shape().unwrap_or_default();
-        let target_width = target_width(&y, output);
+        let targets = Targets::of(&y, output);
         let width = output.last().copied().unwrap_or(1);
         let compiled = self.compiled_mut()?;
-        compiled.build_metrics(target_width, width)?;
+        compiled.build_metrics(targets, width)?;
         compiled.reset();
-        step(self, data, target_width)?;
+        step(self, data, targets)?;
         let mut logs = Logs::new();
         self.compiled()?.write(&mut logs);
         Ok(logs)

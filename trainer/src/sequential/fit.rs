@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Sequential;
-use super::data::{Order, Rows, Samples, target_width};
+use super::data::{Order, Rows, Samples, Targets};
 use super::progress::{Progress, Verbosity};
 use crate::callbacks::Callback;
 use crate::history::{History, Logs};
@@ -234,10 +234,10 @@ impl Sequential {
         };
         let steps = options.steps_per_epoch.unwrap_or(feed.batches());
         let output = self.output_shape().unwrap_or_default().to_vec();
-        let target_width = target_width(data.y, &output);
+        let targets = Targets::of(data.y, &output);
         self.build_optimizer();
         self.compiled_mut()?
-            .build_metrics(target_width, output.last().copied().unwrap_or(1))?;
+            .build_metrics(targets, output.last().copied().unwrap_or(1))?;
         let seed = options
             .seed
             .unwrap_or_else(|| self.seed.wrapping_add(self.fits));
@@ -263,7 +263,7 @@ impl Sequential {
                 self.print(&format!("Epoch {}/{}\n", epoch + 1, options.epochs));
             }
             for step in 0..steps {
-                if !self.train_next(data, &mut feed, target_width, callbacks, step)? {
+                if !self.train_next(data, &mut feed, targets, callbacks, step)? {
                     break;
                 }
                 let now = clock.elapsed().as_secs_f64();
@@ -322,7 +322,7 @@ impl Sequential {
         &mut self,
         data: Rows,
         feed: &mut Feed,
-        target_width: usize,
+        targets: Targets,
         callbacks: &mut Callbacks,
         step: usize,
     ) -> Result<bool> {
@@ -350,10 +350,10 @@ impl Sequential {
             callbacks.each_batch(|callback| callback.on_train_batch_begin(self, step))?;
         }
         match feed.order.indices(start, stop) {
-            None => self.train_step(data.slice(start, stop), target_width)?,
+            None => self.train_step(data.slice(start, stop), targets)?,
             Some(indices) => {
                 let mut gathered = std::mem::take(&mut self.workspace.batch);
-                let trained = self.train_step(data.gather(indices, &mut gathered), target_width);
+                let trained = self.train_step(data.gather(indices, &mut gathered), targets);
                 self.workspace.batch = gathered;
                 trained?;
             }

@@ -1,7 +1,7 @@
 //! One step of training or evaluation on one batch. No step allocates.
 
 use super::Sequential;
-use super::data::BatchRows;
+use super::data::{BatchRows, Targets};
 use super::engine::{BackwardStep, Chain, Leaf, Mode, grow};
 use crate::losses::Batch;
 use crate::{Result, variable::Variable};
@@ -9,8 +9,8 @@ use crate::{Result, variable::Variable};
 impl Sequential {
     /// Gradients, weight update, loss and metrics of one batch. `x` fits the model, and it is
     /// compiled and built with its optimizer.
-    pub(crate) fn train_step(&mut self, batch: BatchRows, target_width: usize) -> Result<()> {
-        self.differentiate(batch, target_width, true)?;
+    pub(crate) fn train_step(&mut self, batch: BatchRows, targets: Targets) -> Result<()> {
+        self.differentiate(batch, targets, true)?;
         let compiled = self
             .compiled
             .as_mut()
@@ -22,8 +22,8 @@ impl Sequential {
     }
 
     /// Loss and metrics of one batch.
-    pub(crate) fn test_step(&mut self, batch: BatchRows, target_width: usize) -> Result<()> {
-        self.differentiate(batch, target_width, false)
+    pub(crate) fn test_step(&mut self, batch: BatchRows, targets: Targets) -> Result<()> {
+        self.differentiate(batch, targets, false)
     }
 
     /// The forward pass with its loss and metrics and, in training, the gradients of all weights
@@ -31,7 +31,7 @@ impl Sequential {
     pub(crate) fn differentiate(
         &mut self,
         batch: BatchRows,
-        target_width: usize,
+        targets: Targets,
         training: bool,
     ) -> Result<()> {
         self.compiled()?;
@@ -65,7 +65,7 @@ impl Sequential {
         let mut repeated = std::mem::take(&mut workspace.repeated);
         let y_pred = workspace.output(chain, batch.x, batch.rows);
         let rows = y_pred.len() / width.max(1);
-        let mut pair = Batch::new(batch.y, target_width, y_pred, width);
+        let mut pair = Batch::new(batch.y, targets.width, y_pred, width);
         pair.logits = workspace.logits(chain, batch.x, batch.rows);
         // A crossentropy behind a sigmoid or softmax is differentiated by what that was applied to.
         let by_logits = pair.logits.is_some() && compiled.loss.kind.takes_logits();
