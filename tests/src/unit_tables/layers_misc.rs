@@ -5,7 +5,7 @@ use thumbnet_trainer::constraints::Constraint;
 use thumbnet_trainer::optimizers::Optimizer;
 use thumbnet_trainer::regularizers::Regularizer;
 
-use super::{Tally, differences, flat, number, table, width};
+use super::{Tally, differences, flat, number, same, table, width};
 
 /// Relative tolerance of the tables.
 const TOLERANCE: f64 = 1e-6;
@@ -60,15 +60,6 @@ pub fn check() -> Option<Tally> {
 fn named(what: &str, entry: &Value) -> String {
     let class = entry["cls"].as_str().unwrap_or_default();
     format!("layers_misc.json {what} {class} {}", entry["kwargs"])
-}
-
-/// The same JSON, keys in the same order.
-fn same(found: &Value, expected: &Value) -> Vec<String> {
-    if found.to_string() == expected.to_string() {
-        vec![]
-    } else {
-        vec![format!("is {found}, expected {expected}")]
-    }
 }
 
 fn regularizer(w: &Value, entry: &Value) -> Vec<String> {

@@ -128,3 +128,13 @@ pub fn near(what: &str, found: &[f32], expected: &[f32], tolerance: Near) -> Vec
     }
     problems
 }
+
+/// Where `found` is not the same JSON with its keys in the same order.
+pub fn same(found: &Value, expected: &Value) -> Vec<String> {
+    let (found, expected) = (found.to_string(), expected.to_string());
+    if found == expected {
+        vec![]
+    } else {
+        vec![format!("is {found}, expected {expected}")]
+    }
+}

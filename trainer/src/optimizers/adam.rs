@@ -33,9 +33,8 @@ pub(super) struct Adam {
 }
 
 impl Adam {
-    pub fn new(beta_1: f64, beta_2: f64, epsilon: f64, amsgrad: bool, step: Step) -> Self {
+    pub fn new(beta_1: f64, beta_2: f64, epsilon: f64, step: Step) -> Self {
         let moments = Moments::new(beta_1, beta_2, epsilon, step);
-        let _ = amsgrad; // told apart by the number of slots
         Self {
             moments,
             alpha: step.learning_rate * moments.correction_2.sqrt() / moments.correction_1,
@@ -156,6 +155,49 @@ impl Nadam {
                 self.next * *m / self.correction_next + self.one_less_now * g / self.correction_now;
             let spread = (*v / self.correction_2).sqrt() + self.epsilon;
             *w -= ahead * self.learning_rate / spread;
+        }
+    }
+}
+
+/// Steps of a point `z` beside the weights `y`, which lie between it and the mean of all `z`.
+pub(super) struct ScheduleFree {
+    learning_rate: f32,
+    beta_1: f32,
+    one_less_beta_2: f32,
+    correction_2: f32,
+    epsilon: f32,
+    /// Share of the new point in the mean.
+    share: f32,
+}
+
+impl ScheduleFree {
+    pub fn new(beta_1: f64, beta_2: f64, epsilon: f64, warmup_steps: u64, step: Step) -> Self {
+        let beta_2 = beta_2 as f32;
+        let warmup = if warmup_steps > 0 {
+            (step.number / warmup_steps as f32).min(1.0)
+        } else {
+            1.0
+        };
+        Self {
+            learning_rate: step.learning_rate * warmup,
+            beta_1: beta_1 as f32,
+            one_less_beta_2: 1.0 - beta_2,
+            correction_2: 1.0 - beta_2.powf(step.number),
+            epsilon: epsilon as f32,
+            share: 1.0 / step.number,
+        }
+    }
+
+    /// Keras keeps `z` as the momentum; on TensorFlow it reads it after its update in both places.
+    pub fn apply(&self, y: &mut [f32], g: &[f32], z: &mut [f32], v: &mut [f32]) {
+        let (b, rest) = (self.beta_1, 1.0 - self.beta_1);
+        for (((y, &g), z), v) in y.iter_mut().zip(g).zip(z).zip(v) {
+            *v += (g * g - *v) * self.one_less_beta_2;
+            let spread = (*v / self.correction_2).sqrt() + self.epsilon;
+            *z -= self.learning_rate * g / spread;
+            let mean = (*y - rest * *z) / b;
+            let mean = (1.0 - self.share) * mean + self.share * *z;
+            *y = rest * *z + b * mean;
         }
     }
 }

@@ -71,6 +71,66 @@ pub enum Algorithm {
         clip_threshold: f64,
         relative_step: bool,
     },
+    /// Adam that averages its weights in place of a schedule (Defazio et al. 2024); 0.9, 0.999,
+    /// 1e-8, 0. Its weights are those to train with.
+    ScheduleFreeAdamW {
+        beta_1: f64,
+        beta_2: f64,
+        epsilon: f64,
+        warmup_steps: u64,
+    },
+    /// Orthogonalized momentum for matrices, Adam for the rest; see [`Muon`].
+    Muon(Muon),
+}
+
+/// The parameters of [`Algorithm::Muon`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Muon {
+    /// Adam's, for variables that are no matrices. Default to 0.9, 0.999, 1e-7.
+    pub adam_beta_1: f64,
+    pub adam_beta_2: f64,
+    pub epsilon: f64,
+    /// Weight decay where Adam updates. Defaults to 0.004, as the optimizer's own.
+    pub adam_weight_decay: Option<f64>,
+    /// Adam's learning rate as a share of Muon's. Defaults to 1.
+    pub adam_lr_ratio: f64,
+    /// Matrices whose path contains one of these are Adam's too. Defaults to none.
+    pub exclude_layers: Vec<String>,
+    /// And embeddings. Defaults to true.
+    pub exclude_embeddings: bool,
+    /// Coefficients of the Newton-Schulz iteration. Default to 3.4445, -4.775, 2.0315.
+    pub muon_a: f64,
+    pub muon_b: f64,
+    pub muon_c: f64,
+    /// Defaults to 0.95.
+    pub momentum: f64,
+    /// Iterations. Defaults to 5.
+    pub ns_steps: u64,
+    /// Defaults to true.
+    pub nesterov: bool,
+    /// Root mean square of an update per learning rate, or none. Defaults to 0.2.
+    pub rms_rate: Option<f64>,
+}
+
+impl Default for Muon {
+    fn default() -> Self {
+        Self {
+            adam_beta_1: 0.9,
+            adam_beta_2: 0.999,
+            epsilon: 1e-7,
+            adam_weight_decay: Some(0.004),
+            adam_lr_ratio: 1.0,
+            exclude_layers: Vec::new(),
+            exclude_embeddings: true,
+            muon_a: 3.4445,
+            muon_b: -4.775,
+            muon_c: 2.0315,
+            momentum: 0.95,
+            ns_steps: 5,
+            nesterov: true,
+            rms_rate: Some(0.2),
+        }
+    }
 }
 
 /// A slot that every trainable variable has.
@@ -118,6 +178,8 @@ impl Algorithm {
             Self::Lion { .. } => "Lion",
             Self::Lamb { .. } => "Lamb",
             Self::Adafactor { .. } => "Adafactor",
+            Self::ScheduleFreeAdamW { .. } => "ScheduleFreeAdamW",
+            Self::Muon(_) => "Muon",
         }
     }
 
@@ -136,6 +198,8 @@ impl Algorithm {
             Self::Lion { .. } => "lion",
             Self::Lamb { .. } => "lamb",
             Self::Adafactor { .. } => "adafactor",
+            Self::ScheduleFreeAdamW { .. } => "schedule_free_adam_w",
+            Self::Muon(_) => "muon",
         }
     }
 
@@ -143,6 +207,7 @@ impl Algorithm {
     pub fn default_learning_rate(&self) -> f32 {
         match self {
             Self::Sgd { .. } => 0.01,
+            Self::ScheduleFreeAdamW { .. } => 0.0025,
             _ => 0.001,
         }
     }
@@ -160,7 +225,10 @@ impl Algorithm {
                 }
                 groups
             }
-            Self::Nadam { .. } | Self::Lamb { .. } => vec![moments()],
+            Self::Nadam { .. }
+            | Self::Lamb { .. }
+            | Self::ScheduleFreeAdamW { .. }
+            | Self::Muon(_) => vec![moments()],
             Self::RmsProp {
                 momentum, centered, ..
             } => {

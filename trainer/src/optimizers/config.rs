@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use super::{Algorithm, LearningRate, Optimizer, OptimizerOptions, Schedule};
+use super::{Algorithm, LearningRate, Muon, Optimizer, OptimizerOptions, Schedule};
 use crate::config::{Object, folded, serialized, unknown};
 use crate::{Error, Result};
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 14] = [
     "sgd",
     "adam",
     "adamw",
@@ -21,6 +21,8 @@ const NAMES: [&str; 12] = [
     "lion",
     "lamb",
     "adafactor",
+    "schedulefreeadamw",
+    "muon",
 ];
 
 /// Entries that every optimizer has; the last four are of Keras 2 and mean nothing here.
@@ -233,7 +235,14 @@ fn algorithm(object: &Object) -> Result<Algorithm> {
                 "optimizer LossScaleOptimizer is for half precision, which thumbnet does not train in; use its inner_optimizer",
             ));
         }
-        "muon" | "schedulefreeadamw" | "multioptimizer" | "optimizermap" => {
+        "schedulefreeadamw" => Algorithm::ScheduleFreeAdamW {
+            beta_1: beta_1()?,
+            beta_2: number("beta_2", 0.999)?,
+            epsilon: number("epsilon", 1e-8)?,
+            warmup_steps: object.integer("warmup_steps")?.unwrap_or(0),
+        },
+        "muon" => Algorithm::Muon(muon(object)?),
+        "multioptimizer" | "optimizermap" => {
             return Err(Error::unsupported(format!(
                 "thumbnet has no optimizer {}, expected one of {}",
                 object.class_name,
@@ -244,9 +253,80 @@ fn algorithm(object: &Object) -> Result<Algorithm> {
     })
 }
 
+fn muon(object: &Object) -> Result<Muon> {
+    let defaults = Muon::default();
+    let number = |key: &str, default: f64| object.number_or(key, default);
+    let or_null = |key: &str, default: Option<f64>| match object.config.and_then(|c| c.get(key)) {
+        None => Ok(default),
+        Some(_) => object.number(key),
+    };
+    let exclude_layers = match object.get("exclude_layers") {
+        None => Vec::new(),
+        Some(list) => list
+            .as_array()
+            .and_then(|list| list.iter().map(|l| Some(l.as_str()?.to_owned())).collect())
+            .ok_or_else(|| {
+                Error::value(format!(
+                    "exclude_layers of optimizer Muon is {list}, expected a list of texts"
+                ))
+            })?,
+    };
+    Ok(Muon {
+        adam_beta_1: number("adam_beta_1", defaults.adam_beta_1)?,
+        adam_beta_2: number("adam_beta_2", defaults.adam_beta_2)?,
+        epsilon: number("epsilon", defaults.epsilon)?,
+        adam_weight_decay: or_null("adam_weight_decay", defaults.adam_weight_decay)?,
+        adam_lr_ratio: number("adam_lr_ratio", defaults.adam_lr_ratio)?,
+        exclude_layers,
+        exclude_embeddings: object.flag_or("exclude_embeddings", true)?,
+        muon_a: number("muon_a", defaults.muon_a)?,
+        muon_b: number("muon_b", defaults.muon_b)?,
+        muon_c: number("muon_c", defaults.muon_c)?,
+        momentum: number("momentum", defaults.momentum)?,
+        ns_steps: object.integer("ns_steps")?.unwrap_or(defaults.ns_steps),
+        nesterov: object.flag_or("nesterov", true)?,
+        rms_rate: or_null("rms_rate", defaults.rms_rate)?,
+    })
+}
+
 /// The algorithm's own entries, in Keras' order.
 fn parameters(algorithm: &Algorithm) -> Vec<(&'static str, Value)> {
     match *algorithm {
+        Algorithm::ScheduleFreeAdamW {
+            beta_1,
+            beta_2,
+            epsilon,
+            warmup_steps,
+        } => vec![
+            ("beta_1", json!(beta_1)),
+            ("beta_2", json!(beta_2)),
+            ("epsilon", json!(epsilon)),
+            ("warmup_steps", json!(warmup_steps)),
+        ],
+        Algorithm::Muon(ref muon) => vec![
+            ("adam_beta_1", json!(muon.adam_beta_1)),
+            ("adam_beta_2", json!(muon.adam_beta_2)),
+            ("epsilon", json!(muon.epsilon)),
+            ("exclude_layers", json!(muon.exclude_layers)),
+            ("muon_a", json!(muon.muon_a)),
+            ("muon_b", json!(muon.muon_b)),
+            ("muon_c", json!(muon.muon_c)),
+            (
+                "adam_lr_ratio",
+                // Keras' default is the integer.
+                if muon.adam_lr_ratio == 1.0 {
+                    json!(1)
+                } else {
+                    json!(muon.adam_lr_ratio)
+                },
+            ),
+            ("momentum", json!(muon.momentum)),
+            ("ns_steps", json!(muon.ns_steps)),
+            ("nesterov", json!(muon.nesterov)),
+            ("exclude_embeddings", json!(muon.exclude_embeddings)),
+            ("adam_weight_decay", json!(muon.adam_weight_decay)),
+            ("rms_rate", json!(muon.rms_rate)),
+        ],
         Algorithm::Sgd { momentum, nesterov } => {
             vec![("momentum", json!(momentum)), ("nesterov", json!(nesterov))]
         }

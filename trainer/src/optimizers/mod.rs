@@ -12,12 +12,13 @@ mod clip;
 mod config;
 mod descent;
 mod lamb;
+mod muon;
 mod names;
 pub mod schedules;
 mod state;
 
 use crate::{Error, Result, Variable};
-pub use algorithm::Algorithm;
+pub use algorithm::{Algorithm, Muon};
 pub use schedules::Schedule;
 use state::State;
 
@@ -37,7 +38,7 @@ pub struct OptimizerOptions {
     /// Defaults to 0.001, for SGD to 0.01.
     pub learning_rate: LearningRate,
     /// Takes `weight_decay · learning_rate · w` from each weight before the update. Defaults to
-    /// none, for AdamW to 0.004.
+    /// none, for AdamW and Muon to 0.004.
     pub weight_decay: Option<f64>,
     /// Largest norm of the gradient of each variable. Defaults to none.
     pub clipnorm: Option<f64>,
@@ -75,7 +76,7 @@ impl OptimizerOptions {
         Self {
             learning_rate: LearningRate::Constant(algorithm.default_learning_rate()),
             weight_decay: match algorithm {
-                Algorithm::AdamW { .. } => Some(0.004),
+                Algorithm::AdamW { .. } | Algorithm::Muon(_) => Some(0.004),
                 _ => None,
             },
             clipnorm: None,
@@ -187,6 +188,7 @@ impl Optimizer {
     /// Allocates nothing once built for these variables.
     pub fn apply(&mut self, variables: &[Variable], values: &mut [f32], grads: &mut [f32]) {
         self.build(variables);
+        self.state.start(&self.algorithm, values);
         if let Some(scale) = self.options.loss_scale_factor {
             let scale = scale as f32;
             for run in &self.state.runs {
@@ -256,7 +258,7 @@ impl Optimizer {
         };
         let decay = self.options.weight_decay.map(|decay| decay as f32);
         match self.algorithm {
-            Algorithm::Lamb { .. } | Algorithm::Adafactor { .. } => {
+            Algorithm::Lamb { .. } | Algorithm::Adafactor { .. } | Algorithm::Muon(_) => {
                 self.update_by_variable(step, decay, values, grads);
             }
             _ => self.update_by_run(step, decay, values, grads),
@@ -300,10 +302,39 @@ impl Optimizer {
         for (index, variable) in state.variables.iter().enumerate() {
             let w = &mut values[variable.range.clone()];
             let g = &mut grads[variable.range.clone()];
+            let weight_decay = match &self.algorithm {
+                Algorithm::Muon(muon) if variable.by_adam => {
+                    muon.adam_weight_decay.map(|decay| decay as f32)
+                }
+                _ => weight_decay,
+            };
             if let Some(weight_decay) = weight_decay.filter(|_| variable.decays) {
                 decay(w, weight_decay, step.learning_rate);
             }
             let slots = variable.slots();
+            if let Algorithm::Muon(muon) = &self.algorithm {
+                let [m, v, ..] = state.slots.as_mut_slice() else {
+                    continue;
+                };
+                let (m, v) = (&mut m[slots.clone()], &mut v[slots]);
+                if variable.by_adam {
+                    let step = Step {
+                        learning_rate: step.learning_rate * muon.adam_lr_ratio as f32,
+                        ..step
+                    };
+                    let Muon {
+                        adam_beta_1,
+                        adam_beta_2,
+                        epsilon,
+                        ..
+                    } = *muon;
+                    adam::Adam::new(adam_beta_1, adam_beta_2, epsilon, step).apply(w, g, m, v);
+                } else if let &[rows, columns] = variable.shape.as_slice() {
+                    let rule = muon::Rule::new(muon);
+                    rule.update(step, w, g, m, [rows, columns], &mut state.scratch);
+                }
+                continue;
+            }
             match &self.algorithm {
                 Algorithm::Lamb {
                     beta_1,
@@ -381,6 +412,7 @@ enum Rule {
     Adam(adam::Adam),
     Adamax(adam::Adamax),
     Nadam(adam::Nadam),
+    ScheduleFree(adam::ScheduleFree),
     RmsProp(accumulators::RmsProp),
     Adagrad(accumulators::Adagrad),
     Adadelta(accumulators::Adadelta),
@@ -415,14 +447,26 @@ impl Rule {
                 beta_1,
                 beta_2,
                 epsilon,
-                amsgrad,
+                ..
             }
             | Algorithm::AdamW {
                 beta_1,
                 beta_2,
                 epsilon,
-                amsgrad,
-            } => Self::Adam(adam::Adam::new(beta_1, beta_2, epsilon, amsgrad, step)),
+                ..
+            } => Self::Adam(adam::Adam::new(beta_1, beta_2, epsilon, step)),
+            Algorithm::ScheduleFreeAdamW {
+                beta_1,
+                beta_2,
+                epsilon,
+                warmup_steps,
+            } => Self::ScheduleFree(adam::ScheduleFree::new(
+                beta_1,
+                beta_2,
+                epsilon,
+                warmup_steps,
+                step,
+            )),
             Algorithm::Adamax {
                 beta_1,
                 beta_2,
@@ -450,7 +494,7 @@ impl Rule {
             Algorithm::Adadelta { rho, epsilon } => {
                 Self::Adadelta(accumulators::Adadelta::new(rho, epsilon, step))
             }
-            Algorithm::Lamb { .. } | Algorithm::Adafactor { .. } => Self::None,
+            Algorithm::Lamb { .. } | Algorithm::Adafactor { .. } | Algorithm::Muon(_) => Self::None,
         }
     }
 
@@ -474,6 +518,9 @@ impl Rule {
             ),
             (Self::Adamax(rule), [m, u]) => rule.apply(w, g, &mut m[range.clone()], &mut u[range]),
             (Self::Nadam(rule), [m, v]) => rule.apply(w, g, &mut m[range.clone()], &mut v[range]),
+            (Self::ScheduleFree(rule), [z, v]) => {
+                rule.apply(w, g, &mut z[range.clone()], &mut v[range]);
+            }
             (Self::RmsProp(rule), [v, rest @ ..]) => {
                 rule.apply(w, g, &mut v[range.clone()], rest, range);
             }

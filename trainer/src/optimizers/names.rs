@@ -111,6 +111,9 @@ impl Optimizer {
         for (place, data) in taken {
             self.set(&place, &data);
         }
+        for variable in &mut self.state.variables {
+            variable.unfilled = false;
+        }
         Ok(())
     }
 
@@ -187,7 +190,10 @@ impl Optimizer {
                         places.push((name, Place::Columns(v)));
                     }
                 }
-                for (index, slot) in group.iter().enumerate() {
+                let is_muon = matches!(self.algorithm, Algorithm::Muon(_)) && !variable.by_adam;
+                // Muon has a velocity only where it leaves the variable to Adam.
+                let listed = if is_muon { 1 } else { group.len() };
+                for (index, slot) in group.iter().take(listed).enumerate() {
                     let name = slot_name(variable, slot.name);
                     places.push((name, Place::Slot(first + index, v)));
                 }

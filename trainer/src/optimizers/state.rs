@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Algorithm, OptimizerOptions, adafactor};
+use super::{Algorithm, OptimizerOptions, adafactor, muon};
 use crate::Variable;
 
 #[derive(Clone, Debug)]
@@ -23,6 +23,10 @@ pub(super) struct State {
     pub factors: Vec<adafactor::Factors>,
     /// Nadam's product of momenta.
     pub momentum_product: f32,
+    /// Muon's room for matrix products, or empty.
+    pub scratch: muon::Scratch,
+    /// Whether a variable is unfilled.
+    pub unfilled: bool,
     /// Number of all variables that it was built for; 0 before that.
     built_for: usize,
 }
@@ -39,6 +43,10 @@ pub(super) struct Tracked {
     /// Where its slots begin.
     pub start: usize,
     pub decays: bool,
+    /// Whether Muon leaves it to Adam.
+    pub by_adam: bool,
+    /// Whether slots that begin as a copy of the weights have yet to be filled.
+    pub unfilled: bool,
 }
 
 /// A range of the arena with its slots.
@@ -72,6 +80,8 @@ impl Default for State {
             accumulated: Vec::new(),
             factors: Vec::new(),
             momentum_product: 1.0,
+            scratch: muon::Scratch::default(),
+            unfilled: false,
             built_for: 0,
         }
     }
@@ -129,7 +139,31 @@ impl State {
             let shapes = self.variables.iter().map(|variable| &variable.shape);
             self.factors = shapes.map(|s| adafactor::Factors::new(s)).collect();
         }
+        if let Algorithm::Muon(muon) = algorithm {
+            for variable in &mut self.variables {
+                variable.by_adam = muon::uses_adam(muon, &variable.shape, &variable.path);
+                self.scratch.reserve(&variable.shape);
+            }
+        }
+        self.unfilled = matches!(algorithm, Algorithm::ScheduleFreeAdamW { .. });
         self.keep(&old);
+    }
+
+    /// Before the first step: the slots that begin as the weights.
+    pub fn start(&mut self, algorithm: &Algorithm, values: &[f32]) {
+        if !std::mem::take(&mut self.unfilled) {
+            return;
+        }
+        if let (Algorithm::ScheduleFreeAdamW { .. }, [z, ..]) =
+            (algorithm, self.slots.as_mut_slice())
+        {
+            for variable in self.variables.iter().filter(|variable| variable.unfilled) {
+                z[variable.slots()].copy_from_slice(&values[variable.range.clone()]);
+            }
+        }
+        for variable in &mut self.variables {
+            variable.unfilled = false;
+        }
     }
 
     fn track(&mut self, index: usize, variable: &Variable, start: usize, decays: bool) {
@@ -142,6 +176,8 @@ impl State {
             range: range.clone(),
             start,
             decays,
+            by_adam: false,
+            unfilled: true,
         });
         match self.runs.last_mut() {
             Some(run) if run.values.end == range.start && run.decays == decays => {
@@ -156,25 +192,28 @@ impl State {
     }
 
     fn keep(&mut self, old: &Self) {
-        for (index, new) in self.variables.iter().enumerate() {
+        for (index, new) in self.variables.iter_mut().enumerate() {
             let same = |old: &&Tracked| old.path == new.path && old.shape == new.shape;
             let Some(position) = old.variables.iter().position(|v| same(&v)) else {
                 continue;
             };
             let was = &old.variables[position];
+            let (slots, was_slots) = (new.slots(), was.slots());
+            let unfilled = old.unfilled && was.unfilled;
             let arenas = self.slots.iter_mut().zip(&old.slots);
             let arenas = arenas
                 .chain([(&mut self.averages, &old.averages)])
                 .chain([(&mut self.accumulated, &old.accumulated)]);
             for (to, from) in arenas {
                 if !to.is_empty() && !from.is_empty() {
-                    to[new.slots()].copy_from_slice(&from[was.slots()]);
+                    to[slots.clone()].copy_from_slice(&from[was_slots.clone()]);
                 }
             }
             if let (Some(to), Some(from)) = (self.factors.get_mut(index), old.factors.get(position))
             {
                 to.clone_from(from);
             }
+            new.unfilled = unfilled;
         }
     }
 }
