@@ -1,0 +1,140 @@
+//! `FORMAT.md`, held to what the crate writes and reads.
+
+mod common;
+
+use thumbnet_runtime::{
+    Activation, DenseSpec, Error, LayerSpec, Model, ModelSpec, OutputSpec, Packing, Precision,
+    SelfTest, WeightsSpec,
+};
+
+/// The model of the worked example: two inputs, one sigmoid.
+fn example() -> Vec<u8> {
+    let layers = [
+        LayerSpec::Quantize {
+            inputs: 2,
+            scale: &[2.0],
+            zero: &[-1.0],
+            output: Precision::Int8,
+        },
+        LayerSpec::Dense(DenseSpec {
+            inputs: 2,
+            units: 1,
+            packing: Packing::Plain,
+            weights: WeightsSpec::Int8 {
+                weights: &[5, -6],
+                bias: &[7],
+            },
+            output: OutputSpec::Float {
+                scales: &[0.25],
+                activation: Activation::Linear,
+                table: None,
+            },
+        }),
+    ];
+    let spec = ModelSpec {
+        layers: &layers,
+        labels: &["no", "yes"],
+        threshold: Some(0.5),
+        self_tests: &[],
+    };
+    let model = common::written(&spec);
+    let model: Model = Model::from_bytes(&model).unwrap();
+    let (mut outputs, mut checksums) = ([0.0], [0; 2]);
+    model
+        .checksums(&[1.0, 2.0], &mut [0; 1], &mut outputs, &mut checksums)
+        .unwrap();
+    // q = [1, 3]; 5 * 1 - 6 * 3 + 7 = -6; -6 * 0.25.
+    assert_eq!(outputs, [-1.5]);
+    let test = SelfTest {
+        inputs: &[1.0, 2.0],
+        outputs: &outputs,
+        checksums: &checksums,
+    };
+    common::written(&ModelSpec {
+        self_tests: &[test],
+        ..spec
+    })
+}
+
+/// The bytes in the table of the worked example: those between two `|` that are hexadecimal.
+fn documented() -> Vec<u8> {
+    let text = include_str!("../FORMAT.md");
+    let example = text.split("## Worked example").nth(1).unwrap();
+    example
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1))
+        .filter_map(|bytes| bytes.strip_prefix('`')?.strip_suffix('`'))
+        .flat_map(|bytes| {
+            bytes
+                .split(' ')
+                .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn the_worked_example_is_what_the_crate_writes() {
+    let blob = example();
+    if std::env::var_os("UPDATE").is_some() {
+        for line in blob.chunks(16) {
+            let line: Vec<String> = line.iter().map(|byte| format!("{byte:02X}")).collect();
+            println!("{}", line.join(" "));
+        }
+    }
+    assert_eq!(documented(), blob);
+}
+
+#[test]
+fn the_worked_example_runs() {
+    let blob = documented();
+    let model: Model = Model::from_bytes(&blob).unwrap();
+    let (mut scratch, mut outputs) = ([0; 1], [0.0]);
+    assert_eq!(model.self_test(&mut scratch, &mut outputs), Ok(()));
+    assert_eq!(model.verify_weights(), Ok(()));
+    let class = model.classify(&[1.0, 2.0], &mut scratch, &mut outputs);
+    assert_eq!(class.unwrap().label, "no");
+}
+
+#[test]
+fn a_damaged_example_is_refused_by_its_checksum() {
+    let mut blob = documented();
+    for i in 6..blob.len() {
+        blob[i] ^= 0x10;
+        let found = <Model>::from_bytes(&blob);
+        assert!(matches!(found, Err(Error::Crc { .. })), "{i}");
+        blob[i] ^= 0x10;
+    }
+}
+
+#[test]
+fn another_version_is_refused_by_its_number() {
+    let mut blob = documented();
+    blob[4] = 2;
+    let expected = Error::Version {
+        expected: 1,
+        found: 2,
+    };
+    assert_eq!(<Model>::from_bytes(&blob).unwrap_err(), expected);
+}
+
+#[test]
+fn a_self_test_names_the_first_layer_that_differs() {
+    let mut blob = documented();
+    // The first weight, 5, in the tensors of layer 1: 16 bytes of layer 0 and a bias before it.
+    let weight = blob.len() - 4 - 32 + 16 + 4;
+    assert_eq!(blob[weight], 5);
+    blob[weight] = 4;
+    let model: Model = Model::from_bytes_without_crc(&blob).unwrap();
+    let error = model.self_test(&mut [0; 1], &mut [0.0]).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::SelfTest {
+                test: 0,
+                layer: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
