@@ -96,7 +96,7 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                 scale: &scale[..pairs],
                 zero: &zero[..pairs],
                 output: match step {
-                    Step::Quantize { limit: 127, .. } => Precision::Int8,
+                    Step::Quantize { input, .. } if input.limit == 127 => Precision::Int8,
                     Step::Quantize { .. } => Precision::Int16,
                     _ => Precision::Float,
                 },

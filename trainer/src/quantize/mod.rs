@@ -1,8 +1,10 @@
 //! Post-training quantization: from a trained model to the blob that the device runs.
 
 mod blob;
+mod bound;
 mod calibrate;
 mod chain;
+mod comparison;
 mod data_type;
 mod dense;
 mod device_model;
@@ -10,11 +12,13 @@ mod equalize;
 mod fold;
 mod plan;
 mod range;
+mod tune;
 
 use ndarray::{ArrayD, ArrayView2, s};
 pub use thumbnet_runtime::Packing;
 
 pub use calibrate::RangeMethod;
+pub use comparison::{Comparison, Score, ScorePair, classes};
 pub use data_type::DataType;
 pub use device_model::DeviceModel;
 
@@ -119,12 +123,12 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    fn uniform(shape: (usize, usize), limit: f64, rng: &mut ChaCha8Rng) -> Array2<f64> {
+    pub(super) fn uniform(shape: (usize, usize), limit: f64, rng: &mut ChaCha8Rng) -> Array2<f64> {
         Array2::from_shape_simple_fn(shape, || rng.random_range(-limit..limit))
     }
 
     /// Inputs around 50, normalized, then dense layers of these widths and activations.
-    fn network(widths: &[usize], activations: &[&str], rng: &mut ChaCha8Rng) -> Chain {
+    pub(super) fn network(widths: &[usize], activations: &[&str], rng: &mut ChaCha8Rng) -> Chain {
         let mut builder = ChainBuilder::new(widths[0]);
         builder.affine(&Affine {
             scale: Array1::from_elem(widths[0], 0.1),

@@ -50,7 +50,8 @@ pub enum Step {
         scale: Array1<f64>,
         /// `[inputs]`, whole numbers.
         zero: Array1<f64>,
-        limit: i32,
+        /// What the integers stand for.
+        input: Input,
     },
     /// Floats to floats: `x * scale + offset`.
     Scale(Affine),
@@ -73,6 +74,19 @@ pub struct PlannedLayer {
     pub signal_to_noise: f64,
     /// Outputs on the calibration rows that were clipped, as a share of all.
     pub saturated: f64,
+}
+
+impl PlannedLayer {
+    /// How far the unit's fixed-point multiplier is from the real one, relative.
+    pub fn multiplier_error(&self, unit: usize) -> f64 {
+        match &self.weights {
+            Weights::Integer { dense, .. } => {
+                let multiplier = dense.multipliers.get(unit).copied().unwrap_or(0);
+                0.5 / f64::from(multiplier.max(1))
+            }
+            Weights::Float(_) => 0.0,
+        }
+    }
 }
 
 /// What a device layer computes, in real numbers.
@@ -260,7 +274,11 @@ fn quantize_inputs(
     };
     let q = quantize_floats(&calibration.rows, &scale, &zero, limit);
     Ok((
-        Step::Quantize { scale, zero, limit },
+        Step::Quantize {
+            scale,
+            zero,
+            input: input.clone(),
+        },
         Signal::Integers { q, input },
     ))
 }
@@ -273,12 +291,14 @@ fn quantize_between(x: &Array2<f64>, method: RangeMethod, limit: i32) -> Result<
     let scale = Array1::from_elem(width, 1.0 / tensor.scale);
     let zero = Array1::from_elem(width, f64::from(tensor.zero));
     let q = quantize_floats(x, &scale, &zero, limit);
+    let input = Input::tensor(tensor, width);
     Ok((
-        Step::Quantize { scale, zero, limit },
-        Signal::Integers {
-            q,
-            input: Input::tensor(tensor, width),
+        Step::Quantize {
+            scale,
+            zero,
+            input: input.clone(),
         },
+        Signal::Integers { q, input },
     ))
 }
 
