@@ -24,11 +24,6 @@ impl Affine {
         }
     }
 
-    /// Whether this map changes nothing.
-    pub fn is_identity(&self) -> bool {
-        self.scale.iter().all(|&s| s == 1.0) && self.offset.iter().all(|&o| o == 0.0)
-    }
-
     /// This map followed by `next`.
     fn then(&mut self, next: &Affine) {
         self.scale *= &next.scale;
@@ -94,11 +89,6 @@ impl Chain {
     /// Number of raw inputs.
     pub fn inputs(&self) -> usize {
         self.input.scale.len()
-    }
-
-    /// Number of outputs.
-    pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, FoldedDense::units)
     }
 
     /// `[rows, inputs]` to `[rows, inputs]`: what the first dense layer sees.

@@ -12,30 +12,34 @@ mod equalize;
 mod fold;
 mod plan;
 mod range;
+mod report;
 mod tune;
+mod types;
 
-use ndarray::{ArrayD, ArrayView2, s};
+use ndarray::{Array2, ArrayD, ArrayView2, s};
 pub use thumbnet_runtime::Packing;
 
 pub use calibrate::RangeMethod;
 pub use comparison::{Comparison, Score, ScorePair, classes};
 pub use data_type::DataType;
 pub use device_model::DeviceModel;
+pub use report::{LayerReport, Report, Weakest};
+pub use types::LayerTypes;
 
 use crate::sequential::Sequential;
 use crate::{Error, Result};
 use blob::Metadata;
-use calibrate::Calibration;
 use chain::Chain;
-use plan::{Plan, PlanOptions};
+use tune::{Tuned, tune};
 
 /// What [`quantize`] may be told.
 #[derive(Clone, Debug)]
 pub struct QuantizeOptions {
-    /// How the ranges of tensors are chosen. Defaults to min-max.
-    pub range: RangeMethod,
-    /// The arithmetic of every layer. Defaults to int8.
-    pub data_type: DataType,
+    /// How the ranges of tensors are chosen. Defaults to none: the method that measures best on
+    /// the calibration rows.
+    pub range: Option<RangeMethod>,
+    /// The arithmetic of the layers. Defaults to int8 for all.
+    pub types: LayerTypes,
     /// The core family that the weights are packed for; every core runs every packing with the
     /// same bits. Defaults to [`Packing::Dsp`] (Cortex-M4, M7, M33).
     pub packing: Packing,
@@ -50,14 +54,23 @@ pub struct QuantizeOptions {
 impl Default for QuantizeOptions {
     fn default() -> Self {
         Self {
-            range: RangeMethod::MinMax,
-            data_type: DataType::Int8,
+            range: None,
+            types: LayerTypes::default(),
             packing: Packing::Dsp,
             labels: Vec::new(),
             threshold: None,
             self_tests: 2,
         }
     }
+}
+
+/// A quantized model, and what quantization did to it.
+#[derive(Clone, Debug)]
+pub struct Quantized {
+    /// The blob, run by the device's own code.
+    pub device: DeviceModel,
+    /// What to know before flashing it.
+    pub report: Report,
 }
 
 /// Quantizes a trained model with ranges from calibration rows.
@@ -69,23 +82,26 @@ impl Default for QuantizeOptions {
 /// # Errors
 ///
 /// A model with layers that have no form on the device (named, with what to do), calibration rows
-/// of another shape or with values that are not finite.
+/// of another shape or with values that are not finite, layer types that do not fit the model.
 pub fn quantize(
     model: &Sequential,
     calibration: &ArrayD<f32>,
     options: &QuantizeOptions,
-) -> Result<DeviceModel> {
+) -> Result<Quantized> {
     let chain = fold::fold(model)?;
-    let rows = calibration.shape().first().copied().unwrap_or(0);
-    let width = calibration
-        .len()
-        .checked_div(rows)
-        .unwrap_or(chain.inputs());
-    let flat = calibration.as_standard_layout();
+    let rows = flat(calibration, chain.inputs())?;
+    quantize_chain(&chain, &rows.view(), options)
+}
+
+/// `[rows, ...]` to `[rows, values]`, in f64.
+fn flat(rows: &ArrayD<f32>, inputs: usize) -> Result<Array2<f64>> {
+    let count = rows.shape().first().copied().unwrap_or(0);
+    let width = rows.len().checked_div(count).unwrap_or(inputs);
+    let flat = rows.as_standard_layout();
     let flat = flat
-        .to_shape((rows, width))
+        .to_shape((count, width))
         .map_err(|error| Error::shape(format!("the calibration rows: {error}")))?;
-    quantize_chain(&chain, &flat.mapv(f64::from).view(), options)
+    Ok(flat.mapv(f64::from))
 }
 
 /// [`quantize`] from the folded network on; `rows` are `[rows, inputs]`.
@@ -93,25 +109,41 @@ fn quantize_chain(
     chain: &Chain,
     rows: &ArrayView2<f64>,
     options: &QuantizeOptions,
-) -> Result<DeviceModel> {
-    let calibration = Calibration::run(chain, rows)?;
-    let plan = Plan::new(
-        chain,
-        &calibration,
-        &PlanOptions {
-            range: options.range,
-            types: vec![options.data_type; chain.layers.len()],
-            ..PlanOptions::plain(chain.layers.len())
-        },
-    )?;
-    let tests = options.self_tests.min(calibration.rows.nrows());
+) -> Result<Quantized> {
+    let names: Vec<&str> = chain
+        .layers
+        .iter()
+        .map(|layer| layer.name.as_str())
+        .collect();
+    match &options.types {
+        LayerTypes::Budget(budget) => types::within(chain, rows, options, budget),
+        chosen => pack(
+            tune(chain, rows, &chosen.each(&names)?, options.range)?,
+            options,
+        ),
+    }
+}
+
+/// A tuned plan to its blob, run on the calibration rows.
+fn pack(tuned: Tuned, options: &QuantizeOptions) -> Result<Quantized> {
+    // The rows came from f32.
+    let rows = tuned.calibration.rows.mapv(|v| v as f32);
+    let tests = options.self_tests.min(rows.nrows());
     let metadata = Metadata {
         labels: options.labels.clone(),
         threshold: options.threshold,
-        // The rows came from f32.
-        self_tests: calibration.rows.slice(s![..tests, ..]).mapv(|v| v as f32),
+        self_tests: rows.slice(s![..tests, ..]).to_owned(),
     };
-    blob::build(&plan, options.packing, &metadata)
+    let device = blob::build(&tuned.plan, options.packing, &metadata)?;
+    let found = device.predict(&rows.into_dyn())?;
+    let outputs = device.outputs();
+    let found = found
+        .into_shape_with_order((tuned.calibration.rows.nrows(), outputs))
+        .expect("predict returns a row of outputs per row");
+    let float = tuned.calibration.outputs().mapv(|v| v as f32);
+    let calibration = Comparison::new(&float.view(), &found.view(), tuned.is_classifier(), None);
+    let report = Report::new(&tuned, &device, calibration);
+    Ok(Quantized { device, report })
 }
 
 #[cfg(test)]
@@ -119,7 +151,7 @@ mod tests {
     use super::*;
     use crate::activations::Activation;
     use chain::{Affine, ChainBuilder};
-    use ndarray::{Array1, Array2};
+    use ndarray::Array1;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -165,7 +197,9 @@ mod tests {
                     packing,
                     ..QuantizeOptions::default()
                 };
-                let device = quantize_chain(&chain, &rows.view(), &options).expect("a blob");
+                let device = quantize_chain(&chain, &rows.view(), &options)
+                    .expect("a blob")
+                    .device;
                 let y = device.predict(&x).expect("finite rows");
                 let found: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
                 assert_eq!(bits.get_or_insert_with(|| found.clone()), &found);
@@ -215,7 +249,9 @@ mod tests {
             Array2::from_elem((40, 2), 50.3),
             ndarray::arr2(&[[50.0, 50.0], [1e30, -1e30]]),
         ] {
-            let device = quantize_chain(&chain, &rows.view(), &options).expect("a sound blob");
+            let device = quantize_chain(&chain, &rows.view(), &options)
+                .expect("a sound blob")
+                .device;
             let y = device
                 .predict(&Array2::from_elem((1, 2), 50.0f32).into_dyn())
                 .expect("finite rows");

@@ -141,9 +141,8 @@ pub enum Output {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub steps: Vec<Step>,
-    /// The outputs on the calibration's kept rows, as the device computes them but for its f32.
-    pub outputs: Array2<f64>,
-    /// Mean squared difference of those from the float model's.
+    /// Mean squared difference of the outputs from the float model's on the calibration's kept
+    /// rows.
     pub error: f64,
 }
 
@@ -202,11 +201,7 @@ impl Plan {
             .layers
             .last()
             .map_or(0.0, |trace| mean_square(&(&outputs - &trace.outputs)));
-        Ok(Self {
-            steps,
-            outputs,
-            error,
-        })
+        Ok(Self { steps, error })
     }
 
     /// The dense layers.

@@ -8,6 +8,7 @@ use super::data_type::DataType;
 use super::equalize::equalize;
 use super::plan::{Plan, PlanOptions};
 use crate::Result;
+use crate::activations::Activation;
 
 /// A plan with what it was made from.
 #[derive(Clone, Debug)]
@@ -66,6 +67,13 @@ pub fn tune(
 const WORTH: f64 = 0.99;
 
 impl Tuned {
+    /// Whether the outputs are scores of classes: a softmax or a sigmoid at the end.
+    pub fn is_classifier(&self) -> bool {
+        self.chain.layers.last().is_some_and(|layer| {
+            matches!(layer.activation, Activation::Softmax | Activation::Sigmoid)
+        })
+    }
+
     fn improve(&mut self, change: impl FnOnce(&mut PlanOptions)) -> Result<()> {
         let mut options = self.options.clone();
         change(&mut options);

@@ -1,0 +1,229 @@
+//! Which arithmetic each layer gets: by hand, or the smallest that stays within a stated loss.
+
+use ndarray::{Array1, Array2, ArrayView2};
+
+use super::chain::Chain;
+use super::comparison::{Comparison, Score};
+use super::data_type::DataType;
+use super::tune::{Tuned, tune};
+use super::{QuantizeOptions, Quantized, pack};
+use crate::{Error, Result};
+
+/// The arithmetic of the dense layers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LayerTypes {
+    /// The same for all.
+    All(DataType),
+    /// By layer name; the others get int8.
+    Named(Vec<(String, DataType)>),
+    /// The smallest blob within a loss.
+    Budget(Budget),
+}
+
+impl Default for LayerTypes {
+    fn default() -> Self {
+        Self::All(DataType::Int8)
+    }
+}
+
+/// How much may be lost for a smaller blob, and on which rows that is measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// Largest fall of the score against the float model, as a share: 0.005 is half a point of
+    /// accuracy.
+    pub loss: f64,
+    /// Rows to measure on, `[rows, inputs]`; not those that the model was trained on.
+    pub rows: Array2<f32>,
+    /// A class or a value per row, `[rows]`. Without, the float model's own predictions.
+    pub labels: Option<Array1<f32>>,
+}
+
+impl LayerTypes {
+    /// The type of each layer.
+    pub(super) fn each(&self, names: &[&str]) -> Result<Vec<DataType>> {
+        match self {
+            Self::All(data_type) => Ok(vec![*data_type; names.len()]),
+            Self::Named(named) => {
+                if let Some((name, _)) = named.iter().find(|(name, _)| !names.contains(&&**name)) {
+                    return Err(Error::value(format!(
+                        "there is no dense layer \"{name}\" on the device, expected one of {}",
+                        names.join(", ")
+                    )));
+                }
+                let of = |layer: &&str| named.iter().find(|(name, _)| name == layer);
+                Ok(names
+                    .iter()
+                    .map(|layer| of(layer).map_or(DataType::Int8, |(_, data_type)| *data_type))
+                    .collect())
+            }
+            Self::Budget(_) => Ok(vec![DataType::Int8; names.len()]),
+        }
+    }
+}
+
+/// From the smallest: every layer in int4; then, one layer at a time, the step up that wins most
+/// of the score for its bytes, until the loss is within the budget.
+pub(super) fn within(
+    chain: &Chain,
+    rows: &ArrayView2<f64>,
+    options: &QuantizeOptions,
+    budget: &Budget,
+) -> Result<Quantized> {
+    let measured = budget.rows.mapv(f64::from);
+    if measured.nrows() == 0 || measured.ncols() != chain.inputs() {
+        return Err(Error::shape(format!(
+            "the budget's rows have the shape {:?}, expected rows of the model's {} inputs",
+            measured.dim(),
+            chain.inputs()
+        )));
+    }
+    let float = chain.predict(&measured.view()).mapv(|v| v as f32);
+    let loss = |quantized: &Quantized, is_classifier: bool| -> Result<f64> {
+        let found = quantized.device.predict(&budget.rows.clone().into_dyn())?;
+        let found = found
+            .into_shape_with_order(float.dim())
+            .expect("predict returns a row of outputs per row");
+        let labels = budget.labels.as_ref().map(|labels| labels.view());
+        let compared =
+            Comparison::new(&float.view(), &found.view(), is_classifier, labels.as_ref());
+        Ok(match (compared.score, compared.agreement) {
+            (Some(score), _) => score.float - score.device,
+            (None, Some(agreement)) => 1.0 - agreement,
+            (None, None) => {
+                let own = float.column(0).to_owned();
+                1.0 - Score::R2.of(&found.view(), &own.view())
+            }
+        })
+    };
+    let attempt = |types: &[DataType]| -> Result<(f64, Quantized, bool)> {
+        let tuned: Tuned = tune(chain, rows, types, options.range)?;
+        let is_classifier = tuned.is_classifier();
+        let quantized = pack(tuned, options)?;
+        Ok((loss(&quantized, is_classifier)?, quantized, is_classifier))
+    };
+    let mut types = vec![DataType::Int4; chain.layers.len()];
+    let (mut lost, mut best, _) = attempt(&types)?;
+    while lost > budget.loss {
+        let mut next: Option<(f64, f64, Quantized, Vec<DataType>)> = None;
+        for layer in 0..types.len() {
+            let Some(&up) = DataType::ALL.get(
+                1 + DataType::ALL
+                    .iter()
+                    .position(|t| *t == types[layer])
+                    .unwrap_or(0),
+            ) else {
+                continue;
+            };
+            let mut tried = types.clone();
+            tried[layer] = up;
+            let (found, quantized, _) = attempt(&tried)?;
+            let bytes = quantized.device.bytes().len() as f64 - best.device.bytes().len() as f64;
+            let worth = (lost - found) / bytes.max(1.0);
+            // A step that wins nothing may still be needed for the next one: the cheapest then.
+            let worth = if worth > 0.0 { worth } else { -bytes.max(1.0) };
+            if next.as_ref().is_none_or(|(most, ..)| worth > *most) {
+                next = Some((worth, found, quantized, tried));
+            }
+        }
+        let Some((_, found, quantized, tried)) = next else {
+            return Err(Error::value(format!(
+                "even with float32 everywhere {lost:.4} of the score is lost, more than the \
+                 budget of {}; allow more",
+                budget.loss
+            )));
+        };
+        (lost, best, types) = (found, quantized, tried);
+    }
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::quantize_chain;
+    use super::super::tests::{network, uniform};
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn a_budget_gives_the_smallest_blob_within_the_loss() {
+        let mut rng = ChaCha8Rng::seed_from_u64(21);
+        let chain = network(&[8, 16, 12, 4], &["relu", "relu", "softmax"], &mut rng);
+        let rows = uniform((400, 8), 20.0, &mut rng) + 50.0;
+        let rows = rows.mapv(|v| f64::from(v as f32));
+        let within = |loss: f64| {
+            let options = QuantizeOptions {
+                types: LayerTypes::Budget(Budget {
+                    loss,
+                    rows: rows.mapv(|v| v as f32),
+                    labels: None,
+                }),
+                ..QuantizeOptions::default()
+            };
+            quantize_chain(&chain, &rows.view(), &options).expect("a blob")
+        };
+        let generous = within(1.0);
+        assert!(
+            generous
+                .report
+                .layers
+                .iter()
+                .all(|layer| layer.data_type == "int4")
+        );
+        let strict = within(0.01);
+        assert!(strict.device.bytes().len() > generous.device.bytes().len());
+        let agreement = strict.report.calibration.agreement.expect("a classifier");
+        assert!(agreement >= 0.99, "{agreement}");
+    }
+
+    #[test]
+    fn every_mixture_of_types_runs_and_follows_the_float_network() {
+        let mut rng = ChaCha8Rng::seed_from_u64(22);
+        let chain = network(
+            &[6, 9, 7, 5, 3],
+            &["relu", "tanh", "gelu", "linear"],
+            &mut rng,
+        );
+        let rows = uniform((100, 6), 20.0, &mut rng) + 50.0;
+        let rows = rows.mapv(|v| f64::from(v as f32));
+        for mixture in 0..256usize {
+            let types: Vec<DataType> = (0..4)
+                .map(|layer| DataType::ALL[mixture >> (2 * layer) & 3])
+                .collect();
+            let tuned = tune(&chain, &rows.view(), &types, None).expect("a plan");
+            let quantized = pack(tuned, &QuantizeOptions::default()).expect("a blob");
+            let found = &quantized.report.calibration;
+            let limit = if types.contains(&DataType::Int4) {
+                0.5
+            } else {
+                0.1
+            };
+            assert!(
+                found.worst_difference < limit,
+                "{types:?}: {}",
+                found.worst_difference
+            );
+            let bound = quantized
+                .report
+                .error_bound
+                .iter()
+                .fold(0.0f64, |m, b| m.max(*b));
+            assert!(
+                found.worst_difference <= bound,
+                "{types:?}: the bound is {bound}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_type_for_a_layer_that_is_not_there_is_refused() {
+        let named = LayerTypes::Named(vec![("dense_9".to_owned(), DataType::Int4)]);
+        assert_eq!(
+            named
+                .each(&["dense", "dense_1"])
+                .expect_err("no such layer")
+                .to_string(),
+            "there is no dense layer \"dense_9\" on the device, expected one of dense, dense_1"
+        );
+    }
+}
