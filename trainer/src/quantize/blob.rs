@@ -212,7 +212,7 @@ fn numbers(step: &Step) -> Numbers {
                     tensor,
                 } => {
                     let mut table = Box::new([0; TABLE]);
-                    for (entry, q) in table.iter_mut().zip((-32_768..=32_768).step_by(128)) {
+                    for (entry, q) in table.iter_mut().zip((-32_768..=32_768).step_by(256)) {
                         // `quantize` clamps to [-32767, 32767].
                         *entry = tensor.quantize(activation.eval(sums.dequantize(q))) as i16;
                     }
