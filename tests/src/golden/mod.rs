@@ -2,6 +2,8 @@
 //!
 //! The variable `THUMBNET_GOLDEN` names another folder of that layout.
 
+pub mod cases;
+pub mod resume;
 mod rule;
 pub mod trajectory;
 

@@ -10,25 +10,13 @@ struct Strides {
     column: usize,
 }
 
-/// `y += x · w`; `x` is `[rows, inner]`, `w` is `[inner, columns]`, `y` is `[rows, columns]`.
-pub(crate) fn add(x: &[f32], w: &[f32], y: &mut [f32], inner: usize, columns: usize) {
-    product(
-        y,
-        [y.len() / columns.max(1), inner, columns],
-        (x, row_major(inner)),
-        (w, row_major(columns)),
-        true,
-    );
-}
-
-/// `y = x · w`, shapes as in [`add`].
+/// `y = x · w`; `x` is `[rows, inner]`, `w` is `[inner, columns]`, `y` is `[rows, columns]`.
 pub(crate) fn set(x: &[f32], w: &[f32], y: &mut [f32], inner: usize, columns: usize) {
     product(
         y,
         [y.len() / columns.max(1), inner, columns],
         (x, row_major(inner)),
         (w, row_major(columns)),
-        false,
     );
 }
 
@@ -45,7 +33,6 @@ pub(crate) fn set_left_transposed(
         [inner, x.len() / inner.max(1), columns],
         (x, transposed(inner)),
         (y, row_major(columns)),
-        false,
     );
 }
 
@@ -62,7 +49,6 @@ pub(crate) fn set_right_transposed(
         [y.len() / columns.max(1), columns, inner],
         (y, row_major(columns)),
         (w, transposed(columns)),
-        false,
     );
 }
 
@@ -90,13 +76,12 @@ fn transposed(width: usize) -> Strides {
     }
 }
 
-/// `out (+)= a · b` for `[m, k] · [k, n]`.
+/// `out = a · b` for `[m, k] · [k, n]`.
 fn product(
     out: &mut [f32],
     [m, k, n]: [usize; 3],
     (a, a_strides): (&[f32], Strides),
     (b, b_strides): (&[f32], Strides),
-    accumulate: bool,
 ) {
     assert!(out.len() == m * n && a.len() == m * k && b.len() == k * n);
     // SAFETY: the lengths were just checked, so that every element addressed by
@@ -109,7 +94,7 @@ fn product(
             out.as_mut_ptr(),
             1,
             n.cast_signed(),
-            accumulate,
+            false,
             a.as_ptr(),
             a_strides.column.cast_signed(),
             a_strides.row.cast_signed(),
@@ -134,11 +119,9 @@ mod tests {
     const W: [f32; 6] = [1., -1., 0., 2., 1., 1.]; // [3, 2]
 
     #[test]
-    fn add_keeps_what_was_there() {
+    fn a_product_overwrites_what_was_there() {
         let mut y = [10., 0., 0., 0.];
-        add(&X, &W, &mut y, 3, 2);
-        // Row 0: 1*1 + 2*0 + 3*1 = 4 (+ 10), -1 + 4 + 3 = 6.  Row 1: 4 + 0 + 6, -4 + 10 + 6.
-        assert_eq!(y, [14., 6., 10., 12.]);
+        // Row 0: 1*1 + 2*0 + 3*1 = 4, -1 + 4 + 3 = 6.  Row 1: 4 + 0 + 6, -4 + 10 + 6.
         set(&X, &W, &mut y, 3, 2);
         assert_eq!(y, [4., 6., 10., 12.]);
     }

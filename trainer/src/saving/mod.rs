@@ -14,6 +14,7 @@ mod config;
 mod hdf5;
 mod keras_zip;
 mod legacy_h5;
+mod sequential;
 mod weights_h5;
 
 use std::path::Path;

@@ -35,6 +35,14 @@ impl Sequential {
         ranges
     }
 
+    /// The same for the layers of nested models, in line: every layer that is not a model.
+    pub(crate) fn leaf_variables(&self) -> Vec<std::ops::Range<usize>> {
+        self.plan
+            .iter()
+            .map(|leaf| leaf.variables.clone())
+            .collect()
+    }
+
     /// One array per weight, in the order of [`Sequential::variables`].
     pub fn get_weights(&self) -> Vec<ArrayD<f32>> {
         let array = |variable: &Variable| {

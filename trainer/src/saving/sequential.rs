@@ -1,0 +1,313 @@
+//! A [`Sequential`] to what a file holds, and back.
+
+use std::path::Path;
+
+use ndarray::{ArrayD, IxDyn};
+use serde_json::Value;
+
+use super::config::{self, Leaf, Structure};
+use super::{KERAS_VERSION, SavedLayer, SavedModel};
+use crate::variable::{ArrayData, NamedArray, Variable};
+use crate::{Error, Result, Sequential};
+
+impl Sequential {
+    /// Saves model, weights, compile settings and optimizer: as `.keras` (zip of Keras 3) or as
+    /// `.h5`, `.hdf5` (legacy HDF5), which real Keras loads. The file is the old one or the new
+    /// one at any moment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] for another extension, or a model that the file cannot hold (two layers of
+    /// one name); [`Error::Io`] with the path.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        match extension(path) {
+            Extension::Keras => super::write_keras(path, &self.to_saved()?),
+            Extension::H5 => super::write_h5(path, &self.to_saved()?),
+            Extension::WeightsH5 => Err(Error::value(format!(
+                "{}: .weights.h5 is for weights alone; save the model as .keras or .h5, or call save_weights",
+                path.display()
+            ))),
+            Extension::Other => Err(Error::value(format!(
+                "{}: expected a name that ends in .keras, .h5 or .hdf5",
+                path.display()
+            ))),
+        }
+    }
+
+    /// Loads a model from a `.keras` or legacy `.h5` file of Keras 2 or 3, or of our own; compiled,
+    /// with the optimizer where it stopped, when the file says how. The contents count, not the
+    /// name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], or what is wrong with the file, by its name; [`Error::Unsupported`] for a
+    /// layer, loss, metric or optimizer that thumbnet does not have.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let saved = super::read(path)?;
+        let mut model = restored(path, &saved)?;
+        // An uncompiled model's settings are empty.
+        let settings = saved.compile_config.as_ref();
+        if let Some(settings) = settings.filter(|settings| !settings["loss"].is_null()) {
+            let compiled = model
+                .compile_from_config(&config::full_compile(settings))
+                .and_then(|()| match &saved.optimizer {
+                    Some(state) => model.restore_optimizer(state),
+                    None => Ok(()),
+                });
+            compiled.map_err(|error| {
+                at(
+                    path,
+                    error,
+                    "; to use the model without its compile settings, load it uncompiled",
+                )
+            })?;
+        }
+        Ok(model)
+    }
+
+    /// [`Sequential::load`] without compile settings and optimizer, as Keras'
+    /// `load_model(path, compile=False)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequential::load`].
+    pub fn load_uncompiled(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        restored(path, &super::read(path)?)
+    }
+
+    /// Saves weights and optimizer as `.weights.h5`; weights alone under another name in `.h5`, as
+    /// Keras 2 did.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequential::save`]; [`Error::Value`] for a model that is not built.
+    pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        if !self.is_built() {
+            return Err(Error::value(format!(
+                "{}: the model is not built and has no weights yet; give it an input shape or call build",
+                path.display()
+            )));
+        }
+        match extension(path) {
+            Extension::WeightsH5 => super::write_weights(path, &self.to_saved()?),
+            Extension::H5 => super::write_legacy_weights(path, &self.to_saved()?),
+            Extension::Keras | Extension::Other => Err(Error::value(format!(
+                "{}: expected a name that ends in .weights.h5",
+                path.display()
+            ))),
+        }
+    }
+
+    /// Loads weights from a `.weights.h5` file, from weights that Keras 2 saved alone, or from a
+    /// whole model. The optimizer's state comes along when both have one that fits, as in Keras.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], or what is wrong with the file, by its name; [`Error::Shape`] for weights of
+    /// another model. The model is then as before.
+    pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        if !self.is_built() {
+            return Err(Error::value(format!(
+                "{}: the model is not built and has no weights to load into; give it an input shape or call build",
+                path.display()
+            )));
+        }
+        let config = self.serialized();
+        let saved = super::read_weights(path, &config)?;
+        self.take_weights(&config, &saved)
+            .map_err(|error| at(path, error, ""))?;
+        if let (Some(state), Some(_)) = (&saved.optimizer, self.optimizer()) {
+            // Another optimizer's state is left alone.
+            let _ = self.restore_optimizer(state);
+        }
+        Ok(())
+    }
+
+    /// What a file of this model holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] when the configuration has no list of layers.
+    pub fn to_saved(&self) -> Result<SavedModel> {
+        let mut config = self.serialized();
+        if let Some(config) = config.as_object_mut() {
+            config.shift_remove("compile_config");
+        }
+        let Structure { leaves, .. } = Structure::of(&config).map_err(Error::Value)?;
+        let mut ranges = self.leaf_variables().into_iter();
+        let layers = leaves
+            .iter()
+            .map(|leaf| SavedLayer {
+                name: leaf.name.clone(),
+                weights: self.variables()[ranges.next().unwrap_or_default()]
+                    .iter()
+                    .map(|variable| self.array(leaf, variable))
+                    .collect(),
+            })
+            .collect();
+        Ok(SavedModel {
+            config,
+            keras_version: KERAS_VERSION.to_string(),
+            layers,
+            compile_config: self.compile_config(),
+            optimizer: self.optimizer().map(|optimizer| optimizer.variables()),
+        })
+    }
+
+    fn array(&self, leaf: &Leaf, variable: &Variable) -> NamedArray {
+        let values = &self.values()[variable.range.clone()];
+        let counter = leaf.class_name == "Normalization" && variable.name == "count";
+        NamedArray {
+            name: variable.path.clone(),
+            shape: variable.shape.clone(),
+            data: if counter {
+                // Keras' own is an integer.
+                ArrayData::I64(values.iter().map(|&v| v as i64).collect())
+            } else {
+                ArrayData::F32(values.to_vec())
+            },
+        }
+    }
+
+    /// Takes the weights of `saved`, which was read for the model `config`; all or none.
+    fn take_weights(&mut self, config: &Value, saved: &SavedModel) -> Result<()> {
+        let Structure { leaves, .. } = Structure::of(config).map_err(Error::Value)?;
+        let variables = self.variables();
+        let own: Vec<_> = leaves
+            .iter()
+            .zip(self.leaf_variables())
+            .map(|(leaf, range)| (leaf, &variables[range]))
+            .filter(|(_, variables)| !variables.is_empty())
+            .collect();
+        let found: Vec<_> = saved
+            .layers
+            .iter()
+            .filter(|layer| !layer.weights.is_empty())
+            .collect();
+        if own.len() != found.len() {
+            let names = |names: Vec<&str>| match names.len() {
+                0..=8 => names.join(", "),
+                _ => format!("{}, …", names[..8].join(", ")),
+            };
+            return Err(Error::shape(format!(
+                "{} layers have weights in the file ({}), expected {} ({}); load them into a model of the same layers",
+                found.len(),
+                names(found.iter().map(|layer| &*layer.name).collect()),
+                own.len(),
+                names(own.iter().map(|(leaf, _)| &*leaf.name).collect()),
+            )));
+        }
+        let mut arrays = Vec::with_capacity(variables.len());
+        for ((leaf, variables), layer) in own.into_iter().zip(found) {
+            if variables.len() != layer.weights.len() {
+                let expected: Vec<_> = variables
+                    .iter()
+                    .map(|variable| format!("{} {:?}", variable.name, variable.shape))
+                    .collect();
+                return Err(Error::shape(format!(
+                    "layer \"{}\" has {} arrays in the file, expected {}: {}",
+                    leaf.name,
+                    layer.weights.len(),
+                    variables.len(),
+                    expected.join(", ")
+                )));
+            }
+            for (variable, weight) in variables.iter().zip(&layer.weights) {
+                if variable.shape != weight.shape {
+                    return Err(Error::shape(format!(
+                        "array \"{}\" of layer \"{}\" has shape {:?}, expected {:?} for {}",
+                        weight.name, leaf.name, weight.shape, variable.shape, variable.name
+                    )));
+                }
+                arrays.push(values(weight));
+            }
+        }
+        self.set_weights(&arrays)
+    }
+
+    /// Takes an optimizer's variables; all or none.
+    fn restore_optimizer(&mut self, state: &[NamedArray]) -> Result<()> {
+        if !self.is_built() {
+            return Ok(());
+        }
+        let counters = self
+            .optimizer()
+            .map_or(0, |optimizer| optimizer.variables().len());
+        self.build_optimizer();
+        let variables = self.variables().to_vec();
+        let Some(optimizer) = self.optimizer_mut() else {
+            return Ok(());
+        };
+        let fresh = optimizer.variables();
+        if state.len() == counters && counters < fresh.len() {
+            // Of a model that was never trained: the slots stay fresh.
+            let state = [state, &fresh[counters..]].concat();
+            return optimizer.set_variables(&variables, &state);
+        }
+        optimizer.set_variables(&variables, state)
+    }
+}
+
+/// The model of a file with its weights, not compiled.
+fn restored(path: &Path, saved: &SavedModel) -> Result<Sequential> {
+    let mut model =
+        Sequential::from_serialized(&saved.config).map_err(|error| at(path, error, ""))?;
+    let weights = saved.layers.iter().any(|layer| !layer.weights.is_empty());
+    if weights && !model.is_built() {
+        return Err(Error::format(
+            path,
+            "has weights, but its model says no input shape; build the model with an Input and load the weights into it",
+        ));
+    }
+    if model.is_built() {
+        model
+            .take_weights(&saved.config, saved)
+            .map_err(|error| at(path, error, ""))?;
+    }
+    Ok(model)
+}
+
+/// The array as floats. Integers are counters, far below 2^24.
+fn values(array: &NamedArray) -> ArrayD<f32> {
+    let values = match &array.data {
+        ArrayData::F32(values) => values.clone(),
+        ArrayData::I64(values) => values.iter().map(|&v| v as f32).collect(),
+    };
+    ArrayD::from_shape_vec(IxDyn(&array.shape), values).expect("as many values as its shape says")
+}
+
+/// The error, with the file's name before it.
+fn at(path: &Path, error: Error, hint: &str) -> Error {
+    let message = |message: String| format!("{}: {message}{hint}", path.display());
+    match error {
+        Error::Shape(text) => Error::Shape(message(text)),
+        Error::Value(text) => Error::Value(message(text)),
+        Error::Unsupported(text) => Error::Unsupported(message(text)),
+        other => other,
+    }
+}
+
+enum Extension {
+    Keras,
+    H5,
+    WeightsH5,
+    Other,
+}
+
+fn extension(path: &Path) -> Extension {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.ends_with(".weights.h5") {
+        Extension::WeightsH5
+    } else if name.ends_with(".h5") || name.ends_with(".hdf5") {
+        Extension::H5
+    } else if name.ends_with(".keras") {
+        Extension::Keras
+    } else {
+        Extension::Other
+    }
+}
