@@ -118,7 +118,9 @@ pub enum WeightsSpec<'a> {
 pub enum OutputSpec<'a> {
     /// `q = clamp(round(sum * multiplier / 2^24), ±127)`, with 2^32 instead behind int16 inputs.
     Int8 {
-        /// One per unit, in `[0, 2^31)`.
+        /// One per unit, in `[0, 2^31)`. Behind int8 inputs below 2^24, and such that the product
+        /// with the largest sum is below 2^39: fast kernels rely on a q of 16 bits before the
+        /// clamp.
         multipliers: &'a [i32],
         /// The output for each q, indexed by its byte (`q as u8`).
         table: Option<&'a [i8; 256]>,

@@ -15,6 +15,8 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
     /// it a lying blob gives wrong results, and other ones on each core, but nothing worse.
     ///
     /// * int8 inputs: `127 * sum(|w|) + |bias| < 2^23` for each unit
+    /// * int8 inputs and outputs: that sum times the multiplier is below 2^39, and the multiplier
+    ///   below 2^24
     /// * int16 inputs: `32767 * sum(|w|) + |bias| < 2^31` for each unit
     /// * f32 weights and biases are finite
     /// * weights are zero where there is no input or unit; tables of integers hold none below
@@ -106,13 +108,16 @@ fn accumulators(step: &Step) -> Result<(), Wrong> {
     } else {
         (127, (1 << 23) - 1)
     };
+    // Before the clamp to eight bits there must be at most sixteen: kernels clamp them in pairs.
+    let narrow = step.operation != Operation::DenseInt16
+        && matches!(step.output, Element::Int8 | Element::Int8Wide);
     let group = 1 << shape.group;
     let mut units = 0..step.units;
     for block in step.blocks.chunks_exact(shape.block_len(step.inputs)) {
-        let Some((head, weights, _)) = pack::parts(block, shape) else {
+        let Some((head, weights, tail)) = pack::parts(block, shape) else {
             break;
         };
-        for row in 0..usize::from(shape.rows) {
+        for (row, multiplier) in (0..usize::from(shape.rows)).zip(pack::words(tail)) {
             let size = |i| u64::from(weight(step, shape, weights, row, i).unsigned_abs());
             let of_inputs: u64 = (0..step.inputs).map(size).sum();
             let padding: u64 = (step.inputs..step.inputs.next_multiple_of(group))
@@ -136,7 +141,88 @@ fn accumulators(step: &Step) -> Result<(), Wrong> {
                     found: largest,
                 });
             }
+            let greatest = (((1 << 39) - 1) / largest.max(1)).min((1 << 24) - 1);
+            if narrow && u64::from(multiplier) > greatest {
+                return Err(Wrong {
+                    what: What::Scale,
+                    expected: greatest as u32, // below 2^24
+                    found: multiplier.into(),
+                });
+            }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, WeightsSpec,
+        encode,
+    };
+
+    /// One hidden unit of weights 100 and -20 and a bias of 1000.
+    fn verified(multiplier: i32) -> Result<(), Error> {
+        let dense = |inputs, weights, bias, output| {
+            LayerSpec::Dense(DenseSpec {
+                inputs,
+                units: 1,
+                packing: Packing::Lane,
+                weights: WeightsSpec::Int8 { weights, bias },
+                output,
+            })
+        };
+        let multipliers = [multiplier];
+        let layers = [
+            LayerSpec::Quantize {
+                inputs: 2,
+                scale: &[1.0],
+                zero: &[0.0],
+                output: Precision::Int8,
+            },
+            dense(
+                2,
+                &[100, -20],
+                &[1000],
+                OutputSpec::Int8 {
+                    multipliers: &multipliers,
+                    table: None,
+                },
+            ),
+            dense(
+                1,
+                &[1],
+                &[0],
+                OutputSpec::Float {
+                    scales: &[1.0],
+                    activation: Activation::Linear,
+                    table: None,
+                },
+            ),
+        ];
+        let spec = ModelSpec {
+            layers: &layers,
+            ..ModelSpec::default()
+        };
+        let mut blob = [0; 512];
+        let length = encode(&spec, &mut blob)?;
+        let model: Model = Model::from_bytes(&blob[..length])?;
+        model.verify_weights()
+    }
+
+    #[test]
+    fn a_requantized_sum_fits_sixteen_bits() {
+        // 127 * 120 + 1000 = 16240, and 2^39 / 16240 = 33851530.6, so that 2^24 comes first.
+        assert_eq!(verified((1 << 24) - 1), Ok(()));
+        assert_eq!(
+            verified(1 << 24),
+            Err(Error::Layer {
+                layer: 1,
+                what: What::Scale,
+                expected: (1 << 24) - 1,
+                found: 1 << 24,
+            })
+        );
+    }
 }

@@ -294,11 +294,24 @@ fn layer(
     } else {
         127.0
     };
-    let multiplier = |rng: &mut ChaCha8Rng| {
-        let m = rng.random_range(0.2..1.5) * reach / typical * f64::exp2(shift);
-        m.clamp(0.0, 2_147_483_647.0) as i32
-    };
-    let multipliers = (0..units).map(|_| multiplier(rng)).collect();
+    let bias: Vec<i32> = (0..units).map(|_| rng.random_range(-bias..bias)).collect();
+    let multipliers = weights
+        .chunks(n)
+        .zip(&bias)
+        .map(|(row, bias)| {
+            let m = rng.random_range(0.2..1.5) * reach / typical * f64::exp2(shift);
+            // What a sum becomes fits sixteen bits before the clamp to eight.
+            let sum: f64 = row.iter().map(|&w| f64::from(w).abs()).sum();
+            let largest = sum * 127.0 + f64::from(*bias).abs();
+            let most = match (input, output) {
+                (Precision::Int8, Some(Precision::Int8)) => {
+                    (f64::exp2(39.0) / (largest + 1.0)).min(f64::exp2(24.0)) - 1.0
+                }
+                _ => 2_147_483_647.0,
+            };
+            m.clamp(0.0, most) as i32
+        })
+        .collect();
     let scales = match input {
         Precision::Float => Vec::new(),
         _ => (0..units)
@@ -322,7 +335,7 @@ fn layer(
         int4,
         weights,
         floats,
-        bias: (0..units).map(|_| rng.random_range(-bias..bias)).collect(),
+        bias,
         output,
         multipliers,
         scales,

@@ -13,8 +13,8 @@ pub(crate) fn multiply_high(a: i32, b: i32) -> i32 {
 
 /// `acc * multiplier / 2^(32 - shift)`, rounded half up, then clamped to `[-limit, limit]`.
 ///
-/// `shift` is 8 behind int8 inputs, whose exporter proves `|acc| < 2^23`, and 0 behind int16
-/// inputs. With those bounds nothing is lost; beyond them the value wraps, the same way on
+/// `shift` is 8 behind int8 inputs, whose exporter proves `|acc| < 2^23` and, for int8 outputs,
+/// `multiplier < 2^24` and `|acc| * multiplier < 2^39`; it is 0 behind int16 inputs. With those bounds nothing is lost; beyond them the value wraps, the same way on
 /// every target.
 #[inline(always)]
 pub(crate) fn requantize(acc: i32, shift: u32, multiplier: i32, limit: i32) -> i32 {

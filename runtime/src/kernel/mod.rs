@@ -14,12 +14,16 @@
 //! * Float layers: `bias + w0 * x0 + w1 * x1 ...` from left to right, each operation rounded.
 //! * Activations of float outputs: `math.rs`, over the whole output.
 
+#[cfg(kernel = "dsp")]
+mod dsp;
 pub(crate) mod finish;
 #[cfg(not(target_os = "none"))]
 pub(crate) mod host;
 pub(crate) mod portable;
 pub(crate) mod quantize;
 pub(crate) mod view;
+#[cfg(kernel = "dsp")]
+mod whole;
 
 use crate::blob::{ALIGNMENT, Activation, Element, Layer, Operation, Packing};
 use crate::pack;
@@ -73,6 +77,10 @@ impl<'a> Step<'a> {
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     #[cfg(not(target_os = "none"))]
     if step.blocks.as_ptr().cast::<u32>().is_aligned() && host::dense(step, x, y) {
+        return;
+    }
+    #[cfg(kernel = "dsp")]
+    if dsp::dense(step, x, y) {
         return;
     }
     portable::dense(step, x, y);

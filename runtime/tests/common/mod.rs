@@ -232,7 +232,7 @@ impl Net {
                 let values: Vec<i8> = random.vec(256, |r| r.between(-127, 127) as i8);
                 values.try_into().unwrap()
             });
-            Output::Int8(multipliers, table)
+            Output::Int8(weights.narrow(multipliers), table)
         };
         Layer::Dense(inputs, units, weights, output)
     }
@@ -275,6 +275,22 @@ impl Net {
             .collect();
         spec.self_tests = &tests;
         written(&spec)
+    }
+}
+
+impl Weights {
+    /// Smaller multipliers where a sum could get more than sixteen bits before the clamp to eight.
+    pub fn narrow(&self, mut multipliers: Vec<i32>) -> Vec<i32> {
+        if let Self::Int8(weights, bias) | Self::Int4(weights, bias) = self {
+            let rows = weights.chunks(weights.len() / bias.len());
+            for ((m, row), bias) in multipliers.iter_mut().zip(rows).zip(bias) {
+                let sum: i64 = row.iter().map(|w| i64::from(w.unsigned_abs())).sum();
+                let largest = 127 * sum + i64::from(bias.unsigned_abs());
+                let greatest = (((1 << 39) - 1) / largest.max(1)).min((1 << 24) - 1);
+                *m = (*m).min(greatest as i32); // below 2^24
+            }
+        }
+        multipliers
     }
 }
 

@@ -1,0 +1,139 @@
+//! What the kernels of all instruction sets do around their loops over blocks.
+
+use super::finish::put;
+use super::{Step, view};
+use crate::blob::{Activation, Element};
+use crate::pack::{self, ROWS, Shape};
+
+/// How a kernel ends a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Finish {
+    /// Four integers, as the kernel's inputs lie in memory.
+    Integers,
+    /// Four sums, a word each.
+    Sums,
+    /// Four floats. Only where the core has floats.
+    #[cfg_attr(not(target_abi = "eabihf"), allow(dead_code))]
+    Floats,
+}
+
+/// What a kernel gets.
+pub(crate) struct Blocks {
+    /// The first block. A multiple of four.
+    pub start: *const u32,
+    pub finish: Finish,
+    /// Where the outputs of the blocks go, up to `y_end`: all of four rows.
+    pub y: *mut u32,
+    pub y_end: *mut u32,
+    /// Null, or room for the outputs of one block more.
+    pub rest: *mut u32,
+}
+
+/// Runs a layer by blocks of four rows. `integer` is what the kernel writes as integers.
+#[inline(always)]
+pub(crate) fn run(step: &Step, integer: Element, y: &mut [u32], kernel: impl Fn(Blocks)) -> bool {
+    let start = step.blocks.as_ptr().cast::<u32>();
+    if !start.is_aligned() {
+        return false;
+    }
+    let (finish, words) = if step.output == integer {
+        (Finish::Integers, integer.words(ROWS))
+    } else if step.output != Element::Float {
+        return each(step, y, kernel);
+    } else if cfg!(target_abi = "eabihf") {
+        (Finish::Floats, ROWS)
+    } else {
+        (Finish::Sums, ROWS)
+    };
+    let whole = step.units.div_ceil(ROWS) * words;
+    let mut last = [0; ROWS];
+    if let Some(y) = y.get_mut(..whole) {
+        let ends = y.as_mut_ptr_range();
+        kernel(Blocks {
+            start,
+            finish,
+            y: ends.start,
+            y_end: ends.end,
+            rest: core::ptr::null_mut(),
+        });
+    } else if let Some((full, rest)) = y.split_at_mut_checked(whole - words) {
+        let ends = full.as_mut_ptr_range();
+        kernel(Blocks {
+            start,
+            finish,
+            y: ends.start,
+            y_end: ends.end,
+            rest: last.as_mut_ptr(),
+        });
+        rest.iter_mut().zip(last).for_each(|(y, word)| *y = word);
+    }
+    if finish == Finish::Sums {
+        scale(step, y);
+    } else if step.activation == Activation::Table && finish == Finish::Integers {
+        look_up(step, y);
+    }
+    true
+}
+
+/// Integers that the kernel cannot write: it gives the sums, block by block.
+#[inline(always)]
+fn each(step: &Step, y: &mut [u32], kernel: impl Fn(Blocks)) -> bool {
+    // Without int16 layers, only a blob that mixes packings comes here.
+    if !cfg!(feature = "int16") {
+        return false;
+    }
+    let shape = Shape::of(step.operation, step.packing);
+    let mut units = 0..step.units;
+    let mut rest = step.blocks;
+    while let Some((block, next)) = rest.split_at_checked(shape.block_len(step.inputs)) {
+        rest = next;
+        let mut sums = [0u32; ROWS];
+        let ends = sums.as_mut_ptr_range();
+        kernel(Blocks {
+            start: block.as_ptr().cast(),
+            finish: Finish::Sums,
+            y: ends.start,
+            y_end: ends.end,
+            rest: core::ptr::null_mut(),
+        });
+        let Some((_, _, tail)) = pack::parts(block, shape) else {
+            break;
+        };
+        for ((sum, scale), unit) in sums.into_iter().zip(pack::words(tail)).zip(&mut units) {
+            put(step, sum.cast_signed(), scale, unit, y);
+        }
+    }
+    true
+}
+
+/// Sums to floats.
+#[inline(always)]
+fn scale(step: &Step, y: &mut [u32]) {
+    let shape = Shape::of(step.operation, step.packing);
+    let mut rest = step.blocks;
+    let mut units = y.iter_mut().take(step.units);
+    while let Some((block, next)) = rest.split_at_checked(shape.block_len(step.inputs)) {
+        rest = next;
+        let tail = pack::parts(block, shape).map_or(&[][..], |(_, _, tail)| tail);
+        for (scale, sum) in pack::words(tail).zip(&mut units) {
+            *sum = (sum.cast_signed() as f32 * f32::from_bits(scale)).to_bits();
+        }
+    }
+}
+
+/// Integers to those that the table has for them.
+#[inline(always)]
+fn look_up(step: &Step, y: &mut [u32]) {
+    let entry = |byte: u8| step.table.get(usize::from(byte)).copied().unwrap_or(0);
+    if step.output == Element::Int8 {
+        for y in view::int8_mut(y).iter_mut().take(step.units) {
+            *y = entry(y.cast_unsigned()).cast_signed();
+        }
+    } else {
+        for y in view::int16_mut(y).iter_mut().take(step.units) {
+            // The value is that of its low byte.
+            *y = entry(*y as u8).cast_signed().into();
+        }
+    }
+}
