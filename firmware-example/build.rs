@@ -49,7 +49,9 @@ fn link(out: &Path) -> Result<(), String> {
     // Without --nmagic a page-aligned segment header would reach below the start of the flash.
     println!("cargo:rustc-link-arg-bins=--nmagic");
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
-    println!("cargo:rustc-link-arg-bin=demo=-Tdefmt.x");
+    if env::var_os("CARGO_FEATURE_LOG").is_some() {
+        println!("cargo:rustc-link-arg-bin=demo=-Tdefmt.x");
+    }
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! Shared by the integration tests beside this crate.
 
+pub mod cost;
 pub mod golden;
 pub mod log;
 pub mod qemu;
 pub mod random_model;
+pub mod size;
 pub mod unit_tables;

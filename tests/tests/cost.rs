@@ -1,9 +1,13 @@
 //! What predictions cost on the cores, counted in instructions by the emulator.
 
-use thumbnet_runtime::{Activation, Packing};
+use std::fs;
+
+use thumbnet_runtime::Activation;
 use thumbnet_tests::{
+    cost::packing,
     qemu::prepare,
     random_model::{Kind, chain},
+    size::symbols,
 };
 use thumbnet_trainer::emulator::{Board, Firmware, Run};
 
@@ -15,36 +19,56 @@ fn instructions_do_not_depend_on_the_input() {
         Board::Mps2An505,
         Board::Mps3An547,
     ] {
-        let firmware = Firmware::release("bench", board);
-        let Some((qemu, elf)) = prepare(&firmware) else {
+        let Some((qemu, elf)) = prepare(&Firmware::release("bench", board)) else {
             return;
         };
-        let packing = if board == Board::Mps3An547 {
-            Packing::Mve
-        } else {
-            Packing::Dsp
-        };
         let model = chain(
-            &[16, 24, 8, 3],
+            &[9, 14, 3],
             Kind::Int8,
-            packing,
-            Activation::Sigmoid,
+            packing(board),
+            Activation::Softmax,
             1000,
         );
         let folder = tempfile::tempdir().unwrap();
         let run = Run::new(board, &elf, folder.path());
-        // 125 repetitions make one instruction at least four ticks of 31.25 or 40 instructions.
+        // 80 repetitions make a difference of one instruction at least two ticks of 31.25 or 40.
         let cost = qemu
-            .cost(&run, &model.blob, model.inputs, &model.x, 125)
+            .cost(&run, &model.blob, model.inputs, &model.x, 80)
             .unwrap();
-        let (min, max) = cost
-            .instructions
-            .iter()
-            .fold((f64::MAX, 0.0f64), |(a, b), &n| (a.min(n), b.max(n)));
+        let min = cost.instructions.iter().copied().fold(f64::MAX, f64::min);
+        let max = cost.instructions.iter().copied().fold(0.0, f64::max);
         assert!(
             max - min < 1.0,
             "{}: from {min} to {max} instructions",
             board.core()
         );
+    }
+}
+
+#[test]
+fn firmware_with_a_model_cannot_panic() {
+    for board in Board::ALL {
+        for (binary, features) in [("bare", ""), ("bench", "f32,int16,int4")] {
+            for profile in ["release", "size"] {
+                let firmware = Firmware {
+                    profile,
+                    features,
+                    ..Firmware::release(binary, board)
+                };
+                let Some((_, elf)) = prepare(&firmware) else {
+                    return;
+                };
+                let panicking: Vec<String> = symbols(&fs::read(elf).unwrap())
+                    .into_iter()
+                    // The linker drops the panic handler as well where nothing calls it.
+                    .filter(|name| {
+                        ["panic", "unwind", "unwrap_failed", "expect_failed", "_fail"]
+                            .iter()
+                            .any(|part| name.contains(part))
+                    })
+                    .collect();
+                assert_eq!(panicking, [""; 0], "{firmware:?}");
+            }
+        }
     }
 }

@@ -37,10 +37,9 @@ fn same_bits(board: Board, float: Float, profile: &'static str) {
     };
     let models = models(&limits);
     let firmware = Firmware {
-        binary: "parity",
-        board,
         float,
         profile,
+        ..Firmware::release("parity", board)
     };
     let rows = compare(&firmware, &models);
     println!(

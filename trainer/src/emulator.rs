@@ -32,9 +32,14 @@ pub struct Firmware {
     pub float: Float,
     /// Cargo profile: `release`, or `size` for the smallest code.
     pub profile: &'static str,
+    /// Cargo features: the weight types beside int8, and `log` for the demo.
+    pub features: &'static str,
 }
 
 impl Firmware {
+    /// Everything that the firmware can be built with.
+    pub const ALL_FEATURES: &'static str = "log,f32,int16,int4";
+
     /// The fastest build for a board.
     pub fn release(binary: &'static str, board: Board) -> Self {
         Self {
@@ -42,6 +47,7 @@ impl Firmware {
             board,
             float: board.floats()[0],
             profile: "release",
+            features: Self::ALL_FEATURES,
         }
     }
 
@@ -68,6 +74,7 @@ impl Firmware {
             .args(["build", "--quiet", "--package", "firmware-example"])
             .args(["--bin", self.binary, "--target", target])
             .args(["--profile", self.profile])
+            .args(["--no-default-features", "--features", self.features])
             .arg("--target-dir")
             .arg(&target_dir)
             .env("THUMBNET_BOARD", self.board.name())

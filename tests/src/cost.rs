@@ -1,0 +1,236 @@
+//! Cost of the reference models on every core, for the table of `tests/bench`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use thumbnet_runtime::{Activation, Packing};
+use thumbnet_trainer::{
+    Result,
+    emulator::{Board, Firmware, Qemu, Run, bench::Cost},
+};
+
+use crate::{
+    random_model::{Kind, RandomModel, chain},
+    size::flash_bytes,
+};
+
+/// A row of the table.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub core: &'static str,
+    pub model: &'static str,
+    pub dtype: &'static str,
+    pub macs: usize,
+    pub instructions: f64,
+    pub text_bytes: u64,
+    pub scratch_bytes: usize,
+    pub stack_bytes: usize,
+    /// For loading, with the checksum.
+    pub load_instructions: f64,
+    pub load_stack_bytes: usize,
+}
+
+/// A model that is measured: a name, widths, what is at its end, and whether only the first dense
+/// layer counts.
+struct Reference {
+    name: &'static str,
+    widths: &'static [usize],
+    last: Activation,
+    layer: bool,
+}
+
+const fn layer(name: &'static str, widths: &'static [usize; 3]) -> Reference {
+    Reference {
+        name,
+        widths,
+        last: Activation::Linear,
+        layer: true,
+    }
+}
+
+const fn whole(name: &'static str, widths: &'static [usize], last: Activation) -> Reference {
+    Reference {
+        name,
+        widths,
+        last,
+        layer: false,
+    }
+}
+
+/// The shapes of the published comparisons; a layer is followed by one of a single unit.
+const REFERENCES: [Reference; 11] = [
+    layer("16x16", &[16, 16, 1]),
+    layer("64x32", &[64, 32, 1]),
+    layer("100x64", &[100, 64, 1]),
+    layer("128x128", &[128, 128, 1]),
+    layer("640x128", &[640, 128, 1]),
+    layer("784x128", &[784, 128, 1]),
+    whole("4-8-3 softmax", &[4, 8, 3], Activation::Softmax),
+    whole(
+        "100-64-32-1 sigmoid",
+        &[100, 64, 32, 1],
+        Activation::Sigmoid,
+    ),
+    whole(
+        "64-64-32-10 softmax",
+        &[64, 64, 32, 10],
+        Activation::Softmax,
+    ),
+    whole("784-128-10 softmax", &[784, 128, 10], Activation::Softmax),
+    whole(
+        "640-128x4-8-128x4-640",
+        &[640, 128, 128, 128, 128, 8, 128, 128, 128, 128, 640],
+        Activation::Linear,
+    ),
+];
+
+const KINDS: [(Kind, &str, &str); 4] = [
+    (Kind::Int8, "int8", ""),
+    (Kind::Int4, "int4", "int4"),
+    (Kind::Int16, "int16", "int16"),
+    (Kind::Float, "f32", "f32"),
+];
+
+/// The packing that the exporter chooses for a core.
+pub fn packing(board: Board) -> Packing {
+    match board {
+        Board::Microbit | Board::Mps2An385 => Packing::Lane,
+        Board::Mps2An386 | Board::Mps2An500 | Board::Mps2An505 => Packing::Dsp,
+        Board::Mps3An547 => Packing::Mve,
+    }
+}
+
+/// Measures every reference model of every weight type on the boards, as far as it fits.
+///
+/// # Errors
+///
+/// Where QEMU or a target is missing, or a firmware fails.
+pub fn measure(boards: &[Board]) -> Result<Vec<Row>> {
+    let qemu = Qemu::find()?;
+    let mut rows = Vec::new();
+    for &board in boards {
+        let elf = Firmware::release("bench", board).build()?;
+        for (kind, dtype, features) in KINDS {
+            let text_bytes = code_bytes(board, "release", features)?;
+            for reference in &REFERENCES {
+                let model = chain(reference.widths, kind, packing(board), reference.last, 1);
+                if model.blob.len() + model.x.len() * 4 + 64 > board.spare().1 {
+                    continue;
+                }
+                let cost = cost(&qemu, board, &elf, &model)?;
+                rows.push(row(board, reference, dtype, text_bytes, &cost));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// Code and constants that a model adds to bare firmware, with these weight types beside int8.
+///
+/// # Errors
+///
+/// Where the firmware cannot be built.
+pub fn code_bytes(board: Board, profile: &'static str, features: &'static str) -> Result<u64> {
+    let size = |binary| {
+        let firmware = Firmware {
+            profile,
+            features,
+            ..Firmware::release(binary, board)
+        };
+        let elf = firmware.build()?;
+        Ok(flash_bytes(&fs::read(elf).expect("it was just built")))
+    };
+    Ok(size("bare")? - size("empty")?)
+}
+
+fn cost(qemu: &Qemu, board: Board, elf: &std::path::Path, model: &RandomModel) -> Result<Cost> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // 400 repetitions of a short prediction make a count exact to a tenth of an instruction; the
+    // timer wraps after 500 million.
+    let macs = model.blob.len().max(1000);
+    let repetitions = (4_000_000 / macs).clamp(10, 400);
+    qemu.cost(
+        &Run::new(board, elf, folder.path()),
+        &model.blob,
+        model.inputs,
+        &model.x,
+        repetitions,
+    )
+}
+
+fn row(
+    board: Board,
+    reference: &Reference,
+    dtype: &'static str,
+    text_bytes: u64,
+    cost: &Cost,
+) -> Row {
+    let [inputs, units, ..] = *reference.widths else {
+        unreachable!("every reference has layers")
+    };
+    let (macs, instructions) = match reference.layer {
+        true => (inputs * units, cost.layers[1]),
+        false => (cost.macs, cost.instructions[0]),
+    };
+    Row {
+        core: board.core(),
+        model: reference.name,
+        dtype,
+        macs,
+        instructions: instructions.round(),
+        text_bytes,
+        scratch_bytes: cost.scratch_words * 4,
+        stack_bytes: cost.stack,
+        load_instructions: cost.load.round(),
+        load_stack_bytes: cost.load_stack,
+    }
+}
+
+impl Row {
+    /// As an object of `--json`.
+    pub fn json(&self) -> Value {
+        json!({
+            "core": self.core,
+            "model": self.model,
+            "dtype": self.dtype,
+            "macs": self.macs,
+            "instructions": self.instructions as u64,
+            "text_bytes": self.text_bytes,
+            "scratch_bytes": self.scratch_bytes,
+            "stack_bytes": self.stack_bytes,
+            "load_instructions": self.load_instructions as u64,
+            "load_stack_bytes": self.load_stack_bytes,
+        })
+    }
+
+    /// As a line of the table; `before` is the same row of the baseline.
+    pub fn markdown(&self, before: Option<&Value>) -> String {
+        let change = before
+            .and_then(|row| row["instructions"].as_f64())
+            .filter(|&before| before != self.instructions)
+            .map(|before| format!(" ({:+.1} %)", (self.instructions / before - 1.0) * 100.0));
+        format!(
+            "| {} | {} | {} | {} | {}{} | {:.2} | {} | {} | {} |",
+            self.core,
+            self.model,
+            self.dtype,
+            self.macs,
+            self.instructions,
+            change.unwrap_or_default(),
+            self.instructions / self.macs as f64,
+            self.text_bytes,
+            self.scratch_bytes,
+            self.stack_bytes
+        )
+    }
+}
+
+/// The head of the table.
+pub const HEAD: &str = "\
+Instructions, counted in QEMU, for one row (batch 1), not cycles: a board's pipeline and flash decide
+those. `16x16` and the like are one layer with its requantization; the others are whole predictions,
+input quantization and output activation included. Code is what a model adds to bare firmware that is
+built for this weight type (with int8), verifier and checksum included.
+
+| core | model | weights | multiply-accumulates | instructions | per MAC | code bytes | scratch bytes | stack bytes |
+|---|---|---|---|---|---|---|---|---|";
