@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Step;
+use super::{Step, flushed};
 
 /// `v = ρ·v + (1 - ρ)·g²; w -= lr·g / √(v + ε)`; centered, less the square of the mean gradient.
 pub(super) struct RmsProp {
@@ -39,7 +39,7 @@ impl RmsProp {
         let (rho, one_less_rho, epsilon) = (self.rho, self.one_less_rho, self.epsilon);
         let rate = self.learning_rate;
         for (v, &g) in v.iter_mut().zip(g) {
-            *v = rho * *v + one_less_rho * (g * g);
+            *v = flushed(rho * *v + one_less_rho * (g * g));
         }
         let (momentum, average) = match rest {
             [] => (None, None),
@@ -50,7 +50,7 @@ impl RmsProp {
         // What w moves by, to be divided by the root, for all four combinations.
         let increment = |g: f32, v: f32| rate * g / (v + epsilon).sqrt();
         let centered = |a: &mut f32, g: f32, v: f32| {
-            *a = rho * *a + one_less_rho * g;
+            *a = flushed(rho * *a + one_less_rho * g);
             rate * g / (v - *a * *a + epsilon).sqrt()
         };
         let elements = w.iter_mut().zip(g).zip(v);
@@ -67,14 +67,14 @@ impl RmsProp {
             }
             (Some(momentum), None) => {
                 for (((w, &g), v), m) in elements.zip(&mut momentum[range]) {
-                    *m = self.momentum * *m + increment(g, *v);
+                    *m = flushed(self.momentum * *m + increment(g, *v));
                     *w -= *m;
                 }
             }
             (Some(momentum), Some(average)) => {
                 let slots = momentum[range.clone()].iter_mut().zip(&mut average[range]);
                 for (((w, &g), v), (m, a)) in elements.zip(slots) {
-                    *m = self.momentum * *m + centered(a, g, *v);
+                    *m = flushed(self.momentum * *m + centered(a, g, *v));
                     *w -= *m;
                 }
             }
@@ -124,7 +124,7 @@ impl Adadelta {
 
     pub fn apply(&self, w: &mut [f32], g: &[f32], gradient: &mut [f32], delta: &mut [f32]) {
         let root = |x: f32| (x + self.epsilon).sqrt();
-        let mean = |old: f32, x: f32| self.rho * old + self.one_less_rho * (x * x);
+        let mean = |old: f32, x: f32| flushed(self.rho * old + self.one_less_rho * (x * x));
         for (((w, &g), gradient), delta) in w.iter_mut().zip(g).zip(gradient).zip(delta) {
             *gradient = mean(*gradient, g);
             let moved = -(root(*delta) * g / root(*gradient));

@@ -1,6 +1,6 @@
 //! The Adam family: moving means of gradients and of their squares.
 
-use super::Step;
+use super::{Step, flushed};
 
 /// The constants of the two moving means.
 #[derive(Clone, Copy)]
@@ -50,8 +50,8 @@ impl Adam {
         } = self.moments;
         let alpha = self.alpha;
         for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-            *m += (g - *m) * c1;
-            *v += (g * g - *v) * c2;
+            *m = flushed(*m + (g - *m) * c1);
+            *v = flushed(*v + (g * g - *v) * c2);
             *w -= *m * alpha / (v.sqrt() + epsilon);
         }
     }
@@ -72,8 +72,8 @@ impl Adam {
         } = self.moments;
         let elements = w.iter_mut().zip(g).zip(m).zip(v).zip(largest);
         for ((((w, &g), m), v), largest) in elements {
-            *m += (g - *m) * c1;
-            *v += (g * g - *v) * c2;
+            *m = flushed(*m + (g - *m) * c1);
+            *v = flushed(*v + (g * g - *v) * c2);
             *largest = largest.max(*v);
             *w -= *m * self.alpha / (largest.sqrt() + epsilon);
         }
@@ -104,8 +104,8 @@ impl Adamax {
             ..
         } = self.moments;
         for (((w, &g), m), u) in w.iter_mut().zip(g).zip(m).zip(u) {
-            *m += (g - *m) * c1;
-            *u = (self.beta_2 * *u).max(g.abs());
+            *m = flushed(*m + (g - *m) * c1);
+            *u = flushed((self.beta_2 * *u).max(g.abs()));
             *w -= self.learning_rate * *m / (correction_1 * (*u + epsilon));
         }
     }
@@ -149,8 +149,8 @@ impl Nadam {
 
     pub fn apply(&self, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
         for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-            *m += (g - *m) * self.one_less_beta_1;
-            *v += (g * g - *v) * self.one_less_beta_2;
+            *m = flushed(*m + (g - *m) * self.one_less_beta_1);
+            *v = flushed(*v + (g * g - *v) * self.one_less_beta_2);
             let ahead =
                 self.next * *m / self.correction_next + self.one_less_now * g / self.correction_now;
             let spread = (*v / self.correction_2).sqrt() + self.epsilon;
@@ -192,7 +192,7 @@ impl ScheduleFree {
     pub fn apply(&self, y: &mut [f32], g: &[f32], z: &mut [f32], v: &mut [f32]) {
         let (b, rest) = (self.beta_1, 1.0 - self.beta_1);
         for (((y, &g), z), v) in y.iter_mut().zip(g).zip(z).zip(v) {
-            *v += (g * g - *v) * self.one_less_beta_2;
+            *v = flushed(*v + (g * g - *v) * self.one_less_beta_2);
             let spread = (*v / self.correction_2).sqrt() + self.epsilon;
             *z -= self.learning_rate * g / spread;
             let mean = (*y - rest * *z) / b;

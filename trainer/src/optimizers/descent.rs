@@ -1,6 +1,6 @@
 //! Rules that follow the gradient itself: SGD, Lion, FTRL.
 
-use super::Step;
+use super::{Step, flushed};
 
 /// `w -= lr·g`; with momentum `m = μ·m - lr·g; w += m`, nesterov `w += μ·m - lr·g`.
 pub(super) struct Sgd {
@@ -33,12 +33,12 @@ impl Sgd {
         let elements = w.iter_mut().zip(g).zip(m);
         if nesterov {
             for ((w, g), m) in elements {
-                *m = *m * momentum - g * learning_rate;
+                *m = flushed(*m * momentum - g * learning_rate);
                 *w += *m * momentum - g * learning_rate;
             }
         } else {
             for ((w, g), m) in elements {
-                *m = *m * momentum - g * learning_rate;
+                *m = flushed(*m * momentum - g * learning_rate);
                 *w += *m;
             }
         }
@@ -75,7 +75,7 @@ impl Lion {
                 1f32.copysign(direction)
             };
             *w -= learning_rate * sign;
-            *m = *m * beta_2 + g * (1.0 - beta_2);
+            *m = flushed(*m * beta_2 + g * (1.0 - beta_2));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! LAMB: Adam's step, scaled to the norm of the variable.
 
-use super::Step;
 use super::adam::Moments;
+use super::{Step, flushed};
 use crate::sums;
 
 /// Updates one variable; `g` becomes its unscaled step.
@@ -14,8 +14,8 @@ pub(super) fn update(
     v: &mut [f32],
 ) {
     for ((g, m), v) in g.iter_mut().zip(m).zip(v) {
-        *m += (*g - *m) * moments.one_less_beta_1;
-        *v += (*g * *g - *v) * moments.one_less_beta_2;
+        *m = flushed(*m + (*g - *m) * moments.one_less_beta_1);
+        *v = flushed(*v + (*g * *g - *v) * moments.one_less_beta_2);
         let spread = (*v / moments.correction_2).sqrt() + moments.epsilon;
         *g = *m / moments.correction_1 / spread;
     }

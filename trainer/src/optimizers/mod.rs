@@ -166,7 +166,7 @@ impl Optimizer {
     }
 
     /// What the caller multiplies the loss (or its gradient) by before [`Optimizer::apply`], which
-    /// divides by it.
+    /// divides by it. 1 unless `loss_scale_factor` is set.
     pub fn loss_scale(&self) -> f32 {
         self.options.loss_scale_factor.unwrap_or(1.0) as f32
     }
@@ -398,6 +398,14 @@ impl Optimizer {
     }
 }
 
+/// 0 in place of a subnormal number. Slots that decay towards 0, of units that died or inputs that
+/// are always 0, would otherwise stay subnormal, and slow every later step down many times.
+/// TensorFlow's threads flush them as well.
+#[inline(always)]
+fn flushed(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
+}
+
 fn decay(w: &mut [f32], weight_decay: f32, learning_rate: f32) {
     for w in w {
         *w -= *w * weight_decay * learning_rate;
@@ -530,5 +538,77 @@ impl Rule {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::constraints::Constraint;
+
+    fn weights(shape: &[usize], constraint: Option<Constraint>) -> Variable {
+        Variable {
+            path: "kernel".into(),
+            name: "kernel".into(),
+            shape: shape.to_vec(),
+            range: 0..shape.iter().product(),
+            trainable: true,
+            regularizer: None,
+            constraint,
+        }
+    }
+
+    #[test]
+    fn momentum_carries_on() {
+        let mut sgd = Optimizer::new(Algorithm::Sgd {
+            momentum: 0.5,
+            nesterov: false,
+        });
+        sgd.set_learning_rate(1.0).expect("no schedule");
+        let (variables, mut w) = ([weights(&[1], None)], [10.0]);
+        // m = -1, w = 9; m = -0.5 - 1, w = 7.5.
+        for expected in [9.0, 7.5] {
+            sgd.apply(&variables, &mut w, &mut [1.0]);
+            assert_eq!(w, [expected]);
+        }
+    }
+
+    #[test]
+    fn constraints_come_after_the_update_also_when_gradients_only_accumulate() {
+        let mut sgd = Optimizer::sgd(1.0);
+        sgd.options.gradient_accumulation_steps = Some(2);
+        let (variables, mut w) = ([weights(&[2], Some(Constraint::NonNeg))], [-3.0, 3.0]);
+        sgd.apply(&variables, &mut w, &mut [1.0, 1.0]);
+        assert_eq!(w, [0.0, 3.0]);
+        // The mean gradient is (1 + 2) / 2: -1.5 becomes 0, 3 - (1 + 7) / 2 too.
+        sgd.apply(&variables, &mut w, &mut [2.0, 7.0]);
+        assert_eq!(w, [0.0, 0.0]);
+        assert_eq!(sgd.iterations(), 2);
+    }
+
+    #[test]
+    fn a_momentum_without_gradients_ends_at_zero() {
+        let mut adam = Optimizer::adam(0.001);
+        let (variables, mut w) = ([weights(&[1], None)], [1.0]);
+        adam.apply(&variables, &mut w, &mut [1e-3]);
+        // 1e-4 * 0.9^n is below the smallest normal number, 1.2e-38, from n = 747.
+        for _ in 0..760 {
+            adam.apply(&variables, &mut w, &mut [0.0]);
+        }
+        let momentum = adam.variables()[2].data.to_f32();
+        assert_eq!(momentum, [0.0]);
+    }
+
+    #[test]
+    fn weight_decay_can_leave_biases_out() {
+        let mut sgd = Optimizer::sgd(0.5);
+        sgd.options.weight_decay = Some(0.1);
+        sgd.options.exclude_from_weight_decay = vec!["bias".into()];
+        let mut bias = weights(&[1], None);
+        (bias.name, bias.range) = ("bias".into(), 1..2);
+        let variables = [weights(&[1], None), bias];
+        let mut w = [1.0, 1.0];
+        sgd.apply(&variables, &mut w, &mut [0.0, 0.0]);
+        assert_eq!(w, [0.95, 1.0]);
     }
 }

@@ -271,3 +271,94 @@ fn listed(arrays: &[NamedArray]) -> String {
     }
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables() -> [Variable; 2] {
+        let variable = |path: &str, name: &str, shape: &[usize], range| Variable {
+            path: path.into(),
+            name: name.into(),
+            shape: shape.to_vec(),
+            range,
+            trainable: true,
+            regularizer: None,
+            constraint: None,
+        };
+        [
+            variable("sequential/dense/kernel", "kernel", &[1, 2], 0..2),
+            variable("sequential/dense/bias", "bias", &[2], 2..4),
+        ]
+    }
+
+    /// An Adam with distinct values in all of its variables.
+    fn trained() -> Optimizer {
+        let mut optimizer = Optimizer::adam(0.5);
+        let (mut values, mut grads) = ([0.0; 4], [1.0, 2.0, 3.0, 4.0]);
+        optimizer.apply(&variables(), &mut values, &mut grads);
+        optimizer
+    }
+
+    #[test]
+    fn variables_have_keras_names_and_order_and_come_back() {
+        let arrays = trained().variables();
+        let names: Vec<&str> = arrays.iter().map(|a| a.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "adam/iteration",
+                "adam/learning_rate",
+                "adam/sequential_dense_kernel_momentum",
+                "adam/sequential_dense_kernel_velocity",
+                "adam/sequential_dense_bias_momentum",
+                "adam/sequential_dense_bias_velocity",
+            ]
+        );
+        let mut fresh = Optimizer::adam(0.1);
+        fresh.set_variables(&variables(), &arrays).expect("its own");
+        assert_eq!(fresh.variables(), arrays);
+        assert_eq!((fresh.iterations(), fresh.learning_rate()), (1, 0.5));
+    }
+
+    #[test]
+    fn both_naming_schemes_of_keras_2_are_understood() {
+        let arrays = trained().variables();
+        let [iteration, _, km, kv, bm, bv] = arrays.as_slice() else {
+            panic!("{arrays:?}");
+        };
+        let named = |name: &str, array: &NamedArray| NamedArray {
+            name: name.into(),
+            ..array.clone()
+        };
+        let newer = [
+            named("iteration:0", iteration),
+            named("Adam/m/dense/kernel:0", km),
+            named("Adam/v/dense/kernel:0", kv),
+            named("Adam/m/dense/bias:0", bm),
+            named("Adam/v/dense/bias:0", bv),
+        ];
+        let older = [
+            named("Adam/iter:0", iteration),
+            named("Adam/dense/kernel/m:0", km),
+            named("Adam/dense/bias/m:0", bm),
+            named("Adam/dense/kernel/v:0", kv),
+            named("Adam/dense/bias/v:0", bv),
+        ];
+        for file in [newer, older] {
+            let mut fresh = Optimizer::adam(0.5);
+            fresh.set_variables(&variables(), &file).expect("Keras 2");
+            assert_eq!(fresh.variables(), arrays);
+        }
+    }
+
+    #[test]
+    fn variables_of_another_optimizer_are_refused() {
+        let arrays = Optimizer::sgd(0.1).variables();
+        let error = Optimizer::adam(0.1).set_variables(&variables(), &arrays);
+        assert_eq!(
+            error.expect_err("two of six").to_string(),
+            "the file has 2 optimizer variables (sgd/iteration, sgd/learning_rate), expected 6 for optimizer Adam; compile anew to start with a fresh optimizer"
+        );
+    }
+}

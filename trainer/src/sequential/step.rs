@@ -15,6 +15,11 @@ impl Sequential {
             .compiled
             .as_mut()
             .expect("differentiate has checked it");
+        // Keras scales the loss; the optimizer unscales the gradients.
+        let scale = compiled.optimizer.loss_scale();
+        if scale != 1.0 {
+            self.grads.iter_mut().for_each(|g| *g *= scale);
+        }
         compiled
             .optimizer
             .apply(&self.variables, &mut self.values, &mut self.grads);
@@ -141,4 +146,29 @@ fn penalties(variables: &[Variable], values: &[f32]) -> f32 {
         Some(regularizer.penalty(&values[variable.range.clone()], &variable.shape))
     };
     learning(variables).filter_map(penalty).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::arr2;
+
+    use crate::layers::Dense;
+    use crate::sequential::{CompileOptions, Input, Sequential};
+
+    #[test]
+    fn a_loss_scale_leaves_training_as_it_is() {
+        let train = |loss_scale_factor| {
+            let mut model = Sequential::new().with_seed(1);
+            model.add(Input::new([2])).unwrap();
+            model.add(Dense::new(1)).unwrap();
+            let mut options = CompileOptions::named("sgd", "mse", &[]).unwrap();
+            options.optimizer.options.loss_scale_factor = loss_scale_factor;
+            model.compile(options).unwrap();
+            let (x, y) = (arr2(&[[1., 2.], [3., 4.]]), arr2(&[[1.], [0.]]));
+            model.train_on_batch(&x, &y, None).unwrap();
+            model.values().to_vec()
+        };
+        // A power of two scales and unscales without rounding.
+        assert_eq!(train(Some(1024.0)), train(None));
+    }
 }
