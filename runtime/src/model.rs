@@ -2,7 +2,7 @@
 
 use crate::blob::{Activation, Element, Layer, Operation, Packing};
 use crate::error::{Error, What, number};
-use crate::kernel::quantize::quantize;
+use crate::kernel::quantize::{self, quantize};
 use crate::kernel::{self, Step, view};
 use crate::math;
 use crate::pack;
@@ -216,10 +216,10 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ) -> Result<(), Error> {
         length(What::Inputs, self.inputs(), inputs.len())?;
         self.run(
-            |step, y| run(step, view::bits(inputs), y),
+            |layer, tensors, y| step(layer, inputs.len(), tensors, view::bits(inputs), y),
             scratch,
             outputs,
-            |layer, _, _| done(layer),
+            |index, _, _| done(index),
         )
     }
 
@@ -267,16 +267,20 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             let mut checksums = pack::words(vector).skip(self.inputs() + self.outputs());
             let mut result = Ok(());
             self.run(
-                |step, y| quantize(step, words.by_ref().map(f32::from_bits), y),
+                |layer, tensors, y| {
+                    let (step, rest) = Step::take(layer, self.inputs(), tensors)?;
+                    let x = words.by_ref().map(f32::from_bits);
+                    quantize::each(&step, x, 0, y).then_some(rest)
+                },
                 scratch,
                 outputs,
-                |layer, step, values| {
+                |index, layer, values| {
                     let expected = checksums.next().unwrap_or(0);
-                    let found = checksum(step, values);
+                    let found = checksum(layer, values);
                     if expected != found && result.is_ok() {
                         result = Err(Error::SelfTest {
                             test,
-                            layer: layer as u8, // checked by the verifier
+                            layer: index as u8, // of use for 256 layers
                             expected,
                             found,
                         });
@@ -305,46 +309,55 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         length(What::Layers, self.layers.len(), checksums.len())?;
         let mut checksums = checksums.iter_mut();
         self.run(
-            |step, y| run(step, view::bits(inputs), y),
+            |layer, tensors, y| step(layer, inputs.len(), tensors, view::bits(inputs), y),
             scratch,
             outputs,
-            |_, step, values| {
+            |_, layer, values| {
                 if let Some(to) = checksums.next() {
-                    *to = checksum(step, values);
+                    *to = checksum(layer, values);
                 }
             },
         )
     }
 
-    /// All layers: `first` runs the first of them, `seen` is shown the values of each.
+    /// All layers. `first` runs the first of them, taking its tensors from the start of those it
+    /// gets and giving back the rest, or `None` where the inputs are not finite; `seen` is shown
+    /// each layer and the values it wrote.
     ///
     /// The values lie at the start of the scratch memory behind layers of even index, at its end
     /// behind the odd ones, so that what a layer reads and what it writes never overlap.
     #[inline(always)]
     fn run(
         &self,
-        first: impl FnOnce(&Step, &mut [u32]) -> bool,
+        first: impl FnOnce(&Layer, &'a [u8], &mut [u32]) -> Option<&'a [u8]>,
         scratch: &mut [u32],
         outputs: &mut [f32],
-        mut seen: impl FnMut(usize, &Step, &[u32]),
+        mut seen: impl FnMut(usize, &Layer, &[u32]),
     ) -> Result<(), Error> {
         length(What::Outputs, self.outputs(), outputs.len())?;
         let Some(scratch) = scratch.get_mut(..self.scratch) else {
             return length(What::Scratch, self.scratch, scratch.len());
         };
         let outputs = view::bits_mut(outputs);
-        let mut first = Some(first);
-        let mut tensors = self.tensors;
-        let mut inputs = self.inputs();
-        let mut reads = 0;
-        let mut layers = self.layers.iter().enumerate();
-        while let Some((index, layer)) = layers.next() {
-            // The verifier took the same.
-            let step = Step::take(layer, inputs, &mut tensors).ok_or(Error::Malformed)?;
-            inputs = step.units;
-            let writes = layer.output.words(inputs);
+        let Some((layer, layers)) = self.layers.split_first() else {
+            return Ok(());
+        };
+        let mut inputs = usize::from(layer.units);
+        let y = if layers.is_empty() {
+            &mut *outputs
+        } else {
+            &mut *scratch
+        };
+        let mut tensors = first(layer, self.tensors, y).ok_or(Error::NotFinite)?;
+        seen(0, layer, y);
+        let mut reads = layer.output.words(inputs);
+        let mut index = 1;
+        let mut layers = layers.iter();
+        while let Some(layer) = layers.next() {
+            let units = usize::from(layer.units);
+            let writes = layer.output.words(units);
+            let last = layers.as_slice().is_empty();
             let odd = index & 1 != 0;
-            let last = layers.len() == 0;
             let at_end = if !odd {
                 reads
             } else if last {
@@ -357,28 +370,33 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
                 .ok_or(Error::Malformed)?;
             let (x, y) = if odd { (start, end) } else { (end, start) };
             let y = if last { &mut *outputs } else { y };
-            let finite = match first.take() {
-                Some(first) => first(&step, y),
-                None => run(&step, x, y),
-            };
-            if !finite {
-                return Err(Error::NotFinite);
-            }
-            seen(index, &step, y);
+            tensors = step(layer, inputs, tensors, x, y).ok_or(Error::NotFinite)?;
+            seen(index, layer, y);
             reads = writes;
+            inputs = units;
+            index += 1;
         }
         Ok(())
     }
 }
 
-/// One layer. False where it quantizes and a value is not finite.
+/// One layer, with the tensors at the start of those given. Gives back the rest of them, `None`
+/// where it quantizes and a value is not finite.
 #[inline(never)]
-fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
-    if let Operation::QuantizeTensor | Operation::QuantizeFeatures = step.operation {
-        return quantize(step, view::floats(x).iter().copied(), y);
+fn step<'a>(
+    layer: &Layer,
+    inputs: usize,
+    tensors: &'a [u8],
+    x: &[u32],
+    y: &mut [u32],
+) -> Option<&'a [u8]> {
+    // The verifier took the same.
+    let (step, rest) = Step::take(layer, inputs, tensors)?;
+    if layer.quantizes() {
+        return quantize(&step, view::floats(x), y).then_some(rest);
     }
-    kernel::dense(step, x, y);
-    if step.output == Element::Float {
+    kernel::dense(&step, x, y);
+    if step.activation != Activation::Linear && step.output == Element::Float {
         let y = view::floats_mut(y);
         math::activate(
             step.activation,
@@ -386,7 +404,7 @@ fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
             y.get_mut(..step.units).unwrap_or_default(),
         );
     }
-    true
+    Some(rest)
 }
 
 fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {
@@ -401,23 +419,24 @@ fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {
 }
 
 /// Of values, not of their bytes: the same for every packing.
-fn checksum(step: &Step, values: &[u32]) -> u32 {
+fn checksum(layer: &Layer, values: &[u32]) -> u32 {
+    let units = layer.units.into();
     // FNV-1a over words.
     let add = |sum: u32, word: u32| (sum ^ word).wrapping_mul(0x0100_0193);
     let start = 0x811C_9DC5;
     let integers = |sum, value: i32| add(sum, value.cast_unsigned());
-    match step.output {
+    match layer.output {
         Element::Int8 => view::int8(values)
             .iter()
-            .take(step.units)
+            .take(units)
             .fold(start, |sum, &value| integers(sum, value.into())),
         Element::Int8Wide | Element::Int16 => view::int16(values)
             .iter()
-            .take(step.units)
+            .take(units)
             .fold(start, |sum, &value| integers(sum, value.into())),
         Element::Float => values
             .iter()
-            .take(step.units)
+            .take(units)
             .fold(start, |sum, &word| add(sum, word)),
     }
 }

@@ -165,9 +165,10 @@ fn check<const LAYERS: usize>(model: &mut Model<LAYERS>) -> Result<(), Error> {
                 break 'wrong (What::Activation, 0, activation);
             }
             let before = tensors.len();
-            let Some(step) = Step::take(layer, width, &mut tensors) else {
+            let Some((step, rest)) = Step::take(layer, width, tensors) else {
                 break 'wrong (What::Tensors, model.tensors.len() - before, before);
             };
+            tensors = rest;
             if let Some(word) = bad_number(&step) {
                 break 'wrong (What::Scale, 0, word as usize);
             }

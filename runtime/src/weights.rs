@@ -30,7 +30,8 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
         let mut tensors = self.tensors;
         let mut inputs = self.inputs();
         for (layer, index) in self.layers.iter().zip(0u8..) {
-            let step = Step::take(layer, inputs, &mut tensors).ok_or(Error::Malformed)?;
+            let (step, rest) = Step::take(layer, inputs, tensors).ok_or(Error::Malformed)?;
+            tensors = rest;
             inputs = step.units;
             check(layer, &step).map_err(|wrong| Error::Layer {
                 layer: index,

@@ -77,13 +77,13 @@ fn exercise(blob: &[u8], random: &mut Random) -> bool {
 
 #[test]
 fn mutated_blobs_never_panic() {
-    let count = std::env::var("THUMBNET_MUTATIONS")
+    let count: u64 = std::env::var("THUMBNET_MUTATIONS")
         .ok()
         .and_then(|count| count.parse().ok())
         .unwrap_or(if cfg!(miri) { 20 } else { 20_000 });
     let mut accepted = 0;
     for seed in 0u64.. {
-        let mutations = 500.min(count - seed * 500);
+        let mutations = 500.min(count.saturating_sub(seed * 500));
         if mutations == 0 {
             break;
         }

@@ -45,14 +45,14 @@ pub(crate) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// Takes the layer's tensors from the start of those left. `None` where they do not suffice.
-    #[inline(never)]
-    pub fn take(layer: &Layer, inputs: usize, tensors: &mut &'a [u8]) -> Option<Self> {
+    /// Takes the layer's tensors from the start of those left; also says what is left then.
+    /// `None` where they do not suffice.
+    #[inline(always)]
+    pub fn take(layer: &Layer, inputs: usize, tensors: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (blocks, rest) = tensors.split_at_checked(pack::blocks_len(layer, inputs))?;
         let (table, rest) = rest.split_at_checked(layer.table_len())?;
         let padding = (blocks.len() + table.len()).wrapping_neg() % ALIGNMENT;
-        *tensors = rest.get(padding..)?;
-        Some(Self {
+        let step = Self {
             operation: layer.operation,
             packing: layer.packing,
             output: layer.output,
@@ -61,7 +61,8 @@ impl<'a> Step<'a> {
             units: layer.units.into(),
             blocks,
             table,
-        })
+        };
+        Some((step, rest.get(padding..)?))
     }
 }
 

@@ -8,7 +8,7 @@
 
 use super::Step;
 use super::finish::{limit, put_integer};
-use crate::blob::{Element, ROUNDER};
+use crate::blob::{Element, Operation, ROUNDER};
 use crate::pack;
 
 /// The bits of [`ROUNDER`]: those of `ROUNDER + q` are this much plus q.
@@ -42,19 +42,25 @@ impl Finite {
 /// A layer that quantizes: `step.inputs` values of `x` into `y`. False for a value that is not
 /// finite once scaled; `y` is written anyway.
 #[inline(always)]
-pub(crate) fn quantize(step: &Step, x: impl Iterator<Item = f32>, y: &mut [u32]) -> bool {
+pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> bool {
+    each(step, x.iter().copied(), 0, y)
+}
+
+/// The same, from the value of that number on; `x` starts there.
+#[inline(always)]
+pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &mut [u32]) -> bool {
     let mut finite = Finite::default();
-    let mut pairs = step.blocks.as_chunks::<8>().0.iter();
+    let pairs = step.blocks.as_chunks::<8>().0;
     let load = |bytes: &[u8; 8]| pack::first_words::<2>(bytes).map(f32::from_bits);
-    let mut pair = pairs.next().map_or([0.0; 2], load);
+    let mut pair = pairs.first().map_or([0.0; 2], load);
     let limit = limit(step.output);
-    for (x, unit) in x.zip(0..step.inputs) {
+    for (x, unit) in x.zip(from..step.inputs) {
+        if step.operation == Operation::QuantizeFeatures {
+            pair = pairs.get(unit).map_or([0.0; 2], load);
+        }
         let [a, b] = pair;
         let t = x * a + b;
         finite.see(t);
-        if let Some(next) = pairs.next() {
-            pair = load(next);
-        }
         if step.output == Element::Float {
             if let Some(to) = y.get_mut(unit) {
                 *to = t.to_bits();
@@ -75,7 +81,7 @@ pub(crate) fn quantize(step: &Step, x: impl Iterator<Item = f32>, y: &mut [u32])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blob::{Activation, Operation, Packing};
+    use crate::blob::{Activation, Packing};
     use crate::kernel::view;
 
     fn int8(x: &[f32; 8], a: f32, zero: f32) -> Option<[i8; 8]> {
@@ -92,7 +98,7 @@ mod tests {
             table: &[],
         };
         let mut y = [0; 2];
-        quantize(&step, x.iter().copied(), &mut y).then(|| view::int8(&y).try_into().unwrap())
+        quantize(&step, x, &mut y).then(|| view::int8(&y).try_into().unwrap())
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Shape {
 }
 
 /// Bytes of all blocks of a dense layer, or of a quantization.
-#[inline(always)]
+#[inline(never)]
 pub(crate) const fn blocks_len(layer: &Layer, inputs: usize) -> usize {
     let units = layer.units as usize;
     match layer.operation {
