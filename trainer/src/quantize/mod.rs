@@ -1,5 +1,6 @@
 //! Post-training quantization: from a trained model to the blob that the device runs.
 
+mod aware;
 mod blob;
 mod bound;
 mod calibrate;
@@ -19,6 +20,7 @@ mod types;
 use ndarray::{Array2, ArrayD, ArrayView2, s};
 pub use thumbnet_runtime::Packing;
 
+pub use aware::{DeviceMetrics, QuantizeAware, folded};
 pub use calibrate::RangeMethod;
 pub use comparison::{Comparison, Score, ScorePair, classes};
 pub use data_type::DataType;

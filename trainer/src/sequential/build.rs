@@ -190,7 +190,6 @@ impl Sequential {
         let layer = &mut self.layers[index];
         let output = builder.layer(layer, path, vec![index], &input, true)?;
         self.output_shapes.push(output);
-        self.compiled = None;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::rounding::Rounding;
 use crate::activations::Activation;
 use crate::layers::{Backward, Flow, Forward, Layer, Scratch};
 use crate::losses::Logits;
@@ -91,6 +92,8 @@ pub(crate) struct Workspace {
     pub repeated: Vec<f32>,
     /// Gradient of the loss by its logits or predictions.
     pub loss_gradient: Vec<f32>,
+    /// The device's rounding, in quantization-aware training.
+    pub rounding: Option<Rounding>,
 }
 
 /// One gathered batch.
@@ -196,6 +199,9 @@ impl Workspace {
                 training: mode.training,
                 rng,
             });
+            if let Some(rounding) = &self.rounding {
+                rounding.round_outputs(i, &mut after[0][..mode.rows * leaf.outputs]);
+            }
         }
     }
 
@@ -262,6 +268,10 @@ impl Workspace {
                 Place::Batch => x,
                 Place::Outputs(j) => self.outputs[j].as_slice(),
             };
+            if let Some(rounding) = &self.rounding {
+                let len = rows * leaf.outputs;
+                rounding.mask_gradient(i, &self.outputs[i][..len], &mut self.dy[..len]);
+            }
             let apart = flow == Flow::Apart;
             let dx = &mut self.dx[..rows * leaf.inputs];
             op.backward(Backward {

@@ -11,6 +11,7 @@ mod fit;
 mod functional;
 mod output;
 mod progress;
+pub(crate) mod rounding;
 mod step;
 mod summary;
 mod weights;
@@ -30,6 +31,7 @@ use crate::variable::Variable;
 use compile::Compiled;
 use engine::{Leaf, Workspace};
 use output::Output;
+use rounding::Rounding;
 
 /// A chain of layers, as `keras.Sequential`.
 ///
@@ -133,6 +135,15 @@ impl Sequential {
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The device's rounding in every later pass; none for floats again. Kernels are left on
+    /// their grids when it ends.
+    pub(crate) fn set_rounding(&mut self, rounding: Option<Rounding>) {
+        if let (None, Some(mut last)) = (&rounding, self.workspace.rounding.take()) {
+            last.round_kernels(&mut self.values);
+        }
+        self.workspace.rounding = rounding;
     }
 
     /// The layers that compute, nested ones in line; empty until built.

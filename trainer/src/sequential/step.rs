@@ -40,6 +40,24 @@ impl Sequential {
         training: bool,
     ) -> Result<()> {
         self.compiled()?;
+        let Some(mut rounding) = self.workspace.rounding.take() else {
+            return self.differentiate_as_is(batch, targets, training);
+        };
+        rounding.begin(&mut self.values);
+        self.workspace.rounding = Some(rounding);
+        let result = self.differentiate_as_is(batch, targets, training);
+        if let Some(rounding) = &self.workspace.rounding {
+            rounding.restore(&mut self.values);
+        }
+        result
+    }
+
+    fn differentiate_as_is(
+        &mut self,
+        batch: BatchRows,
+        targets: Targets,
+        training: bool,
+    ) -> Result<()> {
         let Self {
             layers,
             plan,

@@ -1,0 +1,348 @@
+//! Quantization-aware training: `fit` with the device's rounding, and the device's own metrics
+//! during any `fit`.
+
+use ndarray::{Array2, ArrayD, Axis, s};
+
+use super::calibrate::{Calibration, RangeMethod};
+use super::chain::Chain;
+use super::comparison::Score;
+use super::data_type::DataType;
+use super::fold::fold;
+use super::plan::{Output, Plan, PlanOptions, Step};
+use super::range::TensorQuant;
+use super::{QuantizeOptions, flat, quantize};
+use crate::callbacks::Callback;
+use crate::history::Logs;
+use crate::layers::{Dense, Input, Rescaling};
+use crate::sequential::Sequential;
+use crate::sequential::rounding::{Grid, KernelGrid, Rounding};
+use crate::{Error, Result};
+
+/// Rows that ranges are taken from, anew before each epoch.
+const ROWS: usize = 512;
+
+/// The same network as a model that can be trained with the device's rounding: one Rescaling for
+/// the inputs, then Dense layers, everything else folded into them.
+///
+/// # Errors
+///
+/// A model that is not built or does not run on the device; activations that are not Keras'.
+pub fn folded(model: &Sequential) -> Result<Sequential> {
+    let chain = fold(model)?;
+    let mut folded = Sequential::new().with_name(model.name());
+    folded.add(Input::new([chain.inputs()]))?;
+    let mut scaling = Rescaling::new(1.0, 0.0);
+    scaling.scale = chain.input.scale.to_vec();
+    scaling.offset = chain.input.offset.to_vec();
+    folded.add(scaling)?;
+    let mut weights: Vec<ArrayD<f32>> = Vec::new();
+    for layer in &chain.layers {
+        let name = layer.name.replace('+', "_");
+        folded.add(
+            Dense::new(layer.units())
+                .with_activation(layer.activation.clone())
+                .named(name),
+        )?;
+        // The folded weights are f32 again.
+        weights.push(layer.kernel.t().mapv(|w| w as f32).into_dyn());
+        weights.push(layer.bias.mapv(|b| b as f32).into_dyn());
+    }
+    folded.build(&[chain.inputs()])?;
+    folded.set_weights(&weights)?;
+    Ok(folded)
+}
+
+/// Trains with the device's rounding in the forward pass: a callback for `fit`.
+///
+/// Weights are rounded to their units' grids in every step, each layer's outputs to int8 with
+/// ranges taken from training rows before each epoch; gradients pass straight through. Validation
+/// sees the rounding too. At the end the weights stay on their grids, so that the saved model
+/// predicts what its int8 or int4 export predicts, up to the rounding of activations.
+///
+/// The model must come from [`folded`]: what would be folded at export must be folded before.
+pub struct QuantizeAware {
+    data_type: DataType,
+    rows: ArrayD<f32>,
+}
+
+impl QuantizeAware {
+    /// For weights of `data_type` (int8 or int4); `x` are the training rows.
+    ///
+    /// # Errors
+    ///
+    /// Another type.
+    pub fn new(data_type: DataType, x: &ArrayD<f32>) -> Result<Self> {
+        if !matches!(data_type, DataType::Int8 | DataType::Int4) {
+            return Err(Error::value(format!(
+                "quantization-aware training is for int8 or int4, not {data_type}, whose rounding \
+                 does not need it"
+            )));
+        }
+        let stride = x
+            .shape()
+            .first()
+            .map_or(1, |rows| rows.div_ceil(ROWS))
+            .max(1);
+        let rows = x.slice_axis(Axis(0), ndarray::Slice::from(..).step_by(stride as isize));
+        Ok(Self {
+            data_type,
+            rows: rows.to_owned(),
+        })
+    }
+
+    fn rounding(&self, model: &Sequential) -> Result<Rounding> {
+        let chain: Chain = fold(model)?;
+        let leaves: Vec<usize> = dense_leaves(model);
+        if leaves.len() != chain.layers.len() {
+            return Err(Error::value(
+                "quantization-aware training needs a folded model: a Rescaling, then Dense layers \
+                 with their activations; make one with quantize::folded",
+            ));
+        }
+        let rows = flat(&self.rows, chain.inputs())?;
+        let calibration = Calibration::run(&chain, &rows.view())?;
+        let options = PlanOptions {
+            range: RangeMethod::MinMax,
+            types: vec![self.data_type; chain.layers.len()],
+            ..PlanOptions::plain(chain.layers.len())
+        };
+        let plan = Plan::new(&chain, &calibration, &options)?;
+        let mut outputs = vec![None; model.leaves().len()];
+        let mut kernels = Vec::with_capacity(leaves.len());
+        let mut next = leaves.iter();
+        for step in &plan.steps {
+            match step {
+                Step::Quantize { .. } => {
+                    let (low, high) = calibration.seen_inputs.range(RangeMethod::MinMax, 127);
+                    if let (Some(first), Some(before)) = (leaves.first(), 1usize.checked_sub(1))
+                        && *first > before
+                    {
+                        outputs[*first - 1] = Some(grid(TensorQuant::covering(low, high, 127)?));
+                    }
+                }
+                Step::Dense(layer) => {
+                    let Some(&leaf) = next.next() else { continue };
+                    if let Output::Clamp(tensor) | Output::Table { tensor, .. } = &layer.output {
+                        outputs[leaf] = Some(grid(*tensor));
+                    }
+                    let leaf = &model.leaves()[leaf];
+                    if let Some(kernel) = model.variables()[leaf.variables.clone()]
+                        .iter()
+                        .find(|variable| variable.name == "kernel")
+                    {
+                        kernels.push(KernelGrid {
+                            range: kernel.range.clone(),
+                            units: leaf.width,
+                            limit: f32::from(self.data_type.weight_limit()),
+                        });
+                    }
+                }
+                Step::Scale(_) => {}
+            }
+        }
+        Ok(Rounding::new(outputs, kernels))
+    }
+}
+
+fn grid(tensor: TensorQuant) -> Grid {
+    Grid {
+        // Training is in f32; integers of 8 bits are exact.
+        scale: tensor.scale as f32,
+        zero: tensor.zero as f32,
+        limit: tensor.limit as f32,
+    }
+}
+
+/// Where the dense layers of a model are among its leaves.
+fn dense_leaves(model: &Sequential) -> Vec<usize> {
+    model
+        .leaves()
+        .iter()
+        .enumerate()
+        .filter(|(_, leaf)| matches!(leaf.layer(model.layers()), crate::layers::Layer::Dense(_)))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+impl Callback for QuantizeAware {
+    fn uses_batches(&self) -> bool {
+        false
+    }
+
+    fn on_epoch_begin(&mut self, model: &mut Sequential, _epoch: usize) -> Result<()> {
+        let rounding = self.rounding(model)?;
+        model.set_rounding(Some(rounding));
+        Ok(())
+    }
+
+    fn on_train_end(&mut self, model: &mut Sequential, _logs: &Logs) -> Result<()> {
+        model.set_rounding(None);
+        Ok(())
+    }
+}
+
+/// Adds `val_q_accuracy` (or `val_q_r2_score`) to the logs of every epoch: the score of the
+/// device's own kernels on the validation rows. Put it before callbacks that watch it.
+pub struct DeviceMetrics {
+    calibration: ArrayD<f32>,
+    x: ArrayD<f32>,
+    /// A class or a value per row.
+    labels: ndarray::Array1<f32>,
+    options: QuantizeOptions,
+}
+
+impl DeviceMetrics {
+    /// Calibrates on `calibration` and scores `x`, `[rows, ...]`, against `y`, a class or a value
+    /// per row.
+    ///
+    /// # Errors
+    ///
+    /// Another number of labels than rows.
+    pub fn new(
+        calibration: &ArrayD<f32>,
+        x: &ArrayD<f32>,
+        y: &ArrayD<f32>,
+        options: QuantizeOptions,
+    ) -> Result<Self> {
+        let rows = x.shape().first().copied().unwrap_or(0);
+        if y.len() != rows {
+            return Err(Error::shape(format!(
+                "{} labels for {rows} rows, expected a class or a value per row",
+                y.len()
+            )));
+        }
+        let stride = calibration
+            .shape()
+            .first()
+            .map_or(1, |rows| rows.div_ceil(ROWS));
+        let calibration = calibration.slice_axis(
+            Axis(0),
+            ndarray::Slice::from(..).step_by(stride.max(1) as isize),
+        );
+        Ok(Self {
+            calibration: calibration.to_owned(),
+            x: x.clone(),
+            labels: y.iter().copied().collect(),
+            options,
+        })
+    }
+}
+
+impl Callback for DeviceMetrics {
+    fn uses_batches(&self) -> bool {
+        false
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        model: &mut Sequential,
+        _epoch: usize,
+        logs: &mut Logs,
+    ) -> Result<()> {
+        let quantized = quantize(model, &self.calibration, &self.options)?;
+        let outputs = quantized.device.predict(&self.x)?;
+        let rows = self.labels.len();
+        let outputs: Array2<f32> = outputs
+            .into_shape_with_order((rows, quantized.device.outputs()))
+            .expect("predict returns a row of outputs per row");
+        let score = if quantized.report.calibration.agreement.is_some() {
+            Score::Accuracy
+        } else {
+            Score::R2
+        };
+        let value = score.of(&outputs.slice(s![.., ..]), &self.labels.view());
+        logs.set(&format!("val_q_{}", score.name()), value);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset;
+    use crate::sequential::{CompileOptions, FitOptions};
+    use ndarray::Array1;
+
+    /// Iris, standardized by hand; every fifth row for validation.
+    fn iris() -> (ArrayD<f32>, ArrayD<f32>, ArrayD<f32>, ArrayD<f32>) {
+        let data = dataset::Dataset::iris();
+        let y = data.y.expect("labels");
+        let rows: Vec<usize> = (0..150).collect();
+        let (held, used): (Vec<usize>, Vec<usize>) = rows.iter().partition(|row| *row % 5 == 0);
+        (
+            data.x.select(Axis(0), &used),
+            y.select(Axis(0), &used),
+            data.x.select(Axis(0), &held),
+            y.select(Axis(0), &held),
+        )
+    }
+
+    #[test]
+    fn training_with_int4_in_mind_beats_int4_as_an_afterthought() {
+        let (x, y, x_val, y_val) = iris();
+        let mut model = Sequential::new().with_seed(4);
+        let mut normalization = crate::layers::Normalization::new();
+        normalization.adapt(&x).expect("finite rows");
+        model.add(normalization).expect("a layer");
+        let relu = "relu".parse().expect("a Keras name");
+        model
+            .add(Dense::new(8).with_activation(relu))
+            .expect("a layer");
+        let softmax = "softmax".parse().expect("a Keras name");
+        model
+            .add(Dense::new(3).with_activation(softmax))
+            .expect("a layer");
+        let compile = || {
+            CompileOptions::named("adam", "sparse_categorical_crossentropy", &["accuracy"])
+                .expect("Keras names")
+        };
+        model.compile(compile()).expect("settings");
+        let quiet = || FitOptions {
+            verbose: 0,
+            epochs: 40,
+            batch_size: Some(8),
+            ..FitOptions::default()
+        };
+        model.fit(&x, &y, quiet()).expect("a training");
+
+        let int4 = QuantizeOptions {
+            types: super::super::LayerTypes::All(DataType::Int4),
+            ..QuantizeOptions::default()
+        };
+        let loss = |model: &Sequential| {
+            let device = quantize(model, &x, &int4).expect("a blob").device;
+            let p = device.predict(&x).expect("finite rows");
+            let p = p.into_dimensionality::<ndarray::Ix2>().expect("rows");
+            let y: Array1<f32> = y.iter().copied().collect();
+            -p.outer_iter()
+                .zip(&y)
+                .map(|(p, &y)| f64::from(p[y as usize].max(1e-7)).ln())
+                .sum::<f64>()
+                / p.nrows() as f64
+        };
+        let before = loss(&model);
+        let mut aware = folded(&model).expect("a folded model");
+        aware.compile(compile()).expect("settings");
+        let mut options = quiet();
+        options.callbacks = vec![
+            Box::new(QuantizeAware::new(DataType::Int4, &x).expect("int4")),
+            Box::new(DeviceMetrics::new(&x, &x_val, &y_val, int4.clone()).expect("labels")),
+        ];
+        let history = aware.fit(&x, &y, options).expect("a training");
+        let after = loss(&aware);
+        assert!(after < before, "{after} is not less than {before}");
+        let scores = history.get("val_q_accuracy").expect("reported");
+        assert_eq!(scores.len(), 40);
+        // Of three classes a third would be chance.
+        assert!(scores[39] > 0.8, "{scores:?}");
+        // The weights are on the grid: int4 changes nothing but the activations.
+        let kernel = aware.get_weights()[0].clone();
+        for unit in kernel.axis_iter(Axis(1)) {
+            let step = unit.iter().fold(0.0f32, |m, w| m.max(w.abs())) / 7.0;
+            assert!(
+                unit.iter()
+                    .all(|w| (w / step - (w / step).round()).abs() < 1e-3)
+            );
+        }
+    }
+}
