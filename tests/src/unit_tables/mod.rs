@@ -3,6 +3,7 @@
 pub mod activations;
 pub mod fused;
 pub mod initializers;
+pub mod layers;
 pub mod layers_misc;
 pub mod losses;
 pub mod metrics;

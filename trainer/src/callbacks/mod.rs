@@ -1,16 +1,20 @@
 //! Callbacks: what happens around epochs and batches of `fit`. Anyone's own implement [`Callback`].
 
+mod backup_and_restore;
 mod csv_logger;
 mod early_stopping;
 mod lambda;
 mod learning_rate;
+mod model_checkpoint;
 mod monitor;
 mod terminate_on_nan;
 
+pub use backup_and_restore::BackupAndRestore;
 pub use csv_logger::CsvLogger;
 pub use early_stopping::EarlyStopping;
 pub use lambda::LambdaCallback;
 pub use learning_rate::{LearningRateScheduler, ReduceLROnPlateau};
+pub use model_checkpoint::{ModelCheckpoint, SaveFrequency};
 pub use monitor::Direction;
 pub use terminate_on_nan::TerminateOnNan;
 

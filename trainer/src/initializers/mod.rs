@@ -209,6 +209,8 @@ impl Initializer {
             Self::Zeros => ("Zeros", json!({})),
             Self::Ones => ("Ones", json!({})),
             Self::Constant { value } => ("Constant", json!({"value": value})),
+            // Keras forgets the gain; it takes one when it is given.
+            Self::Identity { gain: 1.0 } => ("Identity", json!({})),
             Self::Identity { gain } => ("Identity", json!({"gain": gain})),
             _ => {
                 let mut config = Map::new();

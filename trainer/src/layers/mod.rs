@@ -148,6 +148,10 @@ impl Layer {
             _ => {
                 let mut config = self.op().base().config();
                 self.op().extend_config(&mut config);
+                if let (Self::ELU(_), Some(alpha)) = (self, config.shift_remove("alpha")) {
+                    // The one class where Keras puts an option of its own first.
+                    config.shift_insert(1, "alpha".to_string(), alpha);
+                }
                 Value::Object(config)
             }
         }
@@ -166,6 +170,9 @@ impl Layer {
             && self.op().has_build_config()
         {
             object["build_config"] = json!({"input_shape": shape});
+        }
+        if let Self::Sequential(_) = self {
+            object["compile_config"] = json!({});
         }
         object
     }

@@ -171,6 +171,11 @@ impl Optimizer {
         self.options.loss_scale_factor.unwrap_or(1.0) as f32
     }
 
+    /// Whether there are slots for variables.
+    pub fn is_built(&self) -> bool {
+        !self.state.runs.is_empty()
+    }
+
     /// Allocates the slots of the trainable variables. Slots that are there already are kept for
     /// the variables that still train.
     pub fn build(&mut self, variables: &[Variable]) {

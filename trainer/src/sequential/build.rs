@@ -193,16 +193,23 @@ impl Sequential {
         Ok(())
     }
 
+    /// Whether a leaf and all models that it is in learn.
+    pub(super) fn leaf_learns(&self, leaf: &Leaf) -> bool {
+        let (mut layers, mut trainable) = (self.layers.as_slice(), true);
+        for &index in &leaf.path {
+            trainable &= layers[index].trainable();
+            if let Layer::Sequential(nested) = &layers[index] {
+                layers = &nested.layers;
+            }
+        }
+        trainable
+    }
+
     /// Takes `trainable` of the layers over to their variables.
     pub(crate) fn refresh_trainable(&mut self) {
-        for leaf in &self.plan {
-            let (mut layers, mut trainable) = (self.layers.as_slice(), true);
-            for &index in &leaf.path {
-                trainable &= layers[index].trainable();
-                if let Layer::Sequential(nested) = &layers[index] {
-                    layers = &nested.layers;
-                }
-            }
+        for i in 0..self.plan.len() {
+            let trainable = self.leaf_learns(&self.plan[i]);
+            let leaf = &self.plan[i];
             for (variable, &learns) in self.variables[leaf.variables.clone()]
                 .iter_mut()
                 .zip(&leaf.learns)

@@ -33,9 +33,7 @@ impl Sequential {
         if let Some(shape) = self.build_shape() {
             object["build_config"] = json!({"input_shape": shape});
         }
-        if let Some(compile_config) = self.compile_config() {
-            object["compile_config"] = compile_config;
-        }
+        object["compile_config"] = self.compile_config().unwrap_or(json!({}));
         object
     }
 

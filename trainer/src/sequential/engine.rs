@@ -243,8 +243,10 @@ impl Workspace {
     /// forward pass, and writes the gradients of all weights that learn.
     pub fn backward(&mut self, step: &BackwardStep, grads: &mut [f32]) {
         let BackwardStep { chain, x, rows, .. } = *step;
-        let Some(first) = chain.plan.iter().position(step.trainable) else {
-            return;
+        let first = match chain.plan.iter().position(step.trainable) {
+            _ if step.to_inputs => 0,
+            Some(first) => first,
+            None => return,
         };
         let widest = chain
             .plan
@@ -280,7 +282,7 @@ impl Workspace {
                 y: &self.outputs[i][..rows * leaf.outputs],
                 dy: &mut self.dy[..rows * leaf.outputs],
                 // The first layer that learns has nobody to pass a gradient to.
-                dx: (apart && i > first).then_some(dx),
+                dx: (apart && (i > first || step.to_inputs)).then_some(dx),
                 scratch: &mut self.scratch[i][..self.scratch_len[i]],
                 values: step.values,
                 grads,
@@ -342,6 +344,8 @@ pub(crate) struct BackwardStep<'a> {
     pub trainable: &'a dyn Fn(&Leaf) -> bool,
     /// Whether the gradient is by the logits of the last activation.
     pub by_logits: bool,
+    /// Whether the gradient by the inputs of the model is wanted, too.
+    pub to_inputs: bool,
 }
 
 /// The leaf whose activation the model ends with, whatever comes after it that changes nothing.

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Sequential;
 use super::data::{Rows, Samples, Targets};
-use super::engine::{Chain, Mode, Workspace};
+use super::engine::{BackwardStep, Chain, Mode, Workspace};
 use super::progress::{Progress, Verbosity};
 use crate::history::Logs;
 use crate::{Error, Result};
@@ -71,6 +71,17 @@ impl Shown {
             }),
         })
     }
+}
+
+/// What [`Sequential::pass`] gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pass {
+    /// `[rows, output sample]`
+    pub outputs: Vec<f32>,
+    /// `[rows, input sample]`; empty without an upstream gradient.
+    pub input_gradient: Vec<f32>,
+    /// By all weights, as they lie in [`Sequential::values`]; empty without an upstream gradient.
+    pub gradients: Vec<f32>,
 }
 
 impl Sequential {
@@ -359,6 +370,92 @@ impl Sequential {
                 .expect("a variable's range is as long as its shape")
         };
         Ok(scratch.variables.iter().map(array).collect())
+    }
+
+    /// One pass in training mode over the rows of `x`, and back from a gradient by the outputs:
+    /// state such as moving averages is updated, weights are not.
+    ///
+    /// # Shapes
+    ///
+    /// * `x` - `[rows, input sample]`
+    /// * `upstream` - `[rows, output sample]`; without it there is no way back
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] when `x` or `upstream` does not fit.
+    pub fn pass<S, D>(
+        &mut self,
+        x: &ArrayBase<S, D>,
+        upstream: Option<&ArrayBase<S, D>>,
+    ) -> Result<Pass>
+    where
+        S: Data<Elem = f32>,
+        D: Dimension,
+    {
+        let x = Samples::new(x);
+        self.build_for(&x)?;
+        let upstream = upstream.map(Samples::new);
+        let outputs = self
+            .output_shape()
+            .unwrap_or_default()
+            .iter()
+            .product::<usize>();
+        if let Some(upstream) = &upstream
+            && upstream.values().len() != x.rows() * outputs
+        {
+            return Err(Error::shape(format!(
+                "the upstream gradient has shape {:?}, expected {} rows of {outputs} values",
+                upstream.shape(),
+                x.rows()
+            )));
+        }
+        self.refresh_trainable();
+        self.grads.clear();
+        self.grads.resize(self.values.len(), 0.0);
+        let mode = Mode {
+            rows: x.rows(),
+            training: true,
+            logits: false,
+        };
+        let Self {
+            layers,
+            plan,
+            variables,
+            values,
+            grads,
+            workspace,
+            rng,
+            ..
+        } = self;
+        let chain = Chain { layers, plan };
+        workspace.forward(chain, values, x.values(), mode, rng);
+        let mut pass = Pass {
+            outputs: workspace.output(chain, x.values(), x.rows()).to_vec(),
+            ..Pass::default()
+        };
+        if let Some(upstream) = &upstream {
+            workspace.output_gradient().clear();
+            workspace
+                .output_gradient()
+                .extend_from_slice(upstream.values());
+            let step = BackwardStep {
+                chain,
+                values,
+                x: x.values(),
+                rows: x.rows(),
+                trainable: &|leaf| {
+                    variables[leaf.variables.clone()]
+                        .iter()
+                        .any(|v| v.trainable)
+                },
+                by_logits: false,
+                to_inputs: true,
+            };
+            workspace.backward(&step, grads);
+            pass.input_gradient = workspace.output_gradient()[..x.values().len()].to_vec();
+            pass.gradients = grads.clone();
+        }
+        Ok(pass)
     }
 
     fn on_batch<S, D, T, E>(

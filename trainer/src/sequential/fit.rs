@@ -129,13 +129,45 @@ struct Feed {
     rows: usize,
     shuffle: bool,
     order: Order,
-    /// Batches taken from the current pass; none before the first pass.
-    taken: Option<usize>,
+    /// Passes begun.
+    passes: u64,
+    /// Batches taken from the current pass.
+    taken: usize,
 }
 
 impl Feed {
     fn batches(&self) -> usize {
         self.rows.div_ceil(self.batch_size)
+    }
+
+    /// Takes the next batch of an epoch, its first or a later one: its rows, or none when the
+    /// data ran out. The rows of a pass come in an order of its own.
+    fn take(&mut self, first: bool, seed: u64) -> Result<Option<(usize, usize)>> {
+        if self.taken == self.batches() || self.passes == 0 {
+            if !first && self.passes > 0 {
+                return Ok(None);
+            }
+            if self.shuffle {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                rng.set_stream(2 * self.passes + 1);
+                self.order.shuffle(self.rows, &mut rng)?;
+            }
+            self.passes += 1;
+            self.taken = 0;
+        }
+        let start = self.taken * self.batch_size;
+        self.taken += 1;
+        Ok(Some((start, (start + self.batch_size).min(self.rows))))
+    }
+
+    /// Takes the batches of an epoch without using them, up to `steps`.
+    fn skip(&mut self, steps: usize, seed: u64) -> Result<()> {
+        for step in 0..steps {
+            if self.take(step == 0, seed)?.is_none() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -230,7 +262,8 @@ impl Sequential {
             rows,
             shuffle: options.shuffle,
             order: Order::default(),
-            taken: None,
+            passes: 0,
+            taken: 0,
         };
         let steps = options.steps_per_epoch.unwrap_or(feed.batches());
         let output = self.output_shape().unwrap_or_default().to_vec();
@@ -238,31 +271,41 @@ impl Sequential {
         self.build_optimizer();
         self.compiled_mut()?
             .build_metrics(targets, output.last().copied().unwrap_or(1))?;
-        let seed = options
+        self.training_seed = options
             .seed
             .unwrap_or_else(|| self.seed.wrapping_add(self.fits));
         self.fits += 1;
         self.stop_training = false;
-        self.resume_epoch = None;
+        self.resume = None;
 
         let clock = Instant::now();
         let mut history = History::default();
         let mut batch_logs = Logs::new();
         let mut logs = Logs::new();
         callbacks.each(|callback| callback.on_train_begin(self))?;
-        let first = self.resume_epoch.take().unwrap_or(options.initial_epoch);
-        for epoch in first..options.epochs {
-            // What an epoch draws depends on seed and epoch alone: a training that was stopped
+        let seed = self.training_seed;
+        let resume = self.resume.take().unwrap_or((options.initial_epoch, 0));
+        for _ in options.initial_epoch..resume.0 {
+            feed.skip(steps, seed)?;
+        }
+        for epoch in resume.0..options.epochs {
+            let skipped = if epoch == resume.0 {
+                resume.1.min(steps)
+            } else {
+                0
+            };
+            feed.skip(skipped, seed)?;
+            // What an epoch draws depends on seed and position alone: a training that was stopped
             // and restored goes on as it would have.
             self.rng = ChaCha8Rng::seed_from_u64(seed);
-            self.rng.set_stream(epoch as u64);
+            self.rng.set_stream(2 * epoch as u64);
             self.compiled_mut()?.reset();
             callbacks.each(|callback| callback.on_epoch_begin(self, epoch))?;
             let mut progress = Progress::new(verbosity, steps, clock.elapsed().as_secs_f64());
             if verbosity != Verbosity::Silent && options.epochs > 1 {
                 self.print(&format!("Epoch {}/{}\n", epoch + 1, options.epochs));
             }
-            for step in 0..steps {
+            for step in skipped..steps {
                 if !self.train_next(data, &mut feed, targets, callbacks, step)? {
                     break;
                 }
@@ -326,26 +369,12 @@ impl Sequential {
         callbacks: &mut Callbacks,
         step: usize,
     ) -> Result<bool> {
-        let fresh = match feed.taken {
-            None => true,
-            // A pass that ended with the last epoch.
-            Some(taken) if taken == feed.batches() && step == 0 => true,
-            Some(taken) if taken == feed.batches() => {
-                self.print("Your input ran out of data; interrupting training.\n");
-                return Ok(false);
-            }
-            Some(_) => false,
+        let Some((start, stop)) = feed.take(step == 0, self.training_seed)? else {
+            self.print("Your input ran out of data; interrupting training.\n");
+            return Ok(false);
         };
-        if fresh {
-            feed.taken = Some(0);
-            if feed.shuffle {
-                feed.order.shuffle(feed.rows, &mut self.rng)?;
-            }
-        }
-        let taken = feed.taken.unwrap_or_default();
-        feed.taken = Some(taken + 1);
-        let start = taken * feed.batch_size;
-        let stop = (start + feed.batch_size).min(feed.rows);
+        // Far enough apart for the noise of any batch.
+        self.rng.set_word_pos((step as u128) << 40);
         if callbacks.use_batches() {
             callbacks.each_batch(|callback| callback.on_train_batch_begin(self, step))?;
         }

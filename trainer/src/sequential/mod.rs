@@ -23,7 +23,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use compile::CompileOptions;
 pub use data::Samples;
-pub use evaluate::{EvaluateOptions, PredictOptions};
+pub use evaluate::{EvaluateOptions, Pass, PredictOptions};
 pub use fit::{FitOptions, ValidationData, ValidationFrequency};
 
 use crate::layers::{Input, Layer, Names};
@@ -69,7 +69,10 @@ pub struct Sequential {
     /// Calls of `fit` so far: each shuffles in its own way.
     fits: u64,
     stop_training: bool,
-    resume_epoch: Option<usize>,
+    /// Seed of the running `fit`.
+    training_seed: u64,
+    /// Epoch and batch to begin the running `fit` with.
+    resume: Option<(usize, usize)>,
     output: Output,
 }
 
@@ -100,7 +103,8 @@ impl Sequential {
             rng: ChaCha8Rng::seed_from_u64(seed),
             fits: 0,
             stop_training: false,
-            resume_epoch: None,
+            training_seed: seed,
+            resume: None,
             output: Output::Stdout,
         }
     }
@@ -206,9 +210,20 @@ impl Sequential {
         self.stop_training
     }
 
-    /// Lets the running `fit` begin with this epoch; for callbacks that restore a training.
-    pub fn resume_at(&mut self, epoch: usize) {
-        self.resume_epoch = Some(epoch);
+    /// Lets the running `fit` begin with this batch of this epoch, both counted from 0; for
+    /// callbacks that restore a training when it begins.
+    pub fn resume_at(&mut self, epoch: usize, batch: usize) {
+        self.resume = Some((epoch, batch));
+    }
+
+    /// Seed of the shuffling and noise of the running `fit`.
+    pub fn training_seed(&self) -> u64 {
+        self.training_seed
+    }
+
+    /// Sets the seed of the running `fit`; for callbacks that restore a training when it begins.
+    pub fn set_training_seed(&mut self, seed: u64) {
+        self.training_seed = seed;
     }
 
     /// Sends the progress bar and the callbacks' messages to `writer` in place of the standard

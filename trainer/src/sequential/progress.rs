@@ -206,4 +206,28 @@ mod tests {
         assert_eq!(duration(0.00042), " 420us/step");
         assert_eq!(duration(0.0), " 0s/step");
     }
+
+    #[test]
+    fn the_bar_is_keras_own() {
+        let written = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let output = Output::Writer(written.clone());
+        let mut logs = Logs::new();
+        let mut progress = Progress::new(Verbosity::Bar, 16, 0.0);
+        logs.set("accuracy", 0.5625);
+        logs.set("loss", 0.69);
+        assert!(progress.is_due(1, 0.61));
+        progress.update(1, &logs, 0.61, &output);
+        // Too soon for the screen.
+        assert!(!progress.is_due(2, 0.62));
+        logs.set("accuracy", 0.662);
+        logs.set("loss", 0.5946);
+        // 15 steps of 4 ms after the first.
+        progress.finish(&logs, 0.67, &output);
+        let expected = format!(
+            "\r\x1b[1m 1/16\x1b[0m \x1b[32m━\x1b[0m\x1b[37m━━━━━━━━━━━━━━━━━━━\x1b[0m \x1b[1m9s\x1b[0m 610ms/step - accuracy: 0.5625 - loss: 0.6900{}\r\x1b[1m16/16\x1b[0m \x1b[32m━━━━━━━━━━━━━━━━━━━━\x1b[0m\x1b[37m\x1b[0m \x1b[1m1s\x1b[0m 4ms/step - accuracy: 0.6620 - loss: 0.5946  \n",
+            "\u{8}".repeat(74)
+        );
+        let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert_eq!(written, expected);
+    }
 }

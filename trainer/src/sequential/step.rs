@@ -134,6 +134,7 @@ impl Sequential {
                 rows: batch.rows,
                 trainable: &trainable,
                 by_logits,
+                to_inputs: false,
             };
             workspace.backward(&step, grads);
             for variable in learning(variables) {

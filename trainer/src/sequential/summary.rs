@@ -74,8 +74,20 @@ impl Sequential {
     }
 
     fn totals(&self) -> String {
-        let learning = |variable: &&Variable| variable.trainable;
-        let trainable: usize = self.variables.iter().filter(learning).map(len).sum();
+        let trainable: usize = self
+            .plan
+            .iter()
+            .filter(|leaf| self.leaf_learns(leaf))
+            .map(|leaf| {
+                let variables = self.variables[leaf.variables.clone()]
+                    .iter()
+                    .zip(&leaf.learns);
+                variables
+                    .filter(|(_, learns)| **learns)
+                    .map(|(variable, _)| len(variable))
+                    .sum::<usize>()
+            })
+            .sum();
         let others = self.values.len() - trainable;
         // Keras' only integers of 8 bytes: the count of a Normalization, the step of an optimizer.
         let wide = self
@@ -86,6 +98,7 @@ impl Sequential {
         let (mut optimizer, mut optimizer_bytes) = (0, 0);
         let built = self
             .optimizer()
+            .filter(|optimizer| optimizer.is_built())
             .map(|optimizer| optimizer.variables())
             .unwrap_or_default();
         for array in built {
@@ -156,34 +169,19 @@ fn columns(line_length: usize, show_trainable: bool) -> Vec<Column> {
 }
 
 /// The table library that Keras uses draws frames and padding on top of the widths asked for, then
-/// takes the excess from the columns by their size.
+/// takes the excess from all columns evenly, halves rounded to even.
 fn fit(mut columns: Vec<Column>, line_length: usize) -> Vec<Column> {
-    let frame = columns.len() + 1;
-    let available = line_length - frame;
-    let widths: Vec<usize> = columns.iter().map(|column| column.width + 2).collect();
-    let widths = reduce(widths, available);
-    for (column, width) in columns.iter_mut().zip(widths) {
-        column.width = width.saturating_sub(2).max(1);
+    let available = line_length - (columns.len() + 1);
+    let total: usize = columns.iter().map(|column| column.width + 2).sum();
+    let mut excess = total.saturating_sub(available);
+    let mut left = columns.len();
+    for column in &mut columns {
+        let share = (excess as f64 / left as f64).round_ties_even() as usize; // small numbers
+        column.width = column.width.saturating_sub(share).max(1);
+        excess -= share;
+        left -= 1;
     }
     columns
-}
-
-/// Takes what `widths` have more than `available` from them, by their size, halves to even.
-fn reduce(widths: Vec<usize>, available: usize) -> Vec<usize> {
-    let total: usize = widths.iter().sum();
-    let mut excess = total.saturating_sub(available) as f64;
-    let mut left = total as f64;
-    let shrink = |width: usize| {
-        if excess <= 0.0 {
-            return width;
-        }
-        let ratio = width as f64;
-        let taken = (excess * ratio / left).round_ties_even();
-        left -= ratio;
-        excess -= taken;
-        width - taken as usize // at most the width
-    };
-    widths.into_iter().map(shrink).collect()
 }
 
 fn table(columns: &[Column], rows: &[Vec<String>]) -> String {

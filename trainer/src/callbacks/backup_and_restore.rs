@@ -1,0 +1,187 @@
+//! `BackupAndRestore`: a training that was killed goes on where it was.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::{Callback, SaveFrequency};
+use crate::history::Logs;
+use crate::{Error, Result, Sequential, output};
+
+/// Keeps a backup of weights, optimizer and position, and restores it when `fit` begins.
+///
+/// A killed process that is started again with the same data and options ends with the weights of
+/// one that was never killed. The backup is two files: weights under a name of their own, then
+/// `training_metadata.json`, which names them; it is replaced in one step, so that both always
+/// belong together. After the training both are deleted.
+#[derive(Clone, Debug)]
+pub struct BackupAndRestore {
+    /// The folder, made when needed.
+    pub backup_dir: PathBuf,
+    /// Defaults to every epoch.
+    pub save_freq: SaveFrequency,
+    /// Whether the backup goes when the training is complete. Defaults to true.
+    pub delete_checkpoint: bool,
+    #[doc(hidden)]
+    pub state: State,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    epoch: usize,
+    batches: usize,
+    /// Name of the current backup's weights.
+    weights: Option<String>,
+}
+
+const METADATA: &str = "training_metadata.json";
+
+impl BackupAndRestore {
+    /// Backs up after every epoch to this folder.
+    pub fn new(backup_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            backup_dir: backup_dir.into(),
+            save_freq: SaveFrequency::Epoch,
+            delete_checkpoint: true,
+            state: State::default(),
+        }
+    }
+
+    fn restore(&mut self, model: &mut Sequential) -> Result<()> {
+        let path = self.backup_dir.join(METADATA);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io(path, error)),
+        };
+        let metadata: Value = serde_json::from_str(&text).map_err(|e| {
+            Error::format(
+                &path,
+                format!("is not JSON: {e}; delete the folder to begin anew"),
+            )
+        })?;
+        let count = |key: &str| {
+            metadata
+                .get(key)
+                .and_then(Value::as_u64)
+                .map(|v| v as usize)
+        }; // 64-bit hosts
+        let Some(epoch) = count("epoch") else {
+            return Err(Error::format(
+                path,
+                "has no \"epoch\", expected a number; delete the folder to begin anew",
+            ));
+        };
+        // Keras' own backups have this one name.
+        let weights = metadata
+            .get("weights")
+            .and_then(Value::as_str)
+            .unwrap_or("latest.weights.h5");
+        if weights.contains(['/', '\\']) {
+            return Err(Error::format(
+                path,
+                format!("names the weights {weights:?}, expected a file in the same folder"),
+            ));
+        }
+        model.load_weights(self.backup_dir.join(weights))?;
+        if let Some(seed) = metadata.get("seed").and_then(Value::as_u64) {
+            model.set_training_seed(seed);
+        }
+        self.state.weights = Some(weights.to_string());
+        let batch = match metadata.get("weights") {
+            Some(_) => count("batch").unwrap_or(0),
+            None => 0,
+        };
+        model.resume_at(epoch, batch);
+        Ok(())
+    }
+
+    /// Saves a backup from which the training goes on at this batch of this epoch.
+    fn save(&mut self, model: &Sequential, epoch: usize, batch: usize) -> Result<()> {
+        fs::create_dir_all(&self.backup_dir).map_err(|e| Error::io(&self.backup_dir, e))?;
+        let name = format!("epoch_{epoch}_batch_{batch}.weights.h5");
+        model.save_weights(self.backup_dir.join(&name))?;
+        let metadata = json!({"epoch": epoch, "batch": batch, "weights": name,
+            "seed": model.training_seed()});
+        output::write_bytes(
+            &self.backup_dir.join(METADATA),
+            metadata.to_string().as_bytes(),
+        )?;
+        let old = self
+            .state
+            .weights
+            .replace(name.clone())
+            .filter(|old| *old != name);
+        if let Some(old) = old {
+            // No training ends for an old backup that is left over.
+            let _ = fs::remove_file(self.backup_dir.join(old));
+        }
+        Ok(())
+    }
+}
+
+impl Callback for BackupAndRestore {
+    fn uses_batches(&self) -> bool {
+        self.save_freq != SaveFrequency::Epoch
+    }
+
+    fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
+        self.state = State::default();
+        self.restore(model)
+    }
+
+    fn on_epoch_begin(&mut self, _model: &mut Sequential, epoch: usize) -> Result<()> {
+        self.state.epoch = epoch;
+        Ok(())
+    }
+
+    fn on_train_batch_end(
+        &mut self,
+        model: &mut Sequential,
+        batch: usize,
+        _logs: &Logs,
+    ) -> Result<()> {
+        let SaveFrequency::Batches(every) = self.save_freq else {
+            return Ok(());
+        };
+        self.state.batches += 1;
+        if self.state.batches < every {
+            return Ok(());
+        }
+        self.state.batches = 0;
+        self.save(model, self.state.epoch, batch + 1)
+    }
+
+    fn on_epoch_end(
+        &mut self,
+        model: &mut Sequential,
+        epoch: usize,
+        _logs: &mut Logs,
+    ) -> Result<()> {
+        match self.save_freq {
+            SaveFrequency::Epoch => self.save(model, epoch + 1, 0),
+            SaveFrequency::Batches(_) => Ok(()),
+        }
+    }
+
+    fn on_train_end(&mut self, _model: &mut Sequential, _logs: &Logs) -> Result<()> {
+        if !self.delete_checkpoint {
+            return Ok(());
+        }
+        // The position first: weights without one are never read.
+        let weights = self.state.weights.take();
+        for name in std::iter::once(METADATA.to_string()).chain(weights) {
+            let path = self.backup_dir.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io(path, error));
+                }
+                _ => {}
+            }
+        }
+        // The folder stays when it holds something else.
+        let _ = fs::remove_dir(&self.backup_dir);
+        Ok(())
+    }
+}
