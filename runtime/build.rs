@@ -18,6 +18,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     println!("cargo::rustc-check-cfg=cfg(kernel, values(\"lane\", \"dsp\", \"mve\"))");
+    println!("cargo::rustc-check-cfg=cfg(armv6m)");
     println!("cargo::rustc-check-cfg=cfg(armv8m)");
     let variable = |name: &str| env::var(name).unwrap_or_default();
     if variable("CARGO_CFG_TARGET_OS") != "none" {
@@ -65,6 +66,9 @@ fn main() {
     };
     if let Some(kernel) = kernel {
         println!("cargo::rustc-cfg=kernel=\"{kernel}\"");
+    }
+    if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
+        println!("cargo::rustc-cfg=armv6m");
     }
     if target.starts_with("thumbv8m.main") {
         println!("cargo::rustc-cfg=armv8m");

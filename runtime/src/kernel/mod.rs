@@ -19,10 +19,12 @@ mod dsp;
 pub(crate) mod finish;
 #[cfg(not(target_os = "none"))]
 pub(crate) mod host;
+#[cfg(kernel = "lane")]
+mod lane;
 pub(crate) mod portable;
 pub(crate) mod quantize;
 pub(crate) mod view;
-#[cfg(kernel = "dsp")]
+#[cfg(any(kernel = "dsp", kernel = "lane", kernel = "mve"))]
 mod whole;
 
 use crate::blob::{ALIGNMENT, Activation, Element, Layer, Operation, Packing};
@@ -82,6 +84,10 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     }
     #[cfg(kernel = "dsp")]
     if dsp::dense(step, x, y) {
+        return;
+    }
+    #[cfg(kernel = "lane")]
+    if lane::dense(step, x, y) {
         return;
     }
     portable::dense(step, x, y);

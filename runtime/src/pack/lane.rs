@@ -4,24 +4,26 @@
 //! # int8
 //!
 //! `W = (A+128) + 2^8 (B+128) + 2^16 (C+128) + 2^24 (D+128)` for each input x. Modulo 2^32 the
-//! kernel sums
+//! kernel sums, REV being the bytes in reverse order,
 //!
 //! ```text
-//! r0 += W * x                          A + 2^8 B + 2^16 C + 2^24 D
-//! r2 += (W >> 8 & 0x00FF00FF) * x      B + 2^16 D
-//! r3 += (W >> 16) * x                  C + 2^8 D
+//! e0 += W * x                A + 2^8 B + 2^16 C + 2^24 D
+//! e1 += (REV W >> 16) * x    B + 2^8 A
+//! e2 += REV W * x            D + 2^8 C + 2^16 B + 2^24 A
 //! ```
 //!
 //! each less its share of `128 * sum(x)`. Then, each step exact while all four sums are below
 //! 2^23 in magnitude, which the exporter proves:
 //!
 //! ```text
-//! u = r0 - 2^8 r2 - 2^16 r3 = A - 2^24 D     A = low 24 bits of u,   d = (A - u) >> 24
-//! v = r2 - 2^16 d                            B = low 24 bits of v,   d = (r2 - B) >> 16
-//! w = r3 - 2^8 d                             C = low 24 bits of w,   D = (r3 - C) >> 8
+//! p = e2 - 2^16 e1 = D + 2^8 C
+//! z = e0 - 2^8 e1 - 2^24 p = A + 2^16 (C - A)
+//! B = low 24 bits of (e1 - 2^8 z)                     A = (e1 - B) >> 8
+//! D = low 24 bits of (p - (z - A) / 2^8 - 2^8 A)      C = (p - D) >> 8
 //! ```
 //!
-//! The head is the same three combinations of the biases.
+//! These three words, since each is one instruction away from the one before even where there are
+//! no shifted operands. The head is the same three combinations of the biases.
 //!
 //! # int4
 //!
@@ -59,63 +61,62 @@ pub(crate) fn pack(operation: Operation, rows: &Rows, head: &mut [u8], weights: 
 }
 
 fn combine([a, b, c, d]: [u32; ROWS]) -> [u32; 3] {
-    let r2 = b.wrapping_add(d << 16);
-    let r3 = c.wrapping_add(d << 8);
-    let r0 = a
-        .wrapping_add(b << 8)
-        .wrapping_add(c << 16)
-        .wrapping_add(d << 24);
-    [r0, r2, r3]
+    let two = |low: u32, high: u32| low.wrapping_add(high << 8);
+    let e0 = two(a, b).wrapping_add(two(c, d) << 16);
+    let e2 = two(d, c).wrapping_add(two(b, a) << 16);
+    [e0, two(b, a), e2]
 }
 
 /// The three sums, before their share of `offset * sum(x)` is taken off.
 #[derive(Clone, Copy)]
 struct Sums {
-    r0: u32,
-    r2: u32,
-    r3: u32,
+    e0: u32,
+    e1: u32,
+    e2: u32,
     x: u32,
 }
 
 impl Sums {
     #[inline(always)]
     fn new(head: &[u8]) -> Self {
-        let [r0, r2, r3] = first_words::<3>(head);
-        Self { r0, r2, r3, x: 0 }
+        let [e0, e1, e2] = first_words::<3>(head);
+        Self { e0, e1, e2, x: 0 }
     }
 
     #[inline(always)]
     fn add(&mut self, word: u32, x: i8) {
         let x = i32::from(x).cast_unsigned();
-        self.r0 = self.r0.wrapping_add(word.wrapping_mul(x));
-        self.r2 = self
-            .r2
-            .wrapping_add((word >> 8 & 0x00FF_00FF).wrapping_mul(x));
-        self.r3 = self.r3.wrapping_add((word >> 16).wrapping_mul(x));
+        let reversed = word.swap_bytes();
+        self.e0 = self.e0.wrapping_add(word.wrapping_mul(x));
+        self.e1 = self.e1.wrapping_add((reversed >> 16).wrapping_mul(x));
+        self.e2 = self.e2.wrapping_add(reversed.wrapping_mul(x));
         self.x = self.x.wrapping_add(x);
     }
 
     #[inline(always)]
     fn solve(self, offset: u32) -> [i32; ROWS] {
         let x = self.x.wrapping_mul(offset);
-        let r0 = self.r0.wrapping_sub(x.wrapping_mul(0x0101_0101));
-        let r2 = self.r2.wrapping_sub(x.wrapping_mul(0x0001_0001));
-        let r3 = self.r3.wrapping_sub(x.wrapping_mul(0x0000_0101));
-        solve(r0, r2, r3)
+        let e0 = self.e0.wrapping_sub(x.wrapping_mul(0x0101_0101));
+        let e1 = self.e1.wrapping_sub(x.wrapping_mul(0x0000_0101));
+        let e2 = self.e2.wrapping_sub(x.wrapping_mul(0x0101_0101));
+        solve(e0, e1, e2)
     }
 }
 
 /// The four sums from the three combined ones.
 #[inline(always)]
-pub(crate) fn solve(r0: u32, r2: u32, r3: u32) -> [i32; ROWS] {
-    let u = r0.wrapping_sub(r2 << 8).wrapping_sub(r3 << 16);
-    let a = low_24(u);
-    let d = a.wrapping_sub(u).cast_signed() >> 24;
-    let b = low_24(r2.wrapping_sub(d.cast_unsigned() << 16));
-    let d = r2.wrapping_sub(b).cast_signed() >> 16;
-    let c = low_24(r3.wrapping_sub(d.cast_unsigned() << 8));
-    let d = r3.wrapping_sub(c).cast_signed() >> 8;
-    [a.cast_signed(), b.cast_signed(), c.cast_signed(), d]
+pub(crate) fn solve(e0: u32, e1: u32, e2: u32) -> [i32; ROWS] {
+    let p = e2.wrapping_sub(e1 << 16);
+    let z = e0.wrapping_sub(e1 << 8).wrapping_sub(p << 24);
+    let b = low_24(e1.wrapping_sub(z << 8));
+    let a = e1.wrapping_sub(b).cast_signed() >> 8;
+    // 2^16 C, from z = A + 2^16 (C - A).
+    let c16 = z
+        .wrapping_sub(a.cast_unsigned())
+        .wrapping_add(a.cast_unsigned() << 16);
+    let d = (p << 8).wrapping_sub(c16).cast_signed() >> 8;
+    let c = p.wrapping_sub(d.cast_unsigned()).cast_signed() >> 8;
+    [a, b.cast_signed(), c, d]
 }
 
 /// The four sums of an int8 block.
@@ -169,8 +170,8 @@ mod tests {
             [TOP, -TOP, TOP, -TOP],
             [-TOP, TOP, -1, TOP],
         ] {
-            let [r0, r2, r3] = combine(sums.map(i32::cast_unsigned));
-            assert_eq!(solve(r0, r2, r3), sums);
+            let [e0, e1, e2] = combine(sums.map(i32::cast_unsigned));
+            assert_eq!(solve(e0, e1, e2), sums);
         }
     }
 }
