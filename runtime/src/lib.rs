@@ -45,7 +45,7 @@ mod pack;
 mod verify;
 mod weights;
 
-pub use blob::{Activation, Element, Operation, Packing, VERSION};
+pub use blob::{Activation, Element, MAGIC, Operation, Packing, VERSION};
 pub use encode::{
     DenseSpec, FloatTable, LayerSpec, ModelSpec, OutputSpec, Precision, SelfTest, WeightsSpec,
     encode, encoded_len,

@@ -1,5 +1,6 @@
 //! Shared by the integration tests beside this crate.
 
+pub mod command;
 pub mod cost;
 pub mod golden;
 pub mod log;

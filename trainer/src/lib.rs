@@ -1,5 +1,36 @@
 //! Train dense neural networks with Keras semantics, quantize them, and export them for
 //! [`thumbnet_runtime`].
+//!
+//! ```
+//! use thumbnet_trainer::layers::{Dense, Input, Rescaling};
+//! use thumbnet_trainer::quantize::{QuantizeOptions, quantize};
+//! use thumbnet_trainer::sequential::{CompileOptions, FitOptions};
+//! use thumbnet_trainer::{Dataset, Sequential};
+//!
+//! let digits = Dataset::digits();
+//! let labels = digits.y.as_ref().expect("digits have labels");
+//!
+//! let mut model = Sequential::new().with_seed(7);
+//! model.add(Input::new([64]))?;
+//! model.add(Rescaling::new(1.0 / 16.0, 0.0))?;
+//! model.add(Dense::new(32).with_activation("relu".parse()?))?;
+//! model.add(Dense::new(10).with_activation("softmax".parse()?))?;
+//! model.compile(CompileOptions::named("adam", "sparse_categorical_crossentropy", &["accuracy"])?)?;
+//! let options = FitOptions { epochs: 5, validation_split: 0.2, ..FitOptions::default() };
+//! let history = model.fit(&digits.x, labels, options)?;
+//! assert!(history.last("val_accuracy") > Some(0.8));
+//!
+//! # let folder = tempfile::tempdir().expect("a temporary folder");
+//! # let file = |name: &str| folder.path().join(name);
+//! model.save(file("digits.h5"))?;
+//! let device = quantize(&model, &digits.x, &QuantizeOptions::default())?.device;
+//! device.save(file("digits.tnet"))?;
+//! let scores = device.predict(&digits.x)?; // the device's own bits
+//! assert_eq!(scores.shape(), [1797, 10]);
+//! # Ok::<(), thumbnet_trainer::Error>(())
+//! ```
+//!
+//! The binary `thumbnet` does the same from the command line.
 
 pub mod activations;
 pub mod callbacks;

@@ -37,6 +37,8 @@ pub struct CsvOptions {
 pub enum Target {
     /// It must be there and becomes `y`.
     Read(Option<String>),
+    /// It becomes `y` where it is there.
+    ReadIfThere(Option<String>),
     /// It is left out where it is there, unread.
     Skip(Option<String>),
 }
@@ -215,12 +217,13 @@ impl Header {
         }
         let (wanted, required) = match target {
             Target::Read(name) => (name.as_deref(), true),
-            Target::Skip(name) => (name.as_deref(), false),
+            Target::ReadIfThere(name) | Target::Skip(name) => (name.as_deref(), false),
         };
+        let target_column = find_target(&names, wanted, required)?;
         let header = Self {
-            target: find_target(&names, wanted, required)?,
+            target: target_column,
             names,
-            reads_target: required,
+            reads_target: target_column.is_some() && !matches!(target, Target::Skip(_)),
         };
         if header.width() == 0 {
             return Err(
@@ -390,6 +393,10 @@ mod tests {
         );
         let data = read(Target::Skip(None), "a,label\n1,what?\n").unwrap();
         assert_eq!((rows(&data), data.y), (vec![vec![1.0]], None));
+        let data = read(Target::ReadIfThere(None), "a,label\n1,2\n").unwrap();
+        assert_eq!(data.y.unwrap()[0], 2.0);
+        let data = read(Target::ReadIfThere(None), "a,b\n1,2\n").unwrap();
+        assert_eq!((rows(&data), data.y), (vec![vec![1.0, 2.0]], None));
         let data = read(Target::Skip(None), "a,b\n1,2\n").unwrap();
         assert_eq!(rows(&data), [[1.0, 2.0]]);
         let error = read(Target::Read(Some("c".into())), "a,b\n1,2\n")

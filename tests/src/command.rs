@@ -1,0 +1,82 @@
+//! Runs the built `thumbnet` as a user does.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+/// What a run of `thumbnet` left behind.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Finished {
+    /// The standard output of a run that must have ended well, without warnings.
+    pub fn ok(self) -> String {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
+        self.stdout
+    }
+
+    /// The message of a run that must have ended with `code`, one line on standard error.
+    pub fn error(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
+        let line = self.stderr.strip_suffix('\n').unwrap_or(&self.stderr);
+        assert!(!line.contains('\n') && !line.ends_with('.'), "{line}");
+        line.strip_prefix("error: ").unwrap_or_else(|| panic!("no error: {line}")).to_string()
+    }
+}
+
+/// Runs `thumbnet` with these arguments in `folder`.
+pub fn thumbnet(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Finished {
+    command(folder, arguments).output().expect("thumbnet starts").into()
+}
+
+/// The command, to be started in another way.
+pub fn command(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(binary());
+    command.current_dir(folder).args(arguments);
+    command
+}
+
+/// The binary of the profile that the tests are built with, up to date.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        // target/<profile>/deps/<test>
+        let test = std::env::current_exe().expect("a running test has a file");
+        let folder = test.ancestors().nth(2).expect("tests are built in <profile>/deps");
+        let profile = match folder.file_name().and_then(OsStr::to_str) {
+            Some("debug") => "dev",
+            Some(profile) => profile,
+            None => panic!("{} has no profile", folder.display()),
+        };
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "thumbnet-trainer", "--bin", "thumbnet"])
+            .args(["--profile", profile, "--target-dir"])
+            .arg(folder.parent().expect("<target>/<profile>"))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+            .status()
+            .expect("cargo starts");
+        assert!(built.success(), "thumbnet does not build");
+        folder.join(format!("thumbnet{}", std::env::consts::EXE_SUFFIX))
+    })
+}

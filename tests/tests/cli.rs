@@ -1,0 +1,548 @@
+//! The command line end to end: what a user types, sees and finds on the disk afterwards.
+
+use std::{fs, path::Path};
+
+use ndarray::{Array1, Array2, ArrayD, Axis};
+use serde_json::Value;
+use thumbnet_tests::command::{Finished, thumbnet};
+use thumbnet_trainer::{Dataset, Sequential, dataset};
+
+/// A folder with `iris.csv`, text labels in place of numbers.
+fn iris_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/data/iris.csv");
+    let text = fs::read_to_string(data).unwrap();
+    fs::write(folder.path().join("numbers.csv"), &text).unwrap();
+    let named: Vec<String> = text
+        .lines()
+        .map(|line| match line.rsplit_once(',').unwrap() {
+            (cells, "0") => format!("{cells},setosa"),
+            (cells, "1") => format!("{cells},versicolor"),
+            (cells, "2") => format!("{cells},virginica"),
+            _ => line.to_string(),
+        })
+        .collect();
+    fs::write(folder.path().join("iris.csv"), named.join("\r\n")).unwrap();
+    folder
+}
+
+/// Runs a line of words.
+fn run(folder: &Path, line: &str) -> Finished {
+    thumbnet(folder, line.split_whitespace())
+}
+
+/// A quick training that all of iris takes part in.
+const TRAIN: &str = "train --data iris.csv --layers 8:relu,3:softmax --epochs 40 --batch-size 8 --learning-rate 0.01 --verbose 0";
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn from_a_csv_to_a_device_model_on_raw_values() {
+    let folder = iris_folder();
+    let path = folder.path();
+    let trained = run(
+        path,
+        &format!("{TRAIN} --seed 7 --history h.json --output model.h5"),
+    );
+    assert_eq!(trained.ok(), "");
+    let history: Value = serde_json::from_slice(&fs::read(path.join("h.json")).unwrap()).unwrap();
+    let names: Vec<&String> = history.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["accuracy", "loss"]);
+    assert_eq!(history["loss"].as_array().unwrap().len(), 40);
+
+    let summary = run(path, "summary model.h5").ok();
+    assert!(
+        summary.contains("normalization") && summary.contains("dense_1"),
+        "{summary}"
+    );
+
+    let float: Value =
+        serde_json::from_str(&run(path, "evaluate model.h5 --data iris.csv --json").ok()).unwrap();
+    assert!(float["accuracy"].as_f64().unwrap() >= 0.95, "{float}");
+
+    let exported = run(
+        path,
+        "export model.h5 --calibrate iris.csv --output model.tnet",
+    )
+    .ok();
+    assert!(
+        exported.starts_with("saved model.tnet: 4 inputs, 3 outputs, "),
+        "{exported}"
+    );
+    let inspected = run(path, "inspect model.tnet").ok();
+    assert!(
+        inspected.contains("setosa, versicolor, virginica"),
+        "{inspected}"
+    );
+    assert!(inspected.contains("self-test   passed"), "{inspected}");
+    let inspected: Value =
+        serde_json::from_str(&run(path, "inspect model.tnet --json").ok()).unwrap();
+    assert_eq!(inspected["labels"][2], "virginica");
+    assert_eq!(inspected["macs"], 4 * 8 + 8 * 3);
+
+    let int8: Value =
+        serde_json::from_str(&run(path, "evaluate model.tnet --data iris.csv --json").ok())
+            .unwrap();
+    let lost = float["accuracy"].as_f64().unwrap() - int8["accuracy"].as_f64().unwrap();
+    assert!(lost.abs() <= 0.01, "{float} {int8}");
+
+    // The same rows as .npy give the same predictions, and so does the order of the columns' file.
+    let rows = Dataset::from_csv(path.join("iris.csv"), &dataset::CsvOptions::default()).unwrap();
+    dataset::write_npy(&path.join("x.npy"), &rows.x).unwrap();
+    for model in ["model.h5", "model.tnet"] {
+        assert_eq!(
+            run(
+                path,
+                &format!("predict {model} --data iris.csv --output a.npy")
+            )
+            .ok(),
+            ""
+        );
+        assert_eq!(
+            run(path, &format!("predict {model} --x x.npy --output b.npy")).ok(),
+            ""
+        );
+        let (a, b) = (
+            fs::read(path.join("a.npy")).unwrap(),
+            fs::read(path.join("b.npy")).unwrap(),
+        );
+        assert_eq!(a, b);
+        let y = dataset::read_npy(&path.join("a.npy")).unwrap();
+        assert_eq!(y.shape(), [150, 3]);
+    }
+    let csv = run(path, "predict model.tnet --x x.npy").ok();
+    assert_eq!(csv.lines().next(), Some("setosa,versicolor,virginica"));
+    assert_eq!(csv.lines().count(), 151);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_file_and_another_one_another() {
+    let folder = iris_folder();
+    let path = folder.path();
+    for (seed, output) in [(7, "a.h5"), (7, "b.h5"), (8, "c.h5")] {
+        run(path, &format!("{TRAIN} --seed {seed} --output {output}")).ok();
+    }
+    let bytes = |name: &str| fs::read(path.join(name)).unwrap();
+    assert_eq!(bytes("a.h5"), bytes("b.h5"));
+    assert_ne!(bytes("a.h5"), bytes("c.h5"));
+}
+
+#[test]
+fn training_in_two_parts_is_training_in_one() {
+    let folder = iris_folder();
+    let path = folder.path();
+    let common = "--data iris.csv --no-shuffle --batch-size 16 --verbose 0";
+    run(
+        path,
+        &format!("train {common} --layers 6:tanh,3:softmax --epochs 6 --output whole.h5"),
+    )
+    .ok();
+    run(
+        path,
+        &format!("train {common} --layers 6:tanh,3:softmax --epochs 4 --output part.h5"),
+    )
+    .ok();
+    run(
+        path,
+        &format!("train {common} --model part.h5 --epochs 2 --output rest.h5"),
+    )
+    .ok();
+    let whole = Sequential::load(path.join("whole.h5")).unwrap();
+    let rest = Sequential::load(path.join("rest.h5")).unwrap();
+    assert_eq!(whole.values(), rest.values());
+}
+
+#[test]
+fn the_normalization_is_fitted_on_the_training_rows_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    // Mean of the first 3 of 4 rows: a = 2, variance 2/3; b is constant and gets variance 1.
+    fs::write(
+        path.join("d.csv"),
+        "a,b,target\n1,5,0\n2,5,1\n3,5,0\n1000,6,1\n",
+    )
+    .unwrap();
+    run(
+        path,
+        "train --data d.csv --layers 1 --validation-split 0.25 --verbose 0 --output m.h5",
+    )
+    .ok();
+    let weights = Sequential::load(path.join("m.h5")).unwrap().get_weights();
+    assert_eq!(weights[0].as_slice().unwrap(), [2.0, 5.0]);
+    assert_eq!(weights[1].as_slice().unwrap(), [2.0 / 3.0, 1.0]);
+
+    run(
+        path,
+        "train --data d.csv --layers 1 --no-normalize --verbose 0 --output m.h5",
+    )
+    .ok();
+    let summary = run(path, "summary m.h5").ok();
+    assert!(!summary.contains("normalization"), "{summary}");
+}
+
+#[test]
+fn the_loss_follows_from_the_last_layer_and_the_metric_from_the_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("d.csv"), "a,label\n1,0\n2,1\n3,0\n4,1\n").unwrap();
+    for (layers, loss, metric) in [
+        ("2:softmax", "sparse_categorical_crossentropy", "accuracy"),
+        ("1:sigmoid", "binary_crossentropy", "accuracy"),
+        ("1", "mean_squared_error", "mae"),
+    ] {
+        run(
+            path,
+            &format!(
+                "train --data d.csv --layers {layers} --history h.json --verbose 0 --output m.h5"
+            ),
+        )
+        .ok();
+        let history = fs::read_to_string(path.join("h.json")).unwrap();
+        assert!(history.contains(&format!("\"{metric}\"")), "{history}");
+        let model = Sequential::load(path.join("m.h5")).unwrap();
+        let config = model.compile_config().unwrap().to_string();
+        assert!(config.contains(loss), "{config}");
+    }
+}
+
+#[test]
+fn rows_from_npy_with_one_hot_targets_and_validation_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let x = Array2::from_shape_fn((40, 3), |(i, j)| ((i * 7 + j * 3) % 11) as f32 / 11.0);
+    let y = Array2::from_shape_fn((40, 2), |(i, j)| f32::from(u8::from(i % 2 == j)));
+    let w = Array1::from_elem(40, 0.5);
+    for (name, array) in [
+        ("x", x.into_dyn()),
+        ("y", y.into_dyn()),
+        ("w", w.into_dyn()),
+    ] {
+        dataset::write_npy(&path.join(format!("{name}.npy")), &array).unwrap();
+    }
+    run(
+        path,
+        "train --x x.npy --y y.npy --validation-x x.npy --validation-y y.npy --layers 4:relu,2:softmax --sample-weight w.npy --batch-size none --epochs 3 --history h.json --verbose 0 --output m.keras",
+    )
+    .ok();
+    let history: Value = serde_json::from_slice(&fs::read(path.join("h.json")).unwrap()).unwrap();
+    assert_eq!(history["val_loss"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        files(path),
+        ["h.json", "m.keras", "w.npy", "x.npy", "y.npy"]
+    );
+    run(path, "evaluate m.keras --x x.npy --y y.npy").ok();
+}
+
+/// Commands that must fail in a folder with iris.csv and a trained model.h5, and how.
+#[test]
+fn wrong_input_is_one_line_that_says_what_to_do() {
+    let folder = iris_folder();
+    let path = folder.path();
+    run(path, &format!("{TRAIN} --output model.h5")).ok();
+    run(
+        path,
+        "export model.h5 --calibrate iris.csv --output model.tnet",
+    )
+    .ok();
+    for (name, text) in [
+        ("empty.csv", ""),
+        ("header.csv", "a,b,label\n"),
+        (
+            "nan.csv",
+            "sepal_length,petal_width,label\n1,2,0\n1,n/a,1\n",
+        ),
+        ("hole.csv", "a,label\n,0\n"),
+        ("ragged.csv", "a,b,label\n1,2,0\n1,2\n"),
+        ("narrow.csv", "a,b,label\n1,2,0\n1,2,1\n"),
+        ("five.csv", "a,b,c,d,species\n1,2,3,4,0\n"),
+        ("high.csv", "a,label\n1,0\n2,1\n\n3,3\n"),
+        ("plain.json", "[1]"),
+        ("broken.json", "{\"loss\":\n \"mse\",,}"),
+    ] {
+        fs::write(path.join(name), text).unwrap();
+    }
+    let x: ArrayD<f32> = Array2::from_elem((5, 4), 1.0).into_dyn();
+    dataset::write_npy(&path.join("x.npy"), &x).unwrap();
+    let mut bad = x.clone();
+    bad[[2, 1]] = f32::NAN;
+    dataset::write_npy(&path.join("bad.npy"), &bad).unwrap();
+    let y: ArrayD<f32> = Array1::zeros(5).into_dyn();
+    dataset::write_npy(&path.join("y.npy"), &y).unwrap();
+    let short = y.slice_axis(Axis(0), (..4).into()).to_owned();
+    dataset::write_npy(&path.join("short.npy"), &short).unwrap();
+    let before = files(path);
+    let good = fs::read(path.join("model.h5")).unwrap();
+
+    for (line, code, message) in [
+        // Files and their contents.
+        (
+            "train --data no.csv --layers 3:softmax --output model.h5",
+            1,
+            "no.csv: No such file or directory (os error 2)",
+        ),
+        (
+            "train --data empty.csv --layers 3:softmax --output model.h5",
+            1,
+            "empty.csv: the file is empty, expected a header line and rows",
+        ),
+        (
+            "train --data header.csv --layers 3:softmax --output model.h5",
+            1,
+            "header.csv: there is only a header line, expected rows below it",
+        ),
+        (
+            "train --data nan.csv --layers 3:softmax --output model.h5",
+            1,
+            "nan.csv:3: column \"petal_width\" is \"n/a\", expected a number; remove the row or fill the cell",
+        ),
+        (
+            "train --data hole.csv --layers 3:softmax --output model.h5",
+            1,
+            "hole.csv:2: column \"a\" is empty, expected a number; remove the row or fill the cell",
+        ),
+        (
+            "train --data ragged.csv --layers 3:softmax --output model.h5",
+            1,
+            "ragged.csv:3: 2 cells, expected 3 as in the header; add or remove cells, or quote a cell that holds a comma",
+        ),
+        (
+            "train --data iris.csv --target lable --layers 3:softmax --output model.h5",
+            1,
+            "iris.csv:1: there is no column \"lable\", the columns are sepal_length, sepal_width, petal_length, petal_width, label; name the label column with --target",
+        ),
+        (
+            "train --data high.csv --layers 2:softmax --output model.h5",
+            1,
+            "high.csv:5: label 3 is not among the 2 classes 0 to 1 that the model's last layer has; give the last layer 4 units, or number the labels from 0",
+        ),
+        (
+            "train --data iris.csv --layers 2:softmax --output model.h5",
+            1,
+            "iris.csv:102: label \"virginica\" is not among the 2 classes that the model's last layer has; give the last layer 3 units",
+        ),
+        (
+            "train --data high.csv --layers 1:sigmoid --output model.h5",
+            1,
+            "high.csv:5: label 3 is outside 0 to 1, which binary_crossentropy expects; number the labels 0 and 1, or end --layers with a softmax layer of one unit per class",
+        ),
+        (
+            "train --x bad.npy --y y.npy --layers 2:softmax --output model.h5",
+            1,
+            "bad.npy: row 2, column 1 is NaN, expected a finite number; remove the row or replace the value",
+        ),
+        (
+            "train --x x.npy --y short.npy --layers 2:softmax --output model.h5",
+            1,
+            "short.npy has 4 rows, expected 5 as x.npy has; give one target per row",
+        ),
+        (
+            "train --x iris.csv --y y.npy --layers 2:softmax --output model.h5",
+            1,
+            "iris.csv: not an .npy file, expected one written by numpy.save; use --data for CSV",
+        ),
+        (
+            "train --x x.npy --y y.npy --sample-weight short.npy --layers 2:softmax --output model.h5",
+            1,
+            "short.npy has 4 weights, expected 5 as x.npy has rows",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --compile plain.json --output model.h5",
+            1,
+            "plain.json: expected {\"optimizer\": .., \"loss\": .., \"metrics\": [..]} in Keras' serialized form",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --compile broken.json --output model.h5",
+            1,
+            "broken.json:2: column 8: key must be a string, expected JSON",
+        ),
+        // Models and data that do not fit.
+        (
+            "evaluate model.h5 --data narrow.csv",
+            1,
+            "narrow.csv has 2 features, expected the model's 4 inputs; give the columns that the model was trained on",
+        ),
+        (
+            "predict model.tnet --data narrow.csv --output y.npy",
+            1,
+            "narrow.csv has 2 features, expected the model's 4 inputs; give the columns that the model was trained on",
+        ),
+        (
+            "predict model.h5 --data five.csv --output y.npy",
+            1,
+            "five.csv has 5 features, expected the model's 4 inputs; name the label column with --target",
+        ),
+        (
+            "predict no.h5 --data five.csv --output y.npy",
+            1,
+            "no.h5: No such file or directory (os error 2)",
+        ),
+        (
+            "predict model.h5 --data iris.csv --output no/y.npy",
+            1,
+            "no/y.npy: there is no folder no; create it with mkdir -p no",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --output no/model.h5",
+            1,
+            "no/model.h5: there is no folder no; create it with mkdir -p no",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --history no/h.json --output model.h5",
+            1,
+            "no/h.json: there is no folder no; create it with mkdir -p no",
+        ),
+        // Usage.
+        (
+            "train --data iris.csv --layers 3:softmax --output model.txt",
+            2,
+            "model.txt: the name says nothing about the format, expected one that ends in .h5 or .keras",
+        ),
+        (
+            "predict model.h5 --data iris.csv --output y.txt",
+            2,
+            "y.txt: the name says nothing about the format, expected one that ends in .npy or .csv",
+        ),
+        (
+            "train --layers 3:softmax --output model.h5",
+            2,
+            "there is no data; add --data d.csv, or --x x.npy --y y.npy",
+        ),
+        (
+            "train --x x.npy --layers 3:softmax --output model.h5",
+            2,
+            "--x is given without --y, expected the targets too; add --y y.npy",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --epochs 0 --output model.h5",
+            2,
+            "invalid value '0' for '--epochs <EPOCHS>': expected a number above 0; see thumbnet train --help",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --batch-size 0 --output model.h5",
+            2,
+            "invalid value '0' for '--batch-size <N|none>': expected a number above 0, or none for all rows at once; see thumbnet train --help",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --validation-split 1 --output model.h5",
+            2,
+            "invalid value '1' for '--validation-split <PART>': expected a number from 0 to below 1, such as 0.2; see thumbnet train --help",
+        ),
+        (
+            "train --data iris.csv --output model.h5",
+            2,
+            "the following required arguments were not provided: --layers <SPEC>; see thumbnet train --help",
+        ),
+        (
+            "train --data iris.csv --layers 0:relu,3:softmax --output model.h5",
+            2,
+            "invalid value '0:relu' for '--layers <SPEC>': \"0:relu\" is no layer, expected units:activation such as 32:relu, dropout:0.2, batch_normalization or flatten; see thumbnet train --help",
+        ),
+        (
+            "summary model.tnet",
+            2,
+            "model.tnet is a device model, expected a Keras file; use thumbnet inspect model.tnet",
+        ),
+        (
+            "inspect model.h5",
+            2,
+            "model.h5 is no device model, expected a .tnet file; use thumbnet summary model.h5 for a Keras file",
+        ),
+        (
+            "export model.tnet --calibrate iris.csv --output other.tnet",
+            2,
+            "model.tnet is exported already, expected a Keras file (.h5 or .keras)",
+        ),
+        (
+            "export model.h5 --calibrate iris.csv --output model.h5",
+            2,
+            "model.h5: this is the name of another kind of file, expected one that ends in .tnet",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --epoch 3 --output model.h5",
+            2,
+            "unexpected argument '--epoch' found; tip: a similar argument exists: '--epochs'; see thumbnet train --help",
+        ),
+        (
+            "evaluate",
+            2,
+            "the following required arguments were not provided: <MODEL>; see thumbnet evaluate --help",
+        ),
+        (
+            "trian",
+            2,
+            "unrecognized subcommand 'trian'; tip: a similar subcommand exists: 'train'; see thumbnet --help",
+        ),
+    ] {
+        assert_eq!(run(path, line).error(code), message, "thumbnet {line}");
+        assert_eq!(files(path), before, "thumbnet {line}");
+    }
+    // Names that Keras does not know are usage too; their texts belong to the library.
+    for (option, value) in [
+        ("--layers", "8:rellu,3:softmax"),
+        ("--optimizer", "adamm"),
+        ("--loss", "crossentrpy"),
+        ("--metrics", "acuracy"),
+    ] {
+        let line = if option == "--layers" {
+            format!("train --data iris.csv --layers {value} --output model.h5")
+        } else {
+            format!("train --data iris.csv --layers 3:softmax {option} {value} --output model.h5")
+        };
+        let message = run(path, &line).error(2);
+        let name = value
+            .split([':', ','])
+            .find(|part| part.parse::<u32>().is_err())
+            .unwrap();
+        assert!(
+            message.contains(option) && message.contains(name),
+            "{message}"
+        );
+    }
+    assert_eq!(fs::read(path.join("model.h5")).unwrap(), good);
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    for line in ["--help", "--version", "train --help", "demo --help"] {
+        assert!(run(folder.path(), line).ok().contains("thumbnet"));
+    }
+    let nothing = run(folder.path(), "");
+    assert_eq!(nothing.code, Some(2));
+    assert!(
+        nothing.stderr.contains("Usage: thumbnet"),
+        "{}",
+        nothing.stderr
+    );
+}
+
+#[test]
+fn the_demo_leaves_two_models_that_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let shown = run(path, "demo --verbose 0").ok();
+    let percent = |name: &str| -> f64 {
+        let line = shown.lines().find(|line| line.contains(name)).unwrap();
+        let after = line.split_once(name).unwrap().1;
+        after.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let (float, int8) = (percent("float32"), percent("int8 "));
+    assert!(float >= 96.0 && (float - int8).abs() <= 1.0, "{shown}");
+    assert!(
+        shown.contains("360 of 360 test rows gave the same bits") || shown.contains("left out: "),
+        "{shown}"
+    );
+    assert_eq!(files(path), ["model.h5", "model.tnet"]);
+    let inspected = run(path, "inspect model.tnet").ok();
+    assert!(
+        inspected.contains("0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        "{inspected}"
+    );
+}

@@ -1,0 +1,119 @@
+//! Compile settings: from `--compile`, else from the model's file, else by the last layer; options
+//! win over each.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+use thumbnet_trainer::{
+    Error,
+    losses::{Loss, LossKind},
+    sequential::CompileOptions,
+};
+
+use super::{
+    Outcome,
+    data::{Labelled, is_npy},
+    head::Head,
+    values::{loss_name, metric_name},
+};
+
+/// Loss and metrics.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CompileArguments {
+    /// Compile settings in Keras' serialized form, {"optimizer": .., "loss": .., "metrics": [..]}
+    /// [default: those of the model's file]
+    #[arg(long, value_name = "FILE.json")]
+    pub compile: Option<PathBuf>,
+    /// Loss by Keras' name [default: by the last activation and the targets]
+    #[arg(long, value_name = "NAME", value_parser = loss_name)]
+    pub loss: Option<String>,
+    /// Metrics by Keras' names [default: accuracy for classes, mae for numbers]
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',', value_parser = metric_name)]
+    pub metrics: Option<Vec<String>>,
+}
+
+impl CompileArguments {
+    /// Whether anything asks for other settings than the model's own.
+    pub fn are_given(&self) -> bool {
+        self.compile.is_some() || self.loss.is_some() || self.metrics.is_some()
+    }
+
+    /// Optimizer, loss and metrics: from `--compile`, else the model's `own`, else by the last
+    /// layer and the targets' shape, rows first; `--loss` and `--metrics` win.
+    pub fn options(
+        &self,
+        own: Option<Value>,
+        head: Head,
+        outputs: usize,
+        y_shape: &[usize],
+    ) -> Outcome<CompileOptions> {
+        let read = self.compile.as_deref().map(read_settings).transpose()?;
+        let mut settings = read.or(own).unwrap_or_else(|| json!({"optimizer": "adam"}));
+        let settles_loss = !settings["loss"].is_null();
+        if let Some(loss) = &self.loss {
+            settings["loss"] = json!(loss);
+        } else if !settles_loss {
+            settings["loss"] = json!(head.loss(outputs, y_shape));
+        }
+        let mut options = CompileOptions::from_config(&settings)?;
+        if let Some(metrics) = &self.metrics {
+            options.metrics = metrics.iter().map(|name| json!(name)).collect();
+            options.weighted_metrics.clear();
+        } else if !settles_loss && settings["metrics"].is_null() {
+            options.metrics = vec![json!(default_metric(&options.loss))];
+        }
+        Ok(options)
+    }
+}
+
+/// A JSON file that must hold an object.
+fn read_settings(path: &Path) -> Outcome<Value> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+    let settings: Value = serde_json::from_str(&text).map_err(|error| {
+        let reason = error.to_string();
+        // It ends in its place, which comes first here.
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        Error::Format {
+            path: path.to_path_buf(),
+            line: Some(error.line() as u64),
+            message: format!("column {}: {reason}, expected JSON", error.column()),
+        }
+    })?;
+    if !settings.is_object() {
+        return Err(Error::format(
+            path,
+            "expected {\"optimizer\": .., \"loss\": .., \"metrics\": [..]} in Keras' serialized form",
+        )
+        .into());
+    }
+    Ok(settings)
+}
+
+/// Accuracy where the loss is about classes, else the mean absolute error.
+fn default_metric(loss: &Loss) -> &'static str {
+    let name = loss.name.as_str();
+    if ["crossentropy", "hinge"]
+        .iter()
+        .any(|part| name.contains(part))
+    {
+        "accuracy"
+    } else {
+        "mae"
+    }
+}
+
+/// Refuses labels of a CSV file that the loss cannot take, with their line. Arrays are left to the
+/// library, which is as lenient as Keras.
+pub fn check_labels(loss: &Loss, outputs: usize, rows: &Labelled) -> Outcome {
+    if is_npy(&rows.y_path) {
+        return Ok(());
+    }
+    match loss.kind {
+        LossKind::SparseCategoricalCrossentropy {
+            ignore_class: None, ..
+        } => rows.check_classes(outputs),
+        LossKind::BinaryCrossentropy { .. } => rows.check_probabilities(),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,225 @@
+//! `thumbnet demo`: the whole way on handwritten digits, from training to an emulated Cortex-M4.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ndarray::{ArrayD, Axis};
+use thumbnet_trainer::{
+    Dataset, Error, Result, Sequential,
+    emulator::{
+        Board, Firmware, Qemu, Run,
+        parity::{Answer, Job},
+    },
+    layers::{Dense, Input, Rescaling},
+    output,
+    quantize::{DeviceModel, QuantizeOptions, quantize},
+    sequential::{CompileOptions, FitOptions, PredictOptions},
+};
+
+use super::{
+    Outcome,
+    inspect::{Sizes, thousands},
+    values::{Verbosity, positive},
+};
+
+/// Rows kept for the test: the last of the shuffled ones.
+const TEST_ROWS: usize = 360;
+/// Training rows that the ranges of values are taken from.
+const CALIBRATION_ROWS: usize = 256;
+
+/// Train on handwritten digits, quantize, and run on the host and on an emulated Cortex-M4
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Passes over the training rows
+    #[arg(long, default_value_t = 40, value_parser = positive::<usize>)]
+    epochs: usize,
+    /// Seed of the split, the initial weights and the order of the rows
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Folder for model.h5 and model.tnet
+    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    output_dir: PathBuf,
+    /// Output of the training: 0 nothing, 1 a progress bar, 2 a line per epoch, auto 1 on a
+    /// terminal and 2 elsewhere
+    #[arg(long, default_value = "auto", value_name = "0|1|2|auto")]
+    verbose: Verbosity,
+}
+
+impl Demo {
+    pub fn run(&self) -> Outcome {
+        let keras_path = self.output_dir.join("model.h5");
+        let device_path = self.output_dir.join("model.tnet");
+        output::check(&keras_path)?;
+        output::check(&device_path)?;
+
+        let digits = Dataset::digits().shuffled(self.seed);
+        let (train, test) = digits.split_at(digits.rows() - TEST_ROWS);
+        let y_train = train.y.as_ref().expect("the digits have labels");
+        let y_test = test.y.as_ref().expect("the digits have labels");
+        println!(
+            "{} handwritten digits of 8x8 pixels: {} to train on, {} to test with\n",
+            thousands(digits.rows()),
+            thousands(train.rows()),
+            test.rows()
+        );
+
+        let mut model = self.model()?;
+        println!("{}", model.summary(None, false).trim_end());
+        model.fit(
+            &train.x,
+            y_train,
+            FitOptions {
+                epochs: self.epochs,
+                verbose: self.verbose.level(),
+                ..FitOptions::default()
+            },
+        )?;
+        model.save(&keras_path)?;
+
+        let (calibration, _) = train.split_at(CALIBRATION_ROWS);
+        let options = QuantizeOptions {
+            labels: (0..10).map(|digit| digit.to_string()).collect(),
+            ..QuantizeOptions::default()
+        };
+        let device = quantize(&model, &calibration.x, &options)?.device;
+        device.save(&device_path)?;
+
+        let float = model.predict_with(
+            &test.x,
+            &PredictOptions {
+                verbose: 0,
+                ..PredictOptions::default()
+            },
+        )?;
+        let int8 = device.predict(&test.x)?;
+        let sizes = Sizes::of(&device);
+        println!();
+        println!(
+            "test accuracy  float32 {:6.2} %  (Keras file {})",
+            100.0 * accuracy(&float, y_test),
+            keras_path.display()
+        );
+        println!(
+            "               int8    {:6.2} %  (device model {}: {} bytes of flash, {} of scratch)",
+            100.0 * accuracy(&int8, y_test),
+            device_path.display(),
+            thousands(sizes.flash_bytes),
+            thousands(sizes.scratch_bytes)
+        );
+
+        match on_cortex_m4(&device, &test.x) {
+            Ok(rows) => {
+                let same = same_bits(&rows, &int8);
+                println!(
+                    "Cortex-M4      {same} of {} test rows gave the same bits as on this computer{}",
+                    test.rows(),
+                    if same == test.rows() {
+                        ""
+                    } else {
+                        ": please report this"
+                    }
+                );
+            }
+            Err(error) => println!("Cortex-M4      left out: {error}"),
+        }
+        println!("\nnext: thumbnet inspect {}", device_path.display());
+        Ok(())
+    }
+
+    fn model(&self) -> Result<Sequential> {
+        let mut model = Sequential::new().with_seed(self.seed);
+        model.add(Input::new([64]))?;
+        // Pixels are 0 to 16: the model takes them as they are.
+        model.add(Rescaling::new(1.0 / 16.0, 0.0))?;
+        model.add(Dense::new(32).with_activation("relu".parse()?))?;
+        model.add(Dense::new(10).with_activation("softmax".parse()?))?;
+        model.compile(CompileOptions::named(
+            "adam",
+            "sparse_categorical_crossentropy",
+            &["accuracy"],
+        )?)?;
+        Ok(model)
+    }
+}
+
+/// Part of the rows whose greatest output is that of the label.
+fn accuracy(predictions: &ArrayD<f32>, y: &ArrayD<f32>) -> f64 {
+    let right = predictions
+        .axis_iter(Axis(0))
+        .zip(y)
+        .filter(|(row, label)| greatest(row.iter()) == **label as usize)
+        .count();
+    right as f64 / y.len().max(1) as f64
+}
+
+/// Index of the greatest value, the first of several.
+fn greatest<'a>(values: impl Iterator<Item = &'a f32>) -> usize {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (index, &value) in values.enumerate() {
+        if value > best.1 {
+            best = (index, value);
+        }
+    }
+    best.0
+}
+
+/// The bits of every row's outputs on an emulated board.
+fn on_cortex_m4(device: &DeviceModel, x: &ArrayD<f32>) -> Result<Vec<Vec<u32>>> {
+    let qemu = Qemu::find()?;
+    let board = Board::Mps2An386;
+    let elf = Firmware::release("parity", board).build()?;
+    let folder = tempfile::tempdir().map_err(|source| Error::io(std::env::temp_dir(), source))?;
+    let x = x.as_standard_layout();
+    let job = Job {
+        blob: device.bytes(),
+        shift: 0,
+        inputs: device.inputs(),
+        x: x.as_slice().expect("standard layout is contiguous"),
+    };
+    let answers = qemu.answer(&Run::new(board, &elf, folder.path()), &[job])?;
+    match answers.into_iter().next() {
+        Some(Answer::Loaded { rows, .. }) => rows
+            .into_iter()
+            .map(|row| row.map_err(Error::value))
+            .collect(),
+        Some(Answer::Refused(message)) => Err(Error::value(message)),
+        None => Err(Error::value(
+            "the firmware gave no answer, expected one per model",
+        )),
+    }
+}
+
+/// Rows whose outputs have the same bits.
+fn same_bits(device: &[Vec<u32>], host: &ArrayD<f32>) -> usize {
+    host.axis_iter(Axis(0))
+        .zip(device)
+        .filter(|(host, device)| {
+            host.iter()
+                .map(|value| value.to_bits())
+                .eq(device.iter().copied())
+        })
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{arr1, arr2};
+
+    #[test]
+    fn accuracy_counts_rows_whose_greatest_output_is_the_label() {
+        let predictions = arr2(&[[0.1_f32, 0.9], [0.5, 0.5], [0.2, 0.8], [0.6, 0.4]]).into_dyn();
+        // Of two equal outputs the first counts: rows 0, 1 and 3 are right.
+        assert_eq!(
+            accuracy(&predictions, &arr1(&[1.0, 0.0, 0.0, 0.0]).into_dyn()),
+            0.75
+        );
+    }
+
+    #[test]
+    fn same_bits_tells_zero_from_minus_zero() {
+        let host = arr2(&[[0.0_f32, 1.0], [-0.0, 1.0]]).into_dyn();
+        let device = vec![vec![0, 0x3F80_0000]; 2];
+        assert_eq!(same_bits(&device, &host), 1);
+    }
+}

@@ -1,0 +1,146 @@
+//! `thumbnet evaluate`: loss and metrics of a Keras file or of a device model on labelled rows.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use ndarray::ArrayD;
+use serde_json::{Map, Value, json};
+use thumbnet_trainer::{
+    Result, Sequential,
+    losses::Batch,
+    metrics::Metric,
+    quantize::DeviceModel,
+    sequential::{CompileOptions, EvaluateOptions},
+};
+
+use super::{
+    Outcome,
+    compile::{CompileArguments, check_labels},
+    data::{DataArguments, Labelled},
+    head::Head,
+    models::AnyModel,
+    values::BatchSize,
+};
+
+/// Loss and metrics of a model on labelled rows
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// Keras file (.h5, .keras) or device model (.tnet)
+    model: PathBuf,
+    #[command(flatten)]
+    data: DataArguments,
+    #[command(flatten)]
+    compile: CompileArguments,
+    /// Rows per step; none takes all rows at once
+    #[arg(long, default_value = "32", value_name = "N|none")]
+    batch_size: BatchSize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Evaluate {
+    pub fn run(&self) -> Outcome {
+        let mut model = AnyModel::load(&self.model)?;
+        let rows = match &model {
+            // The names in a device model say which class is which output.
+            AnyModel::Device(device) => self.data.labelled_as(device.labels())?,
+            AnyModel::Keras(_) => self.data.labelled()?,
+        };
+        model.check_rows(&rows.data, &rows.x_path)?;
+        let results = match &mut model {
+            AnyModel::Keras(model) => self.keras(model, &rows)?,
+            AnyModel::Device(model) => self.device(model, &rows)?,
+        };
+        self.print(&results);
+        Ok(())
+    }
+
+    fn keras(&self, model: &mut Sequential, rows: &Labelled) -> Outcome<Vec<(String, f64)>> {
+        let outputs = model
+            .output_shape()
+            .and_then(<[usize]>::last)
+            .copied()
+            .unwrap_or(1);
+        let own = model.compile_config();
+        let keep = own.is_some() && !self.compile.are_given();
+        let options = self
+            .compile
+            .options(own, Head::of(model), outputs, rows.y().shape())?;
+        check_labels(&options.loss, outputs, rows)?;
+        if !keep {
+            model.compile(options)?;
+        }
+        let logs = model.evaluate(
+            &rows.data.x,
+            rows.y(),
+            EvaluateOptions {
+                batch_size: self.batch_size.0,
+                verbose: 0,
+                ..EvaluateOptions::default()
+            },
+        )?;
+        // Keras shows the loss last, as its names are sorted; a reader looks for it first.
+        let mut results: Vec<_> = logs
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.number()))
+            .collect();
+        results.sort_by_key(|(name, _)| name != "loss");
+        Ok(results)
+    }
+
+    fn device(&self, model: &DeviceModel, rows: &Labelled) -> Outcome<Vec<(String, f64)>> {
+        let outputs = model.outputs();
+        let head = Head::of_device(model);
+        let options = self
+            .compile
+            .options(None, head, outputs, rows.y().shape())?;
+        check_labels(&options.loss, outputs, rows)?;
+        Ok(score(&model.predict(&rows.data.x)?, rows.y(), &options)?)
+    }
+
+    fn print(&self, results: &[(String, f64)]) {
+        if self.json {
+            let object: Map<String, Value> = results
+                .iter()
+                .map(|(name, value)| (name.clone(), json!(value)))
+                .collect();
+            println!("{}", Value::Object(object));
+        } else {
+            let parts: Vec<String> = results
+                .iter()
+                .map(|(name, value)| format!("{name}: {value:.4}"))
+                .collect();
+            println!("{}", parts.join(" - "));
+        }
+    }
+}
+
+/// Loss and metrics of predictions, `[rows, outputs]`, as `evaluate` computes them from them.
+pub fn score(
+    predictions: &ArrayD<f32>,
+    y: &ArrayD<f32>,
+    options: &CompileOptions,
+) -> Result<Vec<(String, f64)>> {
+    let loss = &options.loss;
+    loss.check_targets(y.shape(), predictions.shape())?;
+    let width = predictions.shape().last().copied().unwrap_or(1).max(1);
+    let rows = predictions.len() / width;
+    let y_true_width = (y.len() / rows.max(1)).max(1);
+    let (y_true, y_pred) = (y.as_standard_layout(), predictions.as_standard_layout());
+    let y_true = y_true.as_slice().expect("standard layout is contiguous");
+    let y_pred = y_pred.as_slice().expect("standard layout is contiguous");
+
+    let batch = Batch::new(y_true, y_true_width, y_pred, width);
+    let mut losses = vec![0.0; rows];
+    loss.per_sample(&batch, &mut losses);
+    // Means of many rows, in f64 so that their number does not show.
+    let mean = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / rows.max(1) as f64;
+    let mut results = vec![("loss".to_string(), mean)];
+    for metric in &options.metrics {
+        let mut metric = Metric::from_config(metric, y_true_width, width)?;
+        metric.update(&batch, None);
+        results.push((metric.name().to_string(), f64::from(metric.result())));
+    }
+    Ok(results)
+}

@@ -1,0 +1,45 @@
+//! Why a verb stopped, and the exit code that goes with it.
+
+use std::{fmt, process::ExitCode};
+
+use thumbnet_trainer::Error;
+
+/// Wrong usage, or an error of the library.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line asks for something that has no meaning. Exit code 2.
+    Usage(String),
+    /// The data, a file or the model is at fault. Exit code 1.
+    Error(Error),
+}
+
+impl Failure {
+    /// Wrong usage, in the words of `message`.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Error(_) => ExitCode::from(1),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Usage(message) => message.clone(),
+            Self::Error(error) => error.to_string(),
+        };
+        // One line, whatever a library below put into its message.
+        f.write_str(&text.lines().map(str::trim).collect::<Vec<_>>().join(" "))
+    }
+}

@@ -1,0 +1,201 @@
+//! `thumbnet inspect`: what a device model holds and what it needs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use thumbnet_runtime as runtime;
+use thumbnet_trainer::quantize::DeviceModel;
+
+use super::{Failure, Outcome, models::is_device};
+
+/// Layers, sizes and labels of a device model
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Device model (.tnet)
+    model: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub fn run(&self) -> Outcome {
+        if !is_device(&self.model)? {
+            return Err(Failure::usage(format!(
+                "{0} is no device model, expected a .tnet file; use thumbnet summary {0} for a Keras file",
+                self.model.display()
+            )));
+        }
+        let device = DeviceModel::load(&self.model)?;
+        let sizes = Sizes::of(&device);
+        if self.json {
+            println!("{}", sizes.json(&device));
+        } else {
+            print!("{}", sizes.text(&device, &self.model.display().to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// What a model costs on the device.
+pub struct Sizes {
+    pub flash_bytes: usize,
+    pub scratch_bytes: usize,
+    pub macs: usize,
+}
+
+impl Sizes {
+    pub fn of(device: &DeviceModel) -> Self {
+        let model = device.model();
+        Self {
+            flash_bytes: device.bytes().len(),
+            scratch_bytes: model.scratch_len() * 4,
+            macs: model.macs(),
+        }
+    }
+
+    fn json(&self, device: &DeviceModel) -> serde_json::Value {
+        let model = device.model();
+        let layers: Vec<_> = model
+            .layers()
+            .map(|layer| {
+                json!({
+                    "operation": operation(layer.operation),
+                    "inputs": layer.inputs,
+                    "units": layer.units,
+                    "output": element(layer.output),
+                    "activation": format!("{:?}", layer.activation).to_lowercase(),
+                    "packing": format!("{:?}", layer.packing).to_lowercase(),
+                    "macs": layer.macs,
+                    "bytes": layer.bytes,
+                })
+            })
+            .collect();
+        json!({
+            "version": runtime::VERSION,
+            "inputs": model.inputs(),
+            "outputs": model.outputs(),
+            "labels": device.labels(),
+            "threshold": model.threshold(),
+            "macs": self.macs,
+            "flash_bytes": self.flash_bytes,
+            "scratch_bytes": self.scratch_bytes,
+            "scratch_words": model.scratch_len(),
+            "self_test": self_test(device),
+            "layers": layers,
+        })
+    }
+
+    fn text(&self, device: &DeviceModel, name: &str) -> String {
+        let model = device.model();
+        let mut text = format!(
+            "{name}: thumbnet model, format {}, checksum right\n\n",
+            runtime::VERSION
+        );
+        let mut line = |key: &str, value: String| text.push_str(&format!("  {key:<12}{value}\n"));
+        line("inputs", model.inputs().to_string());
+        line("outputs", model.outputs().to_string());
+        let labels = device.labels();
+        if !labels.is_empty() {
+            line("labels", labels.join(", "));
+        }
+        if let Some(threshold) = model.threshold() {
+            line("threshold", threshold.to_string());
+        }
+        line("flash", format!("{} bytes", thousands(self.flash_bytes)));
+        line(
+            "scratch",
+            format!(
+                "{} bytes ({} words)",
+                thousands(self.scratch_bytes),
+                model.scratch_len()
+            ),
+        );
+        line(
+            "work",
+            format!("{} multiply-accumulates", thousands(self.macs)),
+        );
+        line("self-test", self_test(device));
+        text.push_str(&format!(
+            "\n  {:<18} {:>7} {:>7}  {:<9} {:<9} {:<8} {:>9}\n",
+            "layer", "inputs", "units", "output", "activation", "packing", "bytes"
+        ));
+        for layer in model.layers() {
+            text.push_str(&format!(
+                "  {:<18} {:>7} {:>7}  {:<9} {:<10} {:<7} {:>9}\n",
+                operation(layer.operation),
+                layer.inputs,
+                layer.units,
+                element(layer.output),
+                format!("{:?}", layer.activation).to_lowercase(),
+                format!("{:?}", layer.packing).to_lowercase(),
+                thousands(layer.bytes),
+            ));
+        }
+        text
+    }
+}
+
+/// `passed`, or what differs.
+fn self_test(device: &DeviceModel) -> String {
+    let model = device.model();
+    let mut scratch = vec![0; model.scratch_len()];
+    let mut outputs = vec![0.0; model.outputs()];
+    match model.self_test(&mut scratch, &mut outputs) {
+        Ok(()) => "passed".to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn operation(operation: runtime::Operation) -> String {
+    use runtime::Operation;
+    match operation {
+        Operation::QuantizeTensor => "quantize".to_string(),
+        Operation::QuantizeFeatures => "quantize features".to_string(),
+        Operation::DenseInt8 => "dense int8".to_string(),
+        Operation::DenseInt4 => "dense int4".to_string(),
+        Operation::DenseInt16 => "dense int8 x int16".to_string(),
+        Operation::DenseFloat => "dense f32".to_string(),
+    }
+}
+
+fn element(element: runtime::Element) -> &'static str {
+    use runtime::Element;
+    match element {
+        Element::Int8 => "int8",
+        Element::Int8Wide => "int8 (16)",
+        Element::Int16 => "int16",
+        Element::Float => "f32",
+    }
+}
+
+/// `12,345`.
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1234567, "1,234,567"),
+        ] {
+            assert_eq!(thousands(number), text);
+        }
+    }
+}

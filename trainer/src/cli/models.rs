@@ -1,0 +1,103 @@
+//! The files that hold models: Keras' and the device's.
+
+use std::{fs::File, io::Read, path::Path};
+
+use thumbnet_trainer::{Dataset, Error, Result, Sequential, quantize::DeviceModel};
+
+use super::{Failure, Outcome};
+
+/// A model of either kind.
+pub enum AnyModel {
+    Keras(Box<Sequential>),
+    Device(DeviceModel),
+}
+
+impl AnyModel {
+    /// Reads a file by what it holds, not by its name.
+    pub fn load(path: &Path) -> Result<Self> {
+        if is_device(path)? {
+            DeviceModel::load(path).map(Self::Device)
+        } else {
+            Sequential::load(path).map(|model| Self::Keras(Box::new(model)))
+        }
+    }
+
+    /// Refuses rows of another shape than the model's.
+    pub fn check_rows(&self, rows: &Dataset, path: &Path) -> Outcome {
+        match self {
+            Self::Keras(model) => check_row_shape(model, rows, path),
+            Self::Device(model) => {
+                let width: usize = rows.row_shape().iter().product();
+                check_width(model.inputs(), width, rows, path)
+            }
+        }
+    }
+}
+
+/// Refuses rows of another shape than the model's input.
+pub fn check_row_shape(model: &Sequential, rows: &Dataset, path: &Path) -> Outcome {
+    match (model.input_shape(), rows.row_shape()) {
+        (None, _) => Ok(()),
+        (Some([inputs]), [width]) => check_width(*inputs, *width, rows, path),
+        (Some(expected), found) if expected == found => Ok(()),
+        (Some(expected), found) => Err(Error::shape(format!(
+            "{} has rows of shape {found:?}, expected {expected:?} as the model's input; reshape the array",
+            path.display()
+        ))
+        .into()),
+    }
+}
+
+fn check_width(inputs: usize, width: usize, rows: &Dataset, path: &Path) -> Outcome {
+    if inputs == width {
+        return Ok(());
+    }
+    let hint = if rows.feature_names.is_empty() {
+        "give the array that many columns".to_string()
+    } else if width == inputs + 1 && rows.target_name.is_none() {
+        "name the label column with --target".to_string()
+    } else {
+        "give the columns that the model was trained on".to_string()
+    };
+    Err(Error::shape(format!(
+        "{} has {width} feature{}, expected the model's {inputs} input{}; {hint}",
+        path.display(),
+        if width == 1 { "" } else { "s" },
+        if inputs == 1 { "" } else { "s" },
+    ))
+    .into())
+}
+
+/// Whether the file begins as a blob does, or is called `.tnet`.
+pub fn is_device(path: &Path) -> Result<bool> {
+    let mut start = [0; 4];
+    let mut file = File::open(path).map_err(|source| Error::io(path, source))?;
+    let read = file
+        .read(&mut start)
+        .map_err(|source| Error::io(path, source))?;
+    Ok(start[..read] == thumbnet_runtime::MAGIC || has_extension(path, &["tnet"]))
+}
+
+/// Whether the name ends in one of these, whatever the case.
+pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension()
+        .is_some_and(|found| extensions.iter().any(|e| found.eq_ignore_ascii_case(e)))
+}
+
+/// Refuses the name of an output that no Keras file has.
+pub fn check_keras_name(path: &Path) -> Outcome {
+    let name = path.to_string_lossy().to_lowercase();
+    if name.ends_with(".weights.h5") {
+        Err(Failure::usage(format!(
+            "{}: a name in .weights.h5 is for weights alone, expected one that ends in .h5 or .keras",
+            path.display()
+        )))
+    } else if has_extension(path, &["h5", "hdf5", "keras"]) {
+        Ok(())
+    } else {
+        Err(Failure::usage(format!(
+            "{}: the name says nothing about the format, expected one that ends in .h5 or .keras",
+            path.display()
+        )))
+    }
+}

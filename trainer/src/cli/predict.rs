@@ -1,0 +1,130 @@
+//! `thumbnet predict`: outputs of a Keras file or of a device model, row by row.
+
+use std::{
+    io::{BufWriter, Write},
+    path::PathBuf,
+};
+
+use clap::Args;
+use ndarray::{ArrayD, Axis};
+use thumbnet_trainer::{Error, dataset::write_npy, output, sequential::PredictOptions};
+
+use super::{
+    Failure, Outcome, data,
+    models::{AnyModel, has_extension},
+    values::BatchSize,
+};
+
+/// Outputs of a model for rows
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// Keras file (.h5, .keras) or device model (.tnet)
+    model: PathBuf,
+    /// CSV file with a header line; a label column is left out
+    #[arg(
+        long,
+        value_name = "FILE.csv",
+        conflicts_with = "x",
+        required_unless_present = "x"
+    )]
+    data: Option<PathBuf>,
+    /// Column of the label or target to leave out [default: label, or else target]
+    #[arg(long, value_name = "COLUMN", conflicts_with = "x")]
+    target: Option<String>,
+    /// Features, an array with one row per sample
+    #[arg(long, value_name = "FILE.npy")]
+    x: Option<PathBuf>,
+    /// File to write, .npy or .csv [default: CSV on the standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Rows per step of a Keras file; none takes all rows at once
+    #[arg(long, default_value = "32", value_name = "N|none")]
+    batch_size: BatchSize,
+}
+
+impl Predict {
+    pub fn run(&self) -> Outcome {
+        if let Some(path) = &self.output {
+            if !has_extension(path, &["npy", "csv"]) {
+                return Err(Failure::usage(format!(
+                    "{}: the name says nothing about the format, expected one that ends in .npy or .csv",
+                    path.display()
+                )));
+            }
+            output::check(path)?;
+        }
+        let mut model = AnyModel::load(&self.model)?;
+        let path = self
+            .data
+            .as_ref()
+            .or(self.x.as_ref())
+            .expect("clap requires one of the two");
+        let rows = data::features(path, self.target.as_deref())?;
+        model.check_rows(&rows, path)?;
+        let (predictions, labels) = match &mut model {
+            AnyModel::Keras(model) => (
+                model.predict_with(
+                    &rows.x,
+                    &PredictOptions {
+                        batch_size: self.batch_size.0,
+                        verbose: 0,
+                    },
+                )?,
+                Vec::new(),
+            ),
+            AnyModel::Device(model) => (model.predict(&rows.x)?, model.labels()),
+        };
+        match &self.output {
+            None => {
+                let mut text = Vec::new();
+                csv_text(&predictions, &labels, &mut text).expect("memory takes everything");
+                // A reader such as `head` may have seen enough.
+                let _ = std::io::stdout().write_all(&text);
+            }
+            Some(path) if has_extension(path, &["npy"]) => write_npy(path, &predictions)?,
+            Some(path) => output::write(path, |file| {
+                csv_text(&predictions, &labels, &mut BufWriter::new(file))
+                    .map_err(|source| Error::io(path, source))
+            })?,
+        }
+        Ok(())
+    }
+}
+
+/// One line per row under a header of the labels, or of `output_0`, `output_1`, ...
+fn csv_text(y: &ArrayD<f32>, labels: &[String], out: &mut impl Write) -> std::io::Result<()> {
+    let width: usize = y.shape().iter().skip(1).product();
+    let names: Vec<String> = if labels.len() == width {
+        labels.to_vec()
+    } else {
+        (0..width).map(|index| format!("output_{index}")).collect()
+    };
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(&names)?;
+    for row in y.axis_iter(Axis(0)) {
+        writer.write_record(row.iter().map(f32::to_string))?;
+    }
+    writer.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::arr2;
+
+    #[test]
+    fn predictions_are_written_under_the_labels_with_every_digit() {
+        let text = |labels: &[&str]| {
+            let y = arr2(&[[0.25, 0.1], [1e-8, 3.0]]).into_dyn();
+            let labels: Vec<String> = labels.iter().map(|&label| label.to_string()).collect();
+            let mut out = Vec::new();
+            csv_text(&y, &labels, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(&[]), "output_0,output_1\n0.25,0.1\n0.00000001,3\n");
+        assert_eq!(
+            text(&["no", "yes, sir"]),
+            "no,\"yes, sir\"\n0.25,0.1\n0.00000001,3\n"
+        );
+    }
+}

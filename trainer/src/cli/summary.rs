@@ -1,0 +1,40 @@
+//! `thumbnet summary`: Keras' table of a model.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use thumbnet_trainer::Sequential;
+
+use super::{Failure, Outcome, models::is_device, values::positive};
+
+/// Layers, output shapes and numbers of parameters of a Keras file
+#[derive(Debug, Args)]
+pub struct Summary {
+    /// Keras file (.h5 or .keras)
+    model: PathBuf,
+    /// Width of the table in characters
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
+    line_length: Option<usize>,
+    /// Show which layers learn
+    #[arg(long)]
+    show_trainable: bool,
+}
+
+impl Summary {
+    pub fn run(&self) -> Outcome {
+        if is_device(&self.model)? {
+            return Err(Failure::usage(format!(
+                "{0} is a device model, expected a Keras file; use thumbnet inspect {0}",
+                self.model.display()
+            )));
+        }
+        let model = Sequential::load(&self.model)?;
+        println!(
+            "{}",
+            model
+                .summary(self.line_length, self.show_trainable)
+                .trim_end()
+        );
+        Ok(())
+    }
+}

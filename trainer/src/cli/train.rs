@@ -1,0 +1,334 @@
+//! `thumbnet train`: from scratch by `--layers`, or onwards from a Keras file by `--model`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ndarray::Array1;
+use thumbnet_trainer::{
+    Dataset, Error, Sequential,
+    callbacks::{Callback, EarlyStopping},
+    dataset::read_npy,
+    layers::{BatchNormalization, Dense, Dropout, Flatten, Input, Normalization},
+    output,
+    sequential::{FitOptions, ValidationData, ValidationFrequency},
+};
+
+use super::{
+    Outcome,
+    compile::{CompileArguments, check_labels},
+    data::{DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
+    head::Head,
+    layers::LayerSpec,
+    models::{check_keras_name, check_row_shape},
+    values::{BatchSize, ClassWeights, Verbosity, fraction, optimizer_name, positive},
+};
+
+/// Train a model and save it as a Keras file
+#[derive(Debug, Args)]
+pub struct Train {
+    #[command(flatten)]
+    data: DataArguments,
+
+    /// Layers from the first to the last: units:activation, dropout:RATE, batch_normalization or
+    /// flatten, such as 32:relu,10:softmax
+    #[arg(
+        long,
+        value_name = "SPEC",
+        value_delimiter = ',',
+        required_unless_present = "model"
+    )]
+    layers: Vec<LayerSpec>,
+    /// Keras file (.h5 or .keras) to go on from, instead of --layers
+    #[arg(long, value_name = "FILE", conflicts_with = "layers")]
+    model: Option<PathBuf>,
+    /// Put no Normalization layer in front (one is fitted on the training rows of a CSV file when
+    /// training from scratch)
+    #[arg(long)]
+    no_normalize: bool,
+    /// Put a Normalization layer in front for .npy data too
+    #[arg(long, conflicts_with_all = ["no_normalize", "model"])]
+    normalize: bool,
+
+    #[command(flatten)]
+    compile: CompileArguments,
+    /// Optimizer by Keras' name [default: adam, or the model's]
+    #[arg(long, value_name = "NAME", value_parser = optimizer_name)]
+    optimizer: Option<String>,
+    /// Learning rate [default: the optimizer's]
+    #[arg(long, value_name = "RATE", value_parser = positive::<f32>)]
+    learning_rate: Option<f32>,
+
+    /// Passes over the training rows
+    #[arg(long, default_value_t = 1, value_parser = positive::<usize>)]
+    epochs: usize,
+    /// Epoch to begin with, for a run that goes on
+    #[arg(long, default_value_t = 0, value_name = "EPOCH")]
+    initial_epoch: usize,
+    /// Rows per step; none takes all rows at once
+    #[arg(long, default_value = "32", value_name = "N|none")]
+    batch_size: BatchSize,
+    /// Steps per epoch; the next epoch goes on where it ended [default: all rows]
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
+    steps_per_epoch: Option<usize>,
+    /// Part of the rows, taken from the end before shuffling, that validates and does not train
+    #[arg(long, default_value_t = 0.0, value_name = "PART", value_parser = fraction)]
+    validation_split: f64,
+    /// CSV file to validate on
+    #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["validation_x", "validation_split", "x"])]
+    validation_data: Option<PathBuf>,
+    /// Features to validate on
+    #[arg(
+        long,
+        value_name = "FILE.npy",
+        requires = "validation_y",
+        conflicts_with = "validation_split"
+    )]
+    validation_x: Option<PathBuf>,
+    /// Targets to validate on
+    #[arg(long, value_name = "FILE.npy", requires = "validation_x")]
+    validation_y: Option<PathBuf>,
+    /// Weight of each validation row in the loss
+    #[arg(long, value_name = "FILE.npy", conflicts_with = "validation_split")]
+    validation_sample_weight: Option<PathBuf>,
+    /// Rows per step when validating [default: those of --batch-size]
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
+    validation_batch_size: Option<usize>,
+    /// Epochs from one validation to the next
+    #[arg(long, default_value_t = 1, value_name = "EPOCHS", value_parser = positive::<usize>)]
+    validation_freq: usize,
+    /// Weight of each class in the loss, such as 0:1,1:2.5; a class that is missing weighs 1
+    #[arg(long, value_name = "CLASS:WEIGHT,..", conflicts_with = "sample_weight")]
+    class_weight: Option<ClassWeights>,
+    /// Weight of each row in the loss
+    #[arg(long, value_name = "FILE.npy")]
+    sample_weight: Option<PathBuf>,
+    /// Keep the rows in their order
+    #[arg(long)]
+    no_shuffle: bool,
+    /// Seed of initial weights, shuffling and dropout; the same seed gives the same file
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// Stop when the monitored value has not improved for this many epochs
+    #[arg(long, value_name = "PATIENCE")]
+    early_stopping: Option<usize>,
+    /// Give the best epoch's weights, not the last one's
+    #[arg(long, requires = "early_stopping")]
+    restore_best_weights: bool,
+    /// Value that --early-stopping watches [default: val_loss, or loss without validation]
+    #[arg(long, value_name = "NAME")]
+    monitor: Option<String>,
+    /// Output: 0 nothing, 1 a progress bar, 2 a line per epoch, auto 1 on a terminal and 2 elsewhere
+    #[arg(long, default_value = "auto", value_name = "0|1|2|auto")]
+    verbose: Verbosity,
+    /// Loss and metrics of every epoch, as JSON
+    #[arg(long, value_name = "FILE.json")]
+    history: Option<PathBuf>,
+    /// Keras file to write, .h5 or .keras
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl Train {
+    pub fn run(&self) -> Outcome {
+        self.check_outputs()?;
+        let rows = self.data.labelled()?;
+        let validation = self.validation(&rows)?;
+        let mut model = match &self.model {
+            Some(path) => Sequential::load(path)?.with_seed(self.seed),
+            None => self.build(&rows.data)?,
+        };
+        if !model.is_built() {
+            model.build(rows.data.row_shape())?;
+        }
+        check_row_shape(&model, &rows.data, &rows.x_path)?;
+        if let Some(validation) = &validation {
+            check_row_shape(&model, &validation.data, &validation.x_path)?;
+        }
+        self.compile(&mut model, &rows, validation.as_ref())?;
+
+        let sample_weight = weights(self.sample_weight.as_deref(), &rows)?;
+        let validation_data = match &validation {
+            None => None,
+            Some(validation) => {
+                let data = ValidationData::new(&validation.data.x, validation.y());
+                match weights(self.validation_sample_weight.as_deref(), validation)? {
+                    None => Some(data),
+                    Some(weights) => Some(data.with_sample_weight(weights.view())),
+                }
+            }
+        };
+        let options = FitOptions {
+            epochs: self.epochs,
+            batch_size: self.batch_size.0,
+            validation_data,
+            validation_split: self.validation_split,
+            shuffle: !self.no_shuffle,
+            verbose: self.verbose.level(),
+            callbacks: self.callbacks(validation.is_some() || self.validation_split > 0.0),
+            class_weight: self.class_weight.clone().map(|weights| weights.0),
+            sample_weight: sample_weight.as_ref().map(|weights| weights.view()),
+            initial_epoch: self.initial_epoch,
+            steps_per_epoch: self.steps_per_epoch,
+            validation_batch_size: self.validation_batch_size,
+            validation_freq: ValidationFrequency::Every(self.validation_freq),
+            seed: Some(self.seed),
+            ..FitOptions::default()
+        };
+        let history = model.fit(&rows.data.x, rows.y(), options)?;
+        if model.values().iter().any(|value| !value.is_finite()) {
+            eprintln!(
+                "warning: training ended with weights that are not finite; lower --learning-rate, or check the data's ranges"
+            );
+        }
+        if let Some(path) = &self.history {
+            let mut json = serde_json::to_vec_pretty(&history.to_json())
+                .expect("a tree of numbers and names is JSON");
+            json.push(b'\n');
+            output::write_bytes(path, &json)?;
+        }
+        model.save(&self.output)?;
+        if self.verbose.level() > 0 {
+            println!("saved {}", self.output.display());
+        }
+        Ok(())
+    }
+
+    /// Refuses outputs that could not be written, before the work and not after it.
+    fn check_outputs(&self) -> Outcome {
+        check_keras_name(&self.output)?;
+        output::check(&self.output)?;
+        if let Some(path) = &self.history {
+            output::check(path)?;
+        }
+        Ok(())
+    }
+
+    fn validation(&self, rows: &Labelled) -> Outcome<Option<Labelled>> {
+        let validation = match (
+            &self.validation_data,
+            &self.validation_x,
+            &self.validation_y,
+        ) {
+            (Some(csv), ..) => labelled_csv(
+                csv,
+                rows.data.target_name.as_deref(),
+                rows.data.class_names.clone(),
+            )?,
+            (None, Some(x), Some(y)) => labelled_npy(x, y)?,
+            _ => return Ok(None),
+        };
+        Ok(Some(validation))
+    }
+
+    /// Rows that train: Keras' `floor(rows * (1 - split))`.
+    fn training_rows(&self, rows: usize) -> usize {
+        (rows as f64 * (1.0 - self.validation_split)) as usize
+    }
+
+    /// The model of `--layers`, with a normalization in front.
+    fn build(&self, data: &Dataset) -> Outcome<Sequential> {
+        let mut model = Sequential::new().with_seed(self.seed);
+        model.add(Input::new(data.row_shape()))?;
+        let normalize = self.normalize || (self.data.data.is_some() && !self.no_normalize);
+        if normalize {
+            let (training, _) = data.split_at(self.training_rows(data.rows()));
+            let mut normalization = Normalization::new();
+            normalization.adapt(&training.x)?;
+            model.add(normalization)?;
+        }
+        for layer in &self.layers {
+            match layer {
+                LayerSpec::Dense { units, activation } => {
+                    model.add(Dense::new(*units).with_activation(activation.clone()))?;
+                }
+                LayerSpec::Dropout { rate } => model.add(Dropout::new(*rate))?,
+                LayerSpec::BatchNormalization => model.add(BatchNormalization::new())?,
+                LayerSpec::Flatten => model.add(Flatten::new())?,
+            };
+        }
+        model.build(data.row_shape())?;
+        if normalize {
+            widen_constant_columns(&mut model)?;
+        }
+        Ok(model)
+    }
+
+    fn compile(
+        &self,
+        model: &mut Sequential,
+        rows: &Labelled,
+        validation: Option<&Labelled>,
+    ) -> Outcome {
+        let outputs = model
+            .output_shape()
+            .and_then(<[usize]>::last)
+            .copied()
+            .unwrap_or(1);
+        let own = model.compile_config();
+        let keep = own.is_some() && !self.compile.are_given() && self.optimizer.is_none();
+        let mut options = self
+            .compile
+            .options(own, Head::of(model), outputs, rows.y().shape())?;
+        if let Some(optimizer) = &self.optimizer {
+            options.optimizer = optimizer.parse()?;
+        }
+        check_labels(&options.loss, outputs, rows)?;
+        if let Some(validation) = validation {
+            check_labels(&options.loss, outputs, validation)?;
+        }
+        // Compiling anew would forget the optimizer's state.
+        if !keep {
+            model.compile(options)?;
+        }
+        if let (Some(rate), Some(optimizer)) = (self.learning_rate, model.optimizer_mut()) {
+            optimizer.set_learning_rate(rate)?;
+        }
+        Ok(())
+    }
+
+    fn callbacks(&self, validates: bool) -> Vec<Box<dyn Callback>> {
+        let monitor = self
+            .monitor
+            .clone()
+            .unwrap_or_else(|| if validates { "val_loss" } else { "loss" }.to_string());
+        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        if let Some(patience) = self.early_stopping {
+            let mut stopping = EarlyStopping::new(monitor).with_patience(patience);
+            stopping.restore_best_weights = self.restore_best_weights;
+            callbacks.push(Box::new(stopping));
+        }
+        callbacks
+    }
+}
+
+/// One weight per row.
+fn weights(path: Option<&Path>, rows: &Labelled) -> Outcome<Option<Array1<f32>>> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    let weights = read_npy(path)?;
+    if weights.len() != rows.data.rows() {
+        return Err(Error::shape(format!(
+            "{} has {} weights, expected {} as {} has rows",
+            path.display(),
+            weights.len(),
+            rows.data.rows(),
+            rows.x_path.display()
+        ))
+        .into());
+    }
+    check_finite(&weights, path)?;
+    Ok(Some(weights.into_iter().collect()))
+}
+
+/// Gives columns of one value the deviation 1: Keras would divide a later, other value by 1e-7.
+fn widen_constant_columns(model: &mut Sequential) -> Outcome {
+    let mut weights = model.get_weights();
+    // Mean, variance, count: the normalization's come first.
+    if let Some(variance) = weights.get_mut(1) {
+        variance.mapv_inplace(|value| if value == 0.0 { 1.0 } else { value });
+    }
+    model.set_weights(&weights)?;
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Values of options, checked while the command line is parsed.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    io::{IsTerminal, stdout},
+    str::FromStr,
+};
+
+use thumbnet_trainer::{losses::Loss, metrics::Metric, optimizers::Optimizer};
+
+/// `--batch-size`: rows per step, or `none` for all of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchSize(pub Option<usize>);
+
+impl FromStr for BatchSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(Self(None));
+        }
+        match text.parse() {
+            Ok(size) if size > 0 => Ok(Self(Some(size))),
+            _ => Err("expected a number above 0, or none for all rows at once".to_string()),
+        }
+    }
+}
+
+/// `--class-weight 0:1,1:2.5`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassWeights(pub BTreeMap<i64, f32>);
+
+impl FromStr for ClassWeights {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut weights = BTreeMap::new();
+        for pair in text.split(',') {
+            let wrong = || format!("{pair:?} is no pair of class and weight such as 1:2.5");
+            let (class, weight) = pair.split_once(':').ok_or_else(wrong)?;
+            let class = class.trim().parse().map_err(|_| wrong())?;
+            let weight: f32 = weight.trim().parse().map_err(|_| wrong())?;
+            if !weight.is_finite() || weight < 0.0 {
+                return Err(format!(
+                    "the weight of class {class} is {weight}, expected a number from 0"
+                ));
+            }
+            if weights.insert(class, weight).is_some() {
+                return Err(format!("class {class} is given twice"));
+            }
+        }
+        Ok(Self(weights))
+    }
+}
+
+/// `--verbose`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verbosity {
+    /// Nothing.
+    Silent,
+    /// A progress bar.
+    Bar,
+    /// A line per epoch.
+    Lines,
+    /// A bar on a terminal, lines elsewhere.
+    Auto,
+}
+
+impl Verbosity {
+    /// Keras' number.
+    pub fn level(self) -> u8 {
+        match self {
+            Self::Silent => 0,
+            Self::Bar => 1,
+            Self::Lines => 2,
+            Self::Auto if stdout().is_terminal() => 1,
+            Self::Auto => 2,
+        }
+    }
+}
+
+impl FromStr for Verbosity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "0" => Ok(Self::Silent),
+            "1" => Ok(Self::Bar),
+            "2" => Ok(Self::Lines),
+            "auto" => Ok(Self::Auto),
+            _ => Err("expected 0, 1, 2 or auto".to_string()),
+        }
+    }
+}
+
+/// A number above 0.
+pub fn positive<T: FromStr + PartialOrd + Default + Display>(text: &str) -> Result<T, String> {
+    match text.parse::<T>() {
+        // NaN compares with nothing.
+        Ok(value) if value > T::default() && value.to_string() != "inf" => Ok(value),
+        _ => Err("expected a number above 0".to_string()),
+    }
+}
+
+/// A number from 0 to below 1.
+pub fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to below 1, such as 0.2".to_string()),
+    }
+}
+
+/// A name that is an optimizer.
+pub fn optimizer_name(text: &str) -> Result<String, String> {
+    known(text, text.parse::<Optimizer>())
+}
+
+/// A name that is a loss.
+pub fn loss_name(text: &str) -> Result<String, String> {
+    known(text, text.parse::<Loss>())
+}
+
+/// A name that is a metric, by itself or by the shapes that it meets.
+pub fn metric_name(text: &str) -> Result<String, String> {
+    match text {
+        "accuracy" | "acc" | "crossentropy" | "ce" => Ok(text.to_string()),
+        _ => known(text, text.parse::<Metric>()),
+    }
+}
+
+fn known<T>(text: &str, parsed: thumbnet_trainer::Result<T>) -> Result<String, String> {
+    match parsed {
+        Ok(_) => Ok(text.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_size_is_a_number_or_none() {
+        assert_eq!("32".parse(), Ok(BatchSize(Some(32))));
+        assert_eq!("none".parse(), Ok(BatchSize(None)));
+        for text in ["0", "-1", "1.5", "all", ""] {
+            assert_eq!(
+                text.parse::<BatchSize>(),
+                Err("expected a number above 0, or none for all rows at once".to_string())
+            );
+        }
+    }
+
+    #[test]
+    fn class_weights_are_pairs() {
+        let weights: ClassWeights = "0:1, 2:2.5".parse().unwrap();
+        assert_eq!(weights.0, BTreeMap::from([(0, 1.0), (2, 2.5)]));
+        let error = |text: &str| text.parse::<ClassWeights>().unwrap_err();
+        assert_eq!(
+            error("0=1"),
+            "\"0=1\" is no pair of class and weight such as 1:2.5"
+        );
+        assert_eq!(error("0:1,0:2"), "class 0 is given twice");
+        assert_eq!(
+            error("1:-2"),
+            "the weight of class 1 is -2, expected a number from 0"
+        );
+        assert_eq!(
+            error("1:NaN"),
+            "the weight of class 1 is NaN, expected a number from 0"
+        );
+    }
+
+    #[test]
+    fn positive_leaves_out_zero_nan_and_infinity() {
+        assert_eq!(positive::<f32>("0.5"), Ok(0.5));
+        assert_eq!(positive::<usize>("3"), Ok(3));
+        for text in ["0", "-1", "nan", "inf", "x"] {
+            assert_eq!(
+                positive::<f32>(text),
+                Err("expected a number above 0".to_string())
+            );
+        }
+    }
+}
