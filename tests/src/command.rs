@@ -31,7 +31,12 @@ impl From<Output> for Finished {
 impl Finished {
     /// The standard output of a run that must have ended well, without warnings.
     pub fn ok(self) -> String {
-        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
+        assert_eq!(
+            (self.code, self.stderr.as_str()),
+            (Some(0), ""),
+            "{}",
+            self.stdout
+        );
         self.stdout
     }
 
@@ -40,13 +45,18 @@ impl Finished {
         assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
         let line = self.stderr.strip_suffix('\n').unwrap_or(&self.stderr);
         assert!(!line.contains('\n') && !line.ends_with('.'), "{line}");
-        line.strip_prefix("error: ").unwrap_or_else(|| panic!("no error: {line}")).to_string()
+        line.strip_prefix("error: ")
+            .unwrap_or_else(|| panic!("no error: {line}"))
+            .to_string()
     }
 }
 
 /// Runs `thumbnet` with these arguments in `folder`.
 pub fn thumbnet(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Finished {
-    command(folder, arguments).output().expect("thumbnet starts").into()
+    command(folder, arguments)
+        .output()
+        .expect("thumbnet starts")
+        .into()
 }
 
 /// The command, to be started in another way.
@@ -62,7 +72,10 @@ pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| {
         // target/<profile>/deps/<test>
         let test = std::env::current_exe().expect("a running test has a file");
-        let folder = test.ancestors().nth(2).expect("tests are built in <profile>/deps");
+        let folder = test
+            .ancestors()
+            .nth(2)
+            .expect("tests are built in <profile>/deps");
         let profile = match folder.file_name().and_then(OsStr::to_str) {
             Some("debug") => "dev",
             Some(profile) => profile,
@@ -70,7 +83,14 @@ pub fn binary() -> &'static Path {
         };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "thumbnet-trainer", "--bin", "thumbnet"])
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "thumbnet-trainer",
+                "--bin",
+                "thumbnet",
+            ])
             .args(["--profile", profile, "--target-dir"])
             .arg(folder.parent().expect("<target>/<profile>"))
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
