@@ -1,0 +1,290 @@
+//! What quantization costs on real data: the table of the README, and its limits.
+//!
+//! `cargo test --release -p thumbnet-tests --test quantization -- --nocapture` prints it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use ndarray::{Array1, Array2, ArrayD, Axis, Ix2};
+use thumbnet_trainer::Sequential;
+use thumbnet_trainer::callbacks::Callback;
+use thumbnet_trainer::dataset::{CsvOptions, Dataset, read_npy};
+use thumbnet_trainer::layers::{Dense, Input, Normalization, Rescaling};
+use thumbnet_trainer::quantize::{
+    DataType, LayerTypes, QuantizeAware, QuantizeOptions, Score, folded, quantize,
+};
+use thumbnet_trainer::sequential::{CompileOptions, FitOptions};
+
+/// Rows to train on and rows to score.
+struct Task {
+    name: &'static str,
+    train: Dataset,
+    test: Dataset,
+    hidden: usize,
+    epochs: usize,
+    /// Divides the inputs; none for a Normalization fitted on the training rows.
+    divisor: Option<f64>,
+}
+
+/// Scores and blob sizes of one task.
+struct Found {
+    float: f64,
+    int8: (f64, usize),
+    int4: (f64, usize),
+    int4_aware: (f64, usize),
+}
+
+fn labels(data: &Dataset) -> ArrayD<f32> {
+    data.y.clone().expect("the data has labels")
+}
+
+fn accuracy(outputs: ArrayD<f32>, labels: &ArrayD<f32>) -> f64 {
+    let outputs = outputs
+        .into_dimensionality::<Ix2>()
+        .expect("rows of scores");
+    let labels: Array1<f32> = labels.iter().copied().collect();
+    Score::Accuracy.of(&outputs.view(), &labels.view())
+}
+
+fn compile(model: &mut Sequential, learning_rate: f32) {
+    let mut options =
+        CompileOptions::named("adam", "sparse_categorical_crossentropy", &["accuracy"])
+            .expect("Keras names");
+    options
+        .optimizer
+        .set_learning_rate(learning_rate)
+        .expect("no schedule");
+    model.compile(options).expect("settings");
+}
+
+fn fit(model: &mut Sequential, task: &Task, epochs: usize, callbacks: Vec<Box<dyn Callback>>) {
+    let options = FitOptions {
+        epochs,
+        verbose: 0,
+        callbacks: callbacks
+            .into_iter()
+            .map(|callback| callback as Box<dyn Callback>)
+            .collect(),
+        ..FitOptions::default()
+    };
+    model
+        .fit(&task.train.x, &labels(&task.train), options)
+        .expect("a training");
+}
+
+fn study(task: &Task) -> Found {
+    let classes = labels(&task.train).iter().fold(0.0f32, |m, &v| m.max(v)) as usize + 1;
+    let mut model = Sequential::new().with_seed(1);
+    model
+        .add(Input::new(task.train.row_shape().to_vec()))
+        .expect("an input");
+    match task.divisor {
+        Some(divisor) => model
+            .add(Rescaling::new(1.0 / divisor, 0.0))
+            .expect("a layer"),
+        None => {
+            let mut normalization = Normalization::new();
+            normalization.adapt(&task.train.x).expect("finite rows");
+            model.add(normalization).expect("a layer");
+        }
+    }
+    let activated = |units: usize, name: &str| {
+        Dense::new(units).with_activation(name.parse().expect("a Keras name"))
+    };
+    model.add(activated(task.hidden, "relu")).expect("a layer");
+    model.add(activated(classes, "softmax")).expect("a layer");
+    compile(&mut model, 1e-3);
+    fit(&mut model, task, task.epochs, Vec::new());
+
+    let truth = labels(&task.test);
+    let float = accuracy(model.predict(&task.test.x).expect("finite rows"), &truth);
+    let export = |model: &Sequential, data_type: DataType| {
+        let options = QuantizeOptions {
+            types: LayerTypes::All(data_type),
+            self_tests: 0,
+            ..QuantizeOptions::default()
+        };
+        let rows = task.train.split_at(1000).0.x;
+        let device = quantize(model, &rows, &options).expect("a blob").device;
+        let outputs = device.predict(&task.test.x).expect("finite rows");
+        (accuracy(outputs, &truth), device.bytes().len())
+    };
+    let int8 = export(&model, DataType::Int8);
+    let int4 = export(&model, DataType::Int4);
+    let mut aware = folded(&model).expect("a folded model");
+    compile(&mut aware, 5e-4);
+    let rounding = QuantizeAware::new(DataType::Int4, &task.train.x).expect("int4");
+    fit(
+        &mut aware,
+        task,
+        task.epochs / 2 + 1,
+        vec![Box::new(rounding)],
+    );
+    Found {
+        float,
+        int8,
+        int4,
+        int4_aware: export(&aware, DataType::Int4),
+    }
+}
+
+fn table(name: &'static str, hidden: usize, epochs: usize, test_rows: usize) -> Task {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/data/{name}.csv"));
+    let data = Dataset::from_csv(path, &CsvOptions::default())
+        .expect("committed data")
+        .shuffled(3);
+    let (train, test) = data.split_at(data.rows() - test_rows);
+    Task {
+        name,
+        train,
+        test,
+        hidden,
+        epochs,
+        divisor: None,
+    }
+}
+
+fn shared(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared")
+        .join(name)
+}
+
+/// The bytes of a gzipped IDX file behind its header.
+fn idx(path: &Path, header: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(File::open(path).expect("checked to be there"))
+        .read_to_end(&mut bytes)
+        .expect("gzip");
+    bytes.split_off(header)
+}
+
+fn mnist() -> Option<Task> {
+    let folder = shared("data/mnist");
+    let images = folder.join("t10k-images-idx3-ubyte.gz");
+    if !images.exists() {
+        println!("MNIST: skipped, {} is not there", images.display());
+        return None;
+    }
+    let pixels = idx(&images, 16).iter().map(|&p| f32::from(p)).collect();
+    let classes: Vec<f32> = idx(&folder.join("t10k-labels-idx1-ubyte.gz"), 8)
+        .iter()
+        .map(|&c| f32::from(c))
+        .collect();
+    let x = Array2::from_shape_vec((classes.len(), 784), pixels).expect("28 x 28 pixels");
+    let data = Dataset {
+        x: x.into_dyn(),
+        y: Some(Array1::from(classes).into_dyn()),
+        feature_names: Vec::new(),
+        target_name: None,
+        class_names: None,
+    };
+    let (train, test) = data.split_at(8000);
+    Some(Task {
+        name: "MNIST",
+        train,
+        test,
+        hidden: 128,
+        epochs: 6,
+        divisor: Some(255.0),
+    })
+}
+
+#[test]
+fn int8_costs_less_than_a_third_of_a_point_and_int4_training_less_than_one_and_a_half() {
+    let mut tasks = vec![
+        table("digits", 32, 60, 360),
+        table("iris", 16, 120, 40),
+        table("breast_cancer", 16, 60, 120),
+        table("wine", 16, 80, 48),
+    ];
+    tasks.extend(mnist());
+    println!("| data | float32 | int8 | int4 | int4, trained for it |");
+    println!("|---|---|---|---|---|");
+    let mut missed = Vec::new();
+    for task in &tasks {
+        let found = study(task);
+        let cell = |(score, bytes): (f64, usize)| format!("{:.2} % ({bytes} B)", score * 100.0);
+        println!(
+            "| {} | {:.2} % | {} | {} | {} |",
+            task.name,
+            found.float * 100.0,
+            cell(found.int8),
+            cell(found.int4),
+            cell(found.int4_aware)
+        );
+        if found.float - found.int8.0 > 0.003 {
+            missed.push(format!("{} int8", task.name));
+        }
+        let limited = matches!(task.name, "digits" | "MNIST");
+        if limited && found.float - found.int4_aware.0 > 0.015 {
+            missed.push(format!("{} int4, trained for it", task.name));
+        }
+    }
+    assert!(
+        missed.is_empty(),
+        "further from float than allowed: {missed:?}"
+    );
+}
+
+#[test]
+fn the_anomaly_model_in_int8_is_closer_to_float_than_the_published_one() {
+    let folder = shared("mlperf");
+    if !folder.exists() {
+        println!("MLPerf: skipped, {} is not there", folder.display());
+        return;
+    }
+    let read = |name: &str| read_npy(&folder.join(name)).expect("an array");
+    let (x, float, published) = (read("x.npy"), read("y_float.npy"), read("y_tflite.npy"));
+    let model = Sequential::load_uncompiled(folder.join("model_ToyCar.hdf5")).expect("a model");
+    let device = quantize(&model, &x, &QuantizeOptions::default())
+        .expect("a blob")
+        .device;
+    let found = device.predict(&x).expect("finite rows");
+    let off = |y: &ArrayD<f32>| {
+        let squares = y.iter().zip(&float).map(|(y, f)| f64::from(y - f).powi(2));
+        squares.sum::<f64>() / float.len() as f64
+    };
+    println!(
+        "MLPerf anomaly model, mean squared difference from float: ours {:.4}, published {:.4}; {} B",
+        off(&found),
+        off(&published),
+        device.bytes().len()
+    );
+    assert!(off(&found) * 2.0 <= off(&published));
+    // Anomaly scores: mean squared error of the reconstruction, per window.
+    let scores = |y: &ArrayD<f32>| -> Vec<f64> {
+        y.axis_iter(Axis(0))
+            .zip(x.axis_iter(Axis(0)))
+            .map(|(y, x)| {
+                let squares = y.iter().zip(&x).map(|(y, x)| f64::from(y - x).powi(2));
+                squares.sum::<f64>() / x.len() as f64
+            })
+            .collect()
+    };
+    let rank = rank_correlation(&scores(&float), &scores(&found));
+    println!("rank correlation of the anomaly scores with float: {rank:.5}");
+    assert!(rank > 0.99, "{rank}");
+}
+
+/// Spearman's.
+fn rank_correlation(a: &[f64], b: &[f64]) -> f64 {
+    let ranks = |values: &[f64]| {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
+        let mut ranks = vec![0.0; values.len()];
+        for (rank, &i) in order.iter().enumerate() {
+            ranks[i] = rank as f64;
+        }
+        ranks
+    };
+    let n = a.len() as f64;
+    let squares = ranks(a)
+        .iter()
+        .zip(&ranks(b))
+        .map(|(a, b)| (a - b).powi(2))
+        .sum::<f64>();
+    1.0 - 6.0 * squares / (n * (n * n - 1.0))
+}
