@@ -10,6 +10,7 @@ use crate::blob::{
 };
 use crate::error::{Error, What, number};
 use crate::pack::{self, ROWS, Rows, Shape};
+use crate::weights::{scale_is_sound, zero_is_sound};
 
 /// A model to be written by [`encode`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +34,8 @@ pub enum LayerSpec<'a> {
     Quantize {
         /// Values it reads and writes.
         inputs: usize,
-        /// One for all inputs, or one each.
+        /// One for all inputs, or one each. For integer outputs zero, or a magnitude from 2^-126
+        /// to 2^64.
         scale: &'a [f32],
         /// As many as scales. For integer outputs a whole number, at most 2^22 in magnitude.
         zero: &'a [f32],
@@ -376,6 +378,14 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
             output,
         } => {
             length(What::Bias, scale.len(), zero.len())?;
+            if output != Precision::Float {
+                if let Some(bad) = scale.iter().find(|scale| !scale_is_sound(**scale)) {
+                    return Err(wrong(What::Scale, 1 << 30, bad.to_bits() as usize));
+                }
+                if let Some(bad) = zero.iter().find(|zero| !zero_is_sound(**zero)) {
+                    return Err(wrong(What::Bias, 1 << 22, bad.to_bits() as usize));
+                }
+            }
             let one = scale.len() == 1;
             if !one {
                 length(What::Scale, inputs, scale.len())?;
@@ -475,7 +485,9 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
                 Precision::Float => 0.0,
                 _ => blob::ROUNDER,
             };
-            let pairs = scale.iter().zip(*zero).flat_map(|(a, b)| [*a, base + b]);
+            let times = if scale.len() == 1 { 4 } else { 1 };
+            let pairs = scale.iter().zip(*zero).map(|(a, b)| [*a, base + b]);
+            let pairs = core::iter::repeat_n(pairs, times).flatten().flatten();
             pack::put_words(bytes, pairs.map(f32::to_bits));
             return;
         }

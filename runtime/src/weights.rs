@@ -20,7 +20,8 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
     /// * int16 inputs: `32767 * sum(|w|) + |bias| < 2^31` for each unit
     /// * f32 weights and biases are finite
     /// * weights are zero where there is no input or unit; tables of integers hold none below
-    ///   -127 or -32767; zero points are whole numbers of at most 2^22; labels are UTF-8
+    ///   -127 or -32767; scales and zero points of quantizations are as
+    ///   [`LayerSpec::Quantize`](crate::LayerSpec::Quantize) has them; labels are UTF-8
     ///
     /// # Errors
     ///
@@ -67,13 +68,18 @@ fn check(layer: &Layer, step: &Step) -> Result<(), Wrong> {
     };
     match step.operation {
         Operation::QuantizeTensor | Operation::QuantizeFeatures => {
-            for pair in step.blocks.as_chunks::<8>().0 {
-                let [_, zero] = pack::first_words::<2>(pair);
-                let float = f32::from_bits(zero);
-                // Of that magnitude all floats are whole.
-                let whole = (ROUNDER - 4_194_304.0..=ROUNDER + 4_194_304.0).contains(&float);
-                if step.output != Element::Float && !whole {
-                    return wrong(What::Bias, ROUNDER.to_bits(), zero.into());
+            let pairs = step.blocks.as_chunks::<8>().0;
+            for pair in pairs {
+                let [scale, offset] = pack::first_words::<2>(pair);
+                let (a, b) = (f32::from_bits(scale), f32::from_bits(offset));
+                if step.output != Element::Float && !scale_is_sound(a) {
+                    return wrong(What::Scale, SCALE_LIMIT.to_bits(), scale.into());
+                }
+                if step.output != Element::Float && !zero_is_sound(b - ROUNDER) {
+                    return wrong(What::Bias, ROUNDER.to_bits(), offset.into());
+                }
+                if step.operation == Operation::QuantizeTensor && pairs.first() != Some(pair) {
+                    return wrong(What::Scale, 0, scale.into());
                 }
             }
         }
@@ -100,6 +106,19 @@ fn check(layer: &Layer, step: &Step) -> Result<(), Wrong> {
         return wrong(What::Table, 127, 128);
     }
     Ok(())
+}
+
+/// The greatest scale of a quantization to integers: `2^64`.
+const SCALE_LIMIT: f32 = 18_446_744_073_709_551_616.0;
+
+/// Whether quantization gives the same bits with floats and without.
+pub(crate) fn scale_is_sound(scale: f32) -> bool {
+    scale == 0.0 || (f32::MIN_POSITIVE..=SCALE_LIMIT).contains(&scale.abs())
+}
+
+/// Whether the rounder can hold it. Of that magnitude all floats next to the rounder are whole.
+pub(crate) fn zero_is_sound(zero: f32) -> bool {
+    zero.abs() <= 4_194_304.0 && zero == zero as i32 as f32
 }
 
 fn accumulators(step: &Step) -> Result<(), Wrong> {

@@ -120,8 +120,8 @@ fn another_version_is_refused_by_its_number() {
 #[test]
 fn a_self_test_names_the_first_layer_that_differs() {
     let mut blob = documented();
-    // The first weight, 5, in the tensors of layer 1: 16 bytes of layer 0 and a bias before it.
-    let weight = blob.len() - 4 - 32 + 16 + 4;
+    // The first weight, 5, behind the bias in the 16 bytes of layer 1.
+    let weight = blob.len() - 4 - 16 + 4;
     assert_eq!(blob[weight], 5);
     blob[weight] = 4;
     let model: Model = Model::from_bytes_without_crc(&blob).unwrap();

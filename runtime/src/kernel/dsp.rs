@@ -169,6 +169,8 @@ macro_rules! cpu {
         ".cpu cortex-m4"
     };
 }
+#[cfg(target_abi = "eabihf")]
+pub(super) use cpu;
 
 /// Runs the blocks of a layer.
 ///

@@ -17,6 +17,8 @@
 #[cfg(kernel = "dsp")]
 mod dsp;
 pub(crate) mod finish;
+#[cfg(all(kernel = "dsp", target_abi = "eabihf"))]
+mod fpu;
 #[cfg(not(target_os = "none"))]
 pub(crate) mod host;
 #[cfg(kernel = "lane")]

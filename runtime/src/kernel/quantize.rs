@@ -12,7 +12,7 @@ use crate::blob::{Element, Operation, ROUNDER};
 use crate::pack;
 
 /// The bits of [`ROUNDER`]: those of `ROUNDER + q` are this much plus q.
-const BASE: i32 = ROUNDER.to_bits().cast_signed();
+pub(crate) const BASE: i32 = ROUNDER.to_bits().cast_signed();
 
 /// Collects whether any value was not finite, without a branch.
 #[derive(Clone, Copy, Default)]
@@ -43,39 +43,88 @@ impl Finite {
 /// finite once scaled; `y` is written anyway.
 #[inline(always)]
 pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> bool {
-    each(step, x.iter().copied(), 0, y)
+    #[cfg(all(kernel = "dsp", target_abi = "eabihf"))]
+    let (done, finite) = if step.output == Element::Int8Wide {
+        super::fpu::int8_wide(step, x, y)
+    } else {
+        (0, true)
+    };
+    #[cfg(not(all(kernel = "dsp", target_abi = "eabihf")))]
+    let (done, finite) = (0, true);
+    each(step, x.iter().skip(done).copied(), done, y) && finite
 }
 
-/// The same, from the value of that number on; `x` starts there.
+/// The values of that number and on, `x` starting there, one by one.
 #[inline(always)]
 pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &mut [u32]) -> bool {
     let mut finite = Finite::default();
     let pairs = step.blocks.as_chunks::<8>().0;
-    let load = |bytes: &[u8; 8]| pack::first_words::<2>(bytes).map(f32::from_bits);
-    let mut pair = pairs.first().map_or([0.0; 2], load);
-    let limit = limit(step.output);
+    let own = step.operation == Operation::QuantizeFeatures;
     for (x, unit) in x.zip(from..step.inputs) {
-        if step.operation == Operation::QuantizeFeatures {
-            pair = pairs.get(unit).map_or([0.0; 2], load);
-        }
-        let [a, b] = pair;
-        let t = x * a + b;
-        finite.see(t);
-        if step.output == Element::Float {
-            if let Some(to) = y.get_mut(unit) {
-                *to = t.to_bits();
+        let pair = pairs.get(if own { unit } else { 0 });
+        let [a, b] = pair.map_or([0; 2], |pair| pack::first_words::<2>(pair));
+        if USES_FLOATS || step.output == Element::Float {
+            let t = x * f32::from_bits(a) + f32::from_bits(b);
+            finite.see(t);
+            if step.output == Element::Float {
+                if let Some(to) = y.get_mut(unit) {
+                    *to = t.to_bits();
+                }
+            } else {
+                let limit = limit(step.output);
+                let q = t
+                    .to_bits()
+                    .cast_signed()
+                    .max(BASE - limit)
+                    .min(BASE + limit);
+                // The low halfword of BASE is zero: that of the sum is q.
+                put_integer(q, step.output, unit, y);
             }
-            continue;
+        } else {
+            let (q, t) = without_floats(x.to_bits(), a, b);
+            finite.bits |= t;
+            let limit = limit(step.output);
+            put_integer(q.max(-limit).min(limit), step.output, unit, y);
         }
-        let q = t
-            .to_bits()
-            .cast_signed()
-            .max(BASE - limit)
-            .min(BASE + limit);
-        // The low halfword of BASE is zero: that of the sum is q.
-        put_integer(q, step.output, unit, y);
     }
     finite.all()
+}
+
+/// Whether floats are the faster way to integers.
+const USES_FLOATS: bool = cfg!(any(not(target_os = "none"), target_abi = "eabihf"));
+
+/// The same result for cores without an FPU, in a third of the instructions: q, not yet clamped,
+/// and a word whose top bit is set where t is not finite. Of `x`, `a` and `b` the bits.
+///
+/// `a` is zero or in `[2^-126, 2^64]` in magnitude, so that no product that matters is subnormal.
+#[inline(always)]
+fn without_floats(x: u32, a: u32, b: u32) -> (i32, u32) {
+    let exponent = |bits: u32| (bits >> 23 & 0xFF).cast_signed();
+    let mantissa = |bits: u32| (bits | 0x0080_0000) << 8;
+    let zero = b.cast_signed().wrapping_sub(BASE);
+    // Of the product the top bit is at 2^63 or at 2^62, then it is doubled.
+    let of_a = if exponent(a) == 0 { 0 } else { mantissa(a) };
+    let product = u64::from(mantissa(x)) * u64::from(of_a);
+    let doubled = (product >> 63) as i32 ^ 1; // a bit
+    let product = product << doubled;
+    let (high, low) = ((product >> 32) as u32, product as u32); // its halves
+    // Rounded to 24 bits, ties to even, as the float product is: |x * a| = p / 2^shift.
+    let rest = (high & 0xFF) << 1 | u32::from(low != 0);
+    let p = (high >> 8) + u32::from(rest + (high >> 8 & 1) > 0x100);
+    let shift = 276 + doubled - exponent(x) - exponent(a);
+    // 2^128 and above is infinite, and so is whatever has the last exponent.
+    let finite = (104 + shift - (p >> 24).cast_signed()) | (254 - exponent(x));
+    // The whole part, and the fraction in 2^-32. Above 2^23 it does not matter.
+    let shift = shift.clamp(0, 31);
+    let (whole, fraction) = (p >> shift, p << (31 - shift) << 1);
+    // Ties go to the even sum.
+    let odd = (whole ^ zero.cast_unsigned()) & 1;
+    let whole = (whole + u32::from((fraction | odd) > 0x8000_0000)).cast_signed();
+    let sign = (x ^ a).cast_signed() >> 31;
+    (
+        zero.wrapping_add((whole ^ sign) - sign),
+        finite.cast_unsigned(),
+    )
 }
 
 #[cfg(test)]
@@ -118,6 +167,49 @@ mod tests {
             int8(&x, 8.0, -3.0),
             Some([-1, -1, -3, 127, -127, 5, 13, 21])
         );
+    }
+
+    #[test]
+    fn floats_are_not_needed() {
+        let with_floats = |x: u32, a: u32, b: u32| {
+            let t = f32::from_bits(x) * f32::from_bits(a) + f32::from_bits(b);
+            let q = t.to_bits().cast_signed().clamp(BASE - 32767, BASE + 32767);
+            (t.is_finite(), if t.is_finite() { q - BASE } else { 0 })
+        };
+        let without = |x: u32, a: u32, b: u32| {
+            let (q, t) = without_floats(x, a, b);
+            let finite = t.cast_signed() >= 0;
+            (finite, if finite { q.clamp(-32767, 32767) } else { 0 })
+        };
+        let mut state = 1u32;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state
+        };
+        let zeros = [0.0, -1.0, 127.0, -127.0, 32767.0, 4_194_303.0, -4_194_304.0];
+        for i in 0..if cfg!(miri) { 500 } else { 300_000 } {
+            let b = (ROUNDER + zeros[i % 7]).to_bits();
+            let sign = next() & 0x8000_0000;
+            // All bits; products around one; around ties; the ends.
+            let any = [next(), (next() % 191 + 1) << 23 | next() >> 9 | sign];
+            let near = [
+                (110 + next() % 34) << 23 | next() >> 9 | sign,
+                (120 + next() % 14) << 23 | next() >> 9,
+            ];
+            let half = (next() % 600) as f32 / 2.0 - 150.0;
+            let tie = [half.to_bits(), 1f32.to_bits()];
+            let ends = [0, 1, 0x7F7F_FFFF, 0x7F80_0000, 0xFFC0_0000, 0x8000_0000];
+            let end = [ends[i % 6], [0, 1 << 23, 191 << 23, 127 << 23][i % 4]];
+            for [x, a] in [any, near, tie, end] {
+                assert_eq!(
+                    without(x, a, b),
+                    with_floats(x, a, b),
+                    "{x:08x} {a:08x} {b:08x}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -122,12 +122,16 @@ impl Shape {
     }
 }
 
+/// The scale and offset of a quantization that has just one, four times: for kernels that take four
+/// values at once.
+pub(crate) const QUANTIZE_TENSOR_LEN: usize = 4 * 8;
+
 /// Bytes of all blocks of a dense layer, or of a quantization.
 #[inline(never)]
 pub(crate) const fn blocks_len(layer: &Layer, inputs: usize) -> usize {
     let units = layer.units as usize;
     match layer.operation {
-        Operation::QuantizeTensor => 8,
+        Operation::QuantizeTensor => QUANTIZE_TENSOR_LEN,
         Operation::QuantizeFeatures => inputs * 8,
         // The last block is as narrow as needed.
         #[cfg(feature = "f32")]
