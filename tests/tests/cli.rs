@@ -1,10 +1,10 @@
 //! The command line end to end: what a user types, sees and finds on the disk afterwards.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread, time::Duration};
 
 use ndarray::{Array1, Array2, ArrayD, Axis};
 use serde_json::Value;
-use thumbnet_tests::command::{Finished, thumbnet};
+use thumbnet_tests::command::{Finished, command, thumbnet};
 use thumbnet_trainer::{Dataset, Sequential, dataset};
 
 /// A folder with `iris.csv`, text labels in place of numbers.
@@ -544,5 +544,87 @@ fn the_demo_leaves_two_models_that_agree() {
     assert!(
         inspected.contains("0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         "{inspected}"
+    );
+}
+
+#[test]
+fn a_killed_run_with_a_backup_ends_as_if_it_had_not_been_killed() {
+    let folder = iris_folder();
+    let path = folder.path();
+    let train = "train --data iris.csv --layers 64:relu,dropout:0.2,64:relu,3:softmax --epochs 300 --verbose 0 --seed 3";
+    run(path, &format!("{train} --output whole.h5")).ok();
+    let line = format!("{train} --output resumed.h5 --backup-dir backup");
+    // Killed as soon as there is a backup, then twice more wherever it is by then.
+    for pause in [0, 10, 20] {
+        let mut child = command(path, line.split_whitespace()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() && !path.join("backup").exists() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(pause));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(
+            pause > 0 || !path.join("resumed.h5").exists(),
+            "the run was not killed in time"
+        );
+    }
+    run(path, &line).ok();
+    assert_eq!(
+        fs::read(path.join("whole.h5")).unwrap(),
+        fs::read(path.join("resumed.h5")).unwrap()
+    );
+}
+
+#[test]
+fn checkpoints_are_files_of_their_own() {
+    let folder = iris_folder();
+    let path = folder.path();
+    let train =
+        "train --data iris.csv --layers 3:softmax --epochs 3 --validation-split 0.2 --verbose 0";
+    run(
+        path,
+        &format!("{train} --checkpoint at-{{epoch:02d}}.keras --output model.h5"),
+    )
+    .ok();
+    run(
+        path,
+        &format!(
+            "{train} --checkpoint best.weights.h5 --save-best-only --monitor loss --output model.h5"
+        ),
+    )
+    .ok();
+    assert_eq!(
+        files(path),
+        [
+            "at-01.keras",
+            "at-02.keras",
+            "at-03.keras",
+            "best.weights.h5",
+            "iris.csv",
+            "model.h5",
+            "numbers.csv"
+        ]
+    );
+    let last = Sequential::load(path.join("at-03.keras")).unwrap();
+    let model = Sequential::load(path.join("model.h5")).unwrap();
+    assert_eq!(last.values(), model.values());
+}
+
+#[test]
+fn early_stopping_gives_back_the_best_epoch() {
+    let folder = iris_folder();
+    let path = folder.path();
+    // Sorted rows: the last fifth is a class that training never sees, so that val_loss only grows.
+    let line = "train --data iris.csv --layers 3:softmax --epochs 50 --learning-rate 0.1 --validation-split 0.2 --early-stopping 2 --restore-best-weights --history h.json --verbose 0 --output model.h5";
+    run(path, line).ok();
+    let history: Value = serde_json::from_slice(&fs::read(path.join("h.json")).unwrap()).unwrap();
+    let losses = history["val_loss"].as_array().unwrap();
+    let best = losses
+        .iter()
+        .map(|loss| loss.as_f64().unwrap())
+        .fold(f64::INFINITY, f64::min);
+    assert!(
+        losses.len() < 50 && losses[losses.len() - 3] == best,
+        "{losses:?}"
     );
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use ndarray::Array1;
 use thumbnet_trainer::{
     Dataset, Error, Sequential,
-    callbacks::{Callback, EarlyStopping},
+    callbacks::{BackupAndRestore, Callback, EarlyStopping, ModelCheckpoint},
     dataset::read_npy,
     layers::{BatchNormalization, Dense, Dropout, Flatten, Input, Normalization},
     output,
@@ -115,9 +115,21 @@ pub struct Train {
     /// Give the best epoch's weights, not the last one's
     #[arg(long, requires = "early_stopping")]
     restore_best_weights: bool,
-    /// Value that --early-stopping watches [default: val_loss, or loss without validation]
+    /// Value that --early-stopping and --save-best-only watch [default: val_loss, or loss without
+    /// validation]
     #[arg(long, value_name = "NAME")]
     monitor: Option<String>,
+    /// File to save after every epoch, .h5, .keras or .weights.h5; {epoch:02d} and {val_loss:.2f} are
+    /// filled in
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Save the checkpoint only when the monitored value has improved
+    #[arg(long, requires = "checkpoint")]
+    save_best_only: bool,
+    /// Folder that lets a run which was killed go on where it stopped
+    #[arg(long, value_name = "FOLDER")]
+    backup_dir: Option<PathBuf>,
+
     /// Output: 0 nothing, 1 a progress bar, 2 a line per epoch, auto 1 on a terminal and 2 elsewhere
     #[arg(long, default_value = "auto", value_name = "0|1|2|auto")]
     verbose: Verbosity,
@@ -197,8 +209,19 @@ impl Train {
     /// Refuses outputs that could not be written, before the work and not after it.
     fn check_outputs(&self) -> Outcome {
         check_keras_name(&self.output)?;
-        output::check(&self.output)?;
-        if let Some(path) = &self.history {
+        if let Some(path) = &self.checkpoint
+            && !is_weights(path)
+        {
+            check_keras_name(path)?;
+        }
+        for path in [
+            Some(&self.output),
+            self.checkpoint.as_ref(),
+            self.history.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        {
             output::check(path)?;
         }
         Ok(())
@@ -293,13 +316,30 @@ impl Train {
             .clone()
             .unwrap_or_else(|| if validates { "val_loss" } else { "loss" }.to_string());
         let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        // First, so that the others see a restored run and not a new one.
+        if let Some(folder) = &self.backup_dir {
+            callbacks.push(Box::new(BackupAndRestore::new(folder)));
+        }
         if let Some(patience) = self.early_stopping {
-            let mut stopping = EarlyStopping::new(monitor).with_patience(patience);
+            let mut stopping = EarlyStopping::new(monitor.clone()).with_patience(patience);
             stopping.restore_best_weights = self.restore_best_weights;
             callbacks.push(Box::new(stopping));
         }
+        if let Some(path) = &self.checkpoint {
+            callbacks.push(Box::new(ModelCheckpoint {
+                monitor,
+                save_best_only: self.save_best_only,
+                save_weights_only: is_weights(path),
+                ..ModelCheckpoint::new(path.display().to_string())
+            }));
+        }
         callbacks
     }
+}
+
+/// Whether a checkpoint of this name holds weights only.
+fn is_weights(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".weights.h5")
 }
 
 /// One weight per row.
