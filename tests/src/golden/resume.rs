@@ -90,7 +90,8 @@ impl Interrupted {
         }
         for (i, (a, b)) in found.iter().zip(expected).enumerate() {
             let tolerance = 20.0 * rounding + 1e-5 * b.abs().max(1.0);
-            if !((a - b).abs() <= tolerance) {
+            let off = (a - b).abs();
+            if off.is_nan() || off > tolerance {
                 return Err(format!(
                     "weight {i} is {a}, expected {b} within {tolerance}"
                 ));

@@ -174,6 +174,17 @@ impl<'a> Weight<'a> {
     }
 }
 
+/// Most values of a model's weights together, and of one sample between two layers: 1 GiB. More
+/// is a mistake in a file or in a shape, and is refused before memory is taken.
+pub(crate) const MOST_VALUES: usize = 1 << 28;
+
+/// How many values an array of this shape has, unless they are more than can be counted.
+pub(crate) fn value_count(shape: &[usize]) -> Option<usize> {
+    shape
+        .iter()
+        .try_fold(1_usize, |count, &size| count.checked_mul(size))
+}
+
 impl Weights<'_> {
     /// Appends one weight with initial values and returns where it lies.
     pub fn add(&mut self, weight: Weight, shape: &[usize]) -> Result<Range<usize>> {
@@ -191,6 +202,12 @@ impl Weights<'_> {
         ];
         for check in checks {
             check.map_err(|e| Error::shape(format!("{path}: {e}")))?;
+        }
+        let count = value_count(shape);
+        if count.is_none_or(|count| self.values.len() + count > MOST_VALUES) {
+            return Err(Error::shape(format!(
+                "{path}: weights of shape {shape:?} bring the model above {MOST_VALUES} values, expected at most that many; give its layers fewer units"
+            )));
         }
         // A golden-ratio walk: neighbours differ in half of their bits, and every variable of
         // every model with the same seed begins the same.

@@ -27,7 +27,9 @@ pub use normalization::{Normalization, Rescaling, Statistics};
 pub use prelu::PReLU;
 pub use shape::{ActivityRegularization, Flatten, Identity, Input, Reshape};
 
-pub(crate) use base::{Backward, Flow, Forward, Op, Scratch, Weights, dtype_policy};
+pub(crate) use base::{
+    Backward, Flow, Forward, MOST_VALUES, Op, Scratch, Weights, dtype_policy, value_count,
+};
 pub(crate) use naming::Names;
 pub(crate) use shape::batch_shape;
 

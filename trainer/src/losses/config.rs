@@ -111,14 +111,16 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A count of at least `least`, or nothing.
+    /// A count of at least `least`, or nothing. Above a million it is a mistake, and what is
+    /// counted would take all memory.
     pub(crate) fn count(&self, key: &str, least: usize) -> Result<Option<usize>> {
         let Some(value) = self.signed(key)? else {
             return Ok(None);
         };
-        match usize::try_from(value).ok().filter(|&count| count >= least) {
-            Some(count) => Ok(Some(count)),
-            None => Err(self.bad(key, &json!(value), &format!("at least {least}"))),
+        match usize::try_from(value) {
+            Ok(count) if count > 1_000_000 => Err(self.bad(key, &json!(value), "at most 1000000")),
+            Ok(count) if count >= least => Ok(Some(count)),
+            _ => Err(self.bad(key, &json!(value), &format!("at least {least}"))),
         }
     }
 

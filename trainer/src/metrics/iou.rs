@@ -48,6 +48,11 @@ impl IoU {
                 .count("num_classes", 1)?
                 .ok_or_else(|| missing("num_classes"))?,
         };
+        if num_classes > 4096 {
+            return Err(Error::value(format!(
+                "{owner} has num_classes {num_classes}, expected at most 4096: its matrix has the square of that"
+            )));
+        }
         let all = || (0..num_classes).collect::<Vec<_>>();
         let target_class_ids = match (form, options.get("target_class_ids")) {
             (Form::MeanIoU | Form::OneHotMeanIoU, _) | (Form::BinaryIoU, None) => all(),

@@ -5,7 +5,7 @@ use ndarray::{ArrayBase, Data, Dimension};
 use super::Sequential;
 use super::data::Samples;
 use super::engine::Leaf;
-use crate::layers::{Flow, Input, Layer, Names, Nested, Weights};
+use crate::layers::{Flow, Input, Layer, MOST_VALUES, Names, Nested, Weights, value_count};
 use crate::variable::Variable;
 use crate::{Error, Result};
 
@@ -263,6 +263,15 @@ fn check_shape(shape: &[usize]) -> Result<()> {
             "input shape {shape:?} has an axis of size 0, expected positive sizes"
         )));
     }
+    check_size(shape)
+}
+
+fn check_size(shape: &[usize]) -> Result<()> {
+    if value_count(shape).is_none_or(|count| count > MOST_VALUES) {
+        return Err(Error::shape(format!(
+            "a sample of shape {shape:?} has more than {MOST_VALUES} values, expected at most that many; give the layer fewer units"
+        )));
+    }
     Ok(())
 }
 
@@ -287,7 +296,8 @@ impl Builder<'_> {
             Error::Shape(m) => Error::Shape(format!("{path}: {m}")),
             other => other,
         };
-        let output = layer.op().output_shape(input).map_err(name_it)?;
+        let output = layer.op().output_shape(input).map_err(&name_it)?;
+        check_size(&output).map_err(name_it)?;
         let trainable = trainable && layer.trainable();
         if let Layer::Sequential(nested) = layer {
             return self.nested(nested, position, input, trainable);
