@@ -1,10 +1,15 @@
 //! Every packing at the speed that a host is used to: block by block, inner loops that the
 //! compiler vectorizes. Too large for a device.
 
+mod dsp;
+mod lane;
+mod mve;
+mod plain;
+
 use super::finish::put;
 use super::{Step, view};
 use crate::blob::{Operation, Packing};
-use crate::pack::{self, ROWS, Shape, dsp, lane, mve, plain};
+use crate::pack::{self, ROWS, Shape};
 
 /// Runs a layer of integers.
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
