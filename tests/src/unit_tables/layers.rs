@@ -3,8 +3,8 @@
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use serde_json::Value;
 use thumbnet_trainer::layers::{
-    BatchNormalization, Dense, Dropout, GaussianDropout, GaussianNoise, Identity, Input, Layer,
-    LayerNormalization, Normalization, Rescaling, Statistics, UnitNormalization,
+    AlphaDropout, BatchNormalization, Dense, Dropout, GaussianDropout, GaussianNoise, Identity,
+    Input, Layer, LayerNormalization, Normalization, Rescaling, Statistics, UnitNormalization,
 };
 use thumbnet_trainer::sequential::{CompileOptions, FitOptions};
 use thumbnet_trainer::{Result, Sequential};
@@ -254,6 +254,7 @@ fn noise(class: &str, kwargs: &Value) -> Option<Layer> {
     let value = |key: &str| number(&kwargs[key]);
     Some(match class {
         "Dropout" => Dropout::new(value("rate")).into(),
+        "AlphaDropout" => AlphaDropout::new(value("rate")).into(),
         "GaussianDropout" => GaussianDropout::new(value("rate")).into(),
         "GaussianNoise" => GaussianNoise::new(value("stddev")).into(),
         _ => return None,
@@ -338,6 +339,7 @@ fn names(expected: &Value) -> Result<Vec<String>> {
         "UnitNormalization",
         "ActivityRegularization",
         "GaussianDropout",
+        "AlphaDropout",
     ] {
         let config = serde_json::json!({"rate": 0.5, "stddev": 0.5});
         model.add(Layer::from_config(class, &config)?)?;

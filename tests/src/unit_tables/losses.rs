@@ -47,7 +47,14 @@ fn problems(entry: &Value) -> Vec<String> {
     // those in Keras too.
     let floor = f64::from(f32::EPSILON) / 2.0;
     let expected = flat(&entry["none"]);
-    let mut problems = near("none", &per_sample, &expected, at_least(floor));
+    // A loss of the whole batch is one number in Keras; every sample has it here.
+    let whole = !entry["none"].is_array();
+    let found = if whole {
+        &per_sample[..1]
+    } else {
+        &per_sample[..]
+    };
+    let mut problems = near("none", found, &expected, at_least(floor));
 
     let weights = entry.get("sample_weight").map(flat);
     let mut scale = vec![0.0; batch.rows()];

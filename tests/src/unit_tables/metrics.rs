@@ -45,6 +45,9 @@ fn problems(entry: &Value, inputs: &Value) -> Vec<String> {
         Ok(metric) => metric,
         Err(error) => return vec![error.to_string()],
     };
+    if y_true[0][0].is_number() && y_pred[0][0].is_array() {
+        metric.take_flat_targets();
+    }
     let mut problems = Vec::new();
     if let Some(expected) = entry["default_name"].as_str() {
         // Keras numbers the instances of one process: auc, auc_1, ..

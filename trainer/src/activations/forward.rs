@@ -1,7 +1,7 @@
 //! Values of activation functions in place.
 
 use super::Activation;
-use super::math::{exp, sigmoid, softplus, tanh};
+use super::math::{exp, exp_as_tensorflow, sigmoid, softplus, tanh};
 
 /// selu's scale, and scale times alpha, as TensorFlow has them.
 pub(super) const SELU_SCALE: f32 = 1.050_701;
@@ -31,10 +31,16 @@ impl Activation {
                 each(x, |x| if x > 0.0 { x } else { negative_slope * x });
             }
             // eˣ - 1 with its rounding near 0, as TensorFlow has it for elu and selu but not for celu.
-            Self::Elu { alpha } => each(x, |x| if x < 0.0 { alpha * (exp(x) - 1.0) } else { x }),
+            Self::Elu { alpha } => each(x, |x| {
+                if x < 0.0 {
+                    alpha * (exp_as_tensorflow(x) - 1.0)
+                } else {
+                    x
+                }
+            }),
             Self::Selu => each(x, |x| {
                 if x < 0.0 {
-                    SELU_SCALE_ALPHA * (exp(x) - 1.0)
+                    SELU_SCALE_ALPHA * (exp_as_tensorflow(x) - 1.0)
                 } else {
                     SELU_SCALE * x
                 }

@@ -31,6 +31,30 @@ pub(crate) fn exp(x: f32) -> f32 {
     p * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
 
+/// `eˣ` within 2 units in the last place, with the bits of TensorFlow where the result is normal
+/// (Eigen's `pexp_float` without fused multiply-add): for `eˣ - 1` near 0, as in elu, which shows
+/// its rounding.
+#[inline(always)]
+pub(crate) fn exp_as_tensorflow(x: f32) -> f32 {
+    // Comparisons written so that NaN passes through.
+    let x = if x > EXP_HIGH { EXP_HIGH } else { x };
+    let x = if x < EXP_LOW { EXP_LOW } else { x };
+    // The floor by additions: a call of `floor` would keep the loop from vectorizing.
+    let scaled = x * std::f32::consts::LOG2_E + 0.5;
+    let nearest = (scaled + ROUND) - ROUND;
+    let m = nearest - if nearest > scaled { 1.0 } else { 0.0 };
+    // ln 2 in two parts, the first short enough for an exact product.
+    let r = (x - m * 0.693_359_4) + m * 2.121_944_4e-4;
+    let r2 = r * r;
+    let even = r2 * 1.374_496_4e-3 + 4.166_965e-2;
+    let even = r2 * even + 0.499_999_88;
+    let odd = r2 * 8.368_945e-3 + 0.166_665_18;
+    let p = r2 * (r * odd + even) + (r + 1.0);
+    let n = ((m + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32); // low mantissa bits
+    let half = n >> 1;
+    p * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+}
+
 /// `2ⁿ` for n in -126..=127.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
@@ -100,11 +124,33 @@ mod tests {
     }
 
     #[test]
+    fn exp_as_tensorflow_has_the_bits_of_tensorflow() {
+        // tf.exp of TensorFlow 2.21 on x86-64; the first four differ from the rounded exact value.
+        for (x, bits) in [
+            (-30.814432_f32, 0x293aa5bb),
+            (-12.103093_f32, 0x36b9f85f),
+            (0.13402061_f32, 0x3f925b77),
+            (30.804123_f32, 0x55adc2a9),
+            (0.0_f32, 0x3f800000),
+            (-1.0_f32, 0x3ebc5ab2),
+            (1.0_f32, 0x402df854),
+            (-0.0325_f32, 0x3f77d051),
+            (-80.0_f32, 0x05bfecba),
+            (88.0_f32, 0x7ef882b7),
+        ] {
+            assert_eq!(exp_as_tensorflow(x).to_bits(), bits, "exp({x})");
+        }
+    }
+
+    #[test]
     fn exp_ends_in_zero_infinity_and_nan() {
         assert_eq!(exp(-200.0), 0.0);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert_eq!(exp(89.0), f32::INFINITY);
         assert_eq!(exp(0.0), 1.0);
+        assert!(exp_as_tensorflow(f32::NAN).is_nan());
+        assert_eq!(exp_as_tensorflow(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp_as_tensorflow(89.0), f32::INFINITY);
         assert!(exp(f32::NAN).is_nan() && tanh(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan());
     }
 

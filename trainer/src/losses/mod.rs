@@ -502,6 +502,10 @@ impl Loss {
     /// The batch's loss: `Σ scale[i] · per_sample[i]`, and with [`Reduction::None`] its mean, as
     /// Keras reports it.
     pub fn reduce(&self, per_sample: &[f32], scale: &[f32]) -> f32 {
+        if self.reduction == Reduction::MeanWithSampleWeight && scale.iter().all(|&s| s == 0.0) {
+            // Nothing counts, not even a loss of NaN.
+            return 0.0;
+        }
         let pairs = per_sample.iter().zip(scale);
         let total: f64 = pairs.map(|(l, s)| f64::from(*l) * f64::from(*s)).sum();
         let rows = match self.reduction {
@@ -542,4 +546,38 @@ pub(crate) fn label(t: &[f32]) -> Option<usize> {
     t.first()
         .filter(|&&t| t > -1.0 && t < 1e9)
         .map(|&t| t as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_any_weight_a_loss_of_nan_is_0() {
+        // Keras divides the weighted sum by the sum of weights, and gives 0 where that is 0.
+        let mut loss: Loss = "mse".parse().expect("a loss");
+        loss.reduction = Reduction::MeanWithSampleWeight;
+        let batch = Batch::new(&[0.0, 1.0], 1, &[f32::NAN, 1.0], 1);
+        let mut scale = [0.0; 2];
+        loss.scale(&batch, &[f32::NAN, 0.0], Some(&[0.0, 0.0]), &mut scale);
+        assert_eq!(loss.reduce(&[f32::NAN, 0.0], &scale), 0.0);
+        loss.reduction = Reduction::SumOverBatchSize;
+        assert!(loss.reduce(&[f32::NAN, 0.0], &scale).is_nan());
+    }
+
+    #[test]
+    fn predictions_that_are_not_finite_spoil_the_gradient_as_in_keras() {
+        let gradient = |name: &str, y_true: &[f32], y_pred: &[f32]| {
+            let loss: Loss = name.parse().expect("a loss");
+            let mut out = vec![0.0; y_pred.len()];
+            let width = y_pred.len();
+            loss.gradient(&Batch::new(y_true, width, y_pred, width), &[1.0], &mut out);
+            out
+        };
+        let huber = gradient("huber", &[0.0, 0.0], &[f32::INFINITY, 3.0]);
+        assert!(huber[0].is_nan());
+        assert_eq!(huber[1], 0.5);
+        let cosine = gradient("cosine_similarity", &[1.0, 1.0], &[f32::NAN, 1.0]);
+        assert!(cosine.iter().all(|d| d.is_nan()));
+    }
 }

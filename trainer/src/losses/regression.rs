@@ -5,6 +5,7 @@
 
 use super::EPSILON;
 use super::math::at_least;
+use crate::activations::math::exp_as_tensorflow;
 
 /// `max(|t|, 1e-7)`: what an error is a percentage of.
 #[inline(always)]
@@ -80,7 +81,8 @@ pub(super) fn huber_d(g: f32, t: f32, p: f32, delta: f32) -> f32 {
     if error.abs() <= delta {
         g * error
     } else {
-        g * delta * sign(error)
+        // TensorFlow adds 0 times the slope of the other side: NaN where that is infinite.
+        g * delta * sign(error) + 0.0 * error
     }
 }
 
@@ -91,7 +93,7 @@ pub(super) fn log_cosh(t: f32, p: f32) -> f32 {
 }
 /// `g tanh(p - t)`, as the difference that it is in TensorFlow.
 pub(super) fn log_cosh_d(g: f32, t: f32, p: f32) -> f32 {
-    g - 2.0 * (g / ((2.0 * (p - t)).exp() + 1.0))
+    g - 2.0 * (g / (exp_as_tensorflow(2.0 * (p - t)) + 1.0))
 }
 
 /// `log(1 + e^x)` with TensorFlow's two shortcuts for large |x|.
@@ -101,9 +103,9 @@ pub(super) fn softplus(x: f32) -> f32 {
     if x > -THRESHOLD {
         x
     } else if x < THRESHOLD {
-        x.exp()
+        exp_as_tensorflow(x)
     } else {
-        log1p(x.exp())
+        log1p(exp_as_tensorflow(x))
     }
 }
 

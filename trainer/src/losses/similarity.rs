@@ -8,7 +8,13 @@ use super::{EPSILON, clip_d, label};
 /// `1 / |x|`, at most `1 / epsilon`.
 fn inverse_norm(x: &[f32]) -> f32 {
     let squares = sum_map(x, |v| v * v);
-    (1.0 / squares.sqrt()).min(1.0 / EPSILON)
+    let inverse = 1.0 / squares.sqrt();
+    // Not `f32::min`, which would hide NaN.
+    if inverse > 1.0 / EPSILON {
+        1.0 / EPSILON
+    } else {
+        inverse
+    }
 }
 
 /// `Σ t/|t| · p/|p|` of one row, a target of width 1 used for the whole row.

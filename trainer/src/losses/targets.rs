@@ -93,7 +93,13 @@ impl Loss {
                 alpha.len(),
             )));
         }
-        match kind.wanted().check(y_true_width, width) {
+        let wanted = kind.wanted();
+        let flat = y_true_shape.len() < y_pred_shape.len();
+        if wanted == Wanted::Elementwise && flat && width > 1 {
+            // [rows] against [rows, width]: Keras lines up the last axes, and fails.
+            return fail(&columns(width));
+        }
+        match wanted.check(y_true_width, width) {
             Err(expected) => fail(&expected),
             Ok(()) => Ok(()),
         }
@@ -170,6 +176,10 @@ mod tests {
         assert_eq!(
             error("mse", &[10, 2], &[10, 3]),
             "loss \"mse\" got targets of shape (10, 2) for predictions of shape (10, 3), expected 3 columns; change the targets or the units of the last layer"
+        );
+        assert_eq!(
+            error("mse", &[10], &[10, 3]),
+            "loss \"mse\" got targets of shape (10,) for predictions of shape (10, 3), expected 3 columns; change the targets or the units of the last layer"
         );
         let mse: Loss = "mse".parse().expect("a loss");
         assert!(mse.check_targets(&[10, 1], &[10, 3]).is_ok());

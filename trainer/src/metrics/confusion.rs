@@ -5,6 +5,7 @@
 
 use super::weight;
 use crate::losses::Batch;
+use crate::sums::as_tensorflow;
 use crate::variable::NamedArray;
 
 /// What a prediction outside the top k is replaced by, and the threshold below it.
@@ -25,8 +26,8 @@ pub(super) struct Confusion {
     pub(super) false_negatives: Vec<f32>,
     /// Weight of true and of false labels per bucket, of the current batch.
     buckets: Vec<[f32; 2]>,
-    /// The same over all buckets, per label.
-    totals: Vec<[f64; 2]>,
+    /// The weights of true and of false labels, 0 for the other ones, per label.
+    weights: Vec<[Vec<f32>; 2]>,
 }
 
 /// Which predictions take part, and how.
@@ -61,7 +62,7 @@ impl Confusion {
             true_negatives: Vec::new(),
             false_negatives: Vec::new(),
             buckets: Vec::new(),
-            totals: Vec::new(),
+            weights: Vec::new(),
         };
         counts.set_labels(1);
         counts
@@ -78,7 +79,7 @@ impl Confusion {
             counts.resize(len, 0.0);
         }
         self.buckets.resize(len, [0.0; 2]);
-        self.totals.resize(labels, [0.0; 2]);
+        self.weights.resize(labels, Default::default());
         self.reset();
     }
 
@@ -131,12 +132,13 @@ impl Confusion {
         let labels = self.labels;
         let last = self.thresholds.len() - 1;
         self.buckets.fill([0.0; 2]);
-        self.totals.fill([0.0; 2]);
-        let (buckets, totals) = (&mut self.buckets, &mut self.totals);
+        self.weights.iter_mut().flatten().for_each(Vec::clear);
+        let (buckets, weights_of) = (&mut self.buckets, &mut self.weights);
         for_each(batch, weights, select, |column, positive, p, weight| {
             let column = if labels == 1 { 0 } else { column };
             let side = usize::from(!positive);
-            totals[column][side] += f64::from(weight);
+            weights_of[column][side].push(weight);
+            weights_of[column][1 - side].push(0.0);
             let bucket = (p.clamp(0.0, 1.0) * last as f32).ceil() - 1.0;
             // Prediction 0 lies below the first threshold, unless that is -1e-7.
             let bucket = if with_epsilon {
@@ -149,7 +151,8 @@ impl Confusion {
             }
         });
         for label in 0..labels {
-            let [positives, negatives] = self.totals[label].map(|total| total as f32);
+            // Rounded as in Keras: what is left below a threshold is compared with 0 and 1.
+            let [positives, negatives] = self.weights[label].each_ref().map(|w| as_tensorflow(w));
             let mut above = [0f32; 2];
             for threshold in (0..=last).rev() {
                 let at = threshold * labels + label;

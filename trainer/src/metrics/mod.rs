@@ -110,8 +110,10 @@ impl Metric {
         self.family().class_name()
     }
 
-    /// Says that targets come as `[rows]` for predictions of `[rows, 1]`.
-    pub(crate) fn take_flat_targets(&mut self) {
+    /// Says that targets come as `[rows]` for predictions of `[rows, 1]`. `Hinge`, `SquaredHinge`,
+    /// `CategoricalHinge`, `KLDivergence` and `Poisson` then compare every prediction with every
+    /// target, as they do in Keras; no other metric minds.
+    pub fn take_flat_targets(&mut self) {
         if let Family::Mean(mean) = &mut self.family {
             mean.flat_targets = true;
         }
