@@ -22,7 +22,7 @@ pub use batch_normalization::BatchNormalization;
 pub use dense::Dense;
 pub use layer_normalization::{LayerNormalization, UnitNormalization};
 pub use nested::Nested;
-pub use noise::{Dropout, GaussianDropout, GaussianNoise};
+pub use noise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise};
 pub use normalization::{Normalization, Rescaling, Statistics};
 pub use prelu::PReLU;
 pub use shape::{ActivityRegularization, Flatten, Identity, Input, Reshape};
@@ -105,6 +105,7 @@ layers! {
     ELU = "ELU",
     Softmax = "Softmax",
     Dropout = "Dropout",
+    AlphaDropout = "AlphaDropout",
     GaussianNoise = "GaussianNoise",
     GaussianDropout = "GaussianDropout",
     BatchNormalization = "BatchNormalization",

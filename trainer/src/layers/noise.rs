@@ -1,5 +1,5 @@
-//! Layers that are random in training and the identity otherwise: `Dropout`, `GaussianNoise`,
-//! `GaussianDropout`.
+//! Layers that are random in training and the identity otherwise: `Dropout`, `AlphaDropout`,
+//! `GaussianNoise`, `GaussianDropout`.
 
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -12,6 +12,18 @@ use crate::{Error, Result};
 /// Sets a fraction of its inputs to 0 in training and scales the others by `1 / (1 - rate)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropout {
+    /// Fraction to drop, `0..=1`.
+    pub rate: f64,
+    /// Kept for the config; the masks come from the seed of `fit`. Defaults to none.
+    pub seed: Option<u64>,
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+/// Sets a fraction of its inputs to selu's lower limit in training, and scales and shifts all so
+/// that mean 0 and variance 1 stay (Klambauer et al., "Self-Normalizing Neural Networks", 2017).
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlphaDropout {
     /// Fraction to drop, `0..=1`.
     pub rate: f64,
     /// Kept for the config; the masks come from the seed of `fit`. Defaults to none.
@@ -43,6 +55,7 @@ pub struct GaussianDropout {
 }
 
 layer_options!(Dropout);
+layer_options!(AlphaDropout);
 layer_options!(GaussianNoise);
 layer_options!(GaussianDropout);
 
@@ -56,7 +69,7 @@ fn between_0_and_1(class: &str, key: &str, value: f64) -> Result<()> {
     }
 }
 
-/// Constructor, config and checks, which the three have alike.
+/// Constructor, config and checks, which the four have alike.
 macro_rules! noise_layer {
     ($class:ident, $name:literal, $key:ident) => {
         impl $class {
@@ -97,6 +110,7 @@ macro_rules! noise_layer {
 }
 
 noise_layer!(Dropout, "Dropout", rate);
+noise_layer!(AlphaDropout, "AlphaDropout", rate);
 noise_layer!(GaussianNoise, "GaussianNoise", stddev);
 noise_layer!(GaussianDropout, "GaussianDropout", rate);
 
@@ -111,6 +125,16 @@ fn fill_normal(rng: &mut ChaCha8Rng, out: &mut [f32]) {
         for (out, normal) in chunk.iter_mut().zip(pair()) {
             *out = normal as f32; // the noise is f32
         }
+    }
+}
+
+/// `kept` where a value stays, 0 where it is dropped with probability `rate`.
+fn fill_mask(rng: &mut ChaCha8Rng, rate: f64, kept: f32, mask: &mut [f32]) {
+    // P(u32 < threshold) = rate, to 2^-32.
+    let threshold = (rate * 4_294_967_296.0) as u64;
+    for mask in mask {
+        let stays = u64::from(rng.next_u32()) >= threshold;
+        *mask = if stays { kept } else { 0.0 };
     }
 }
 
@@ -143,14 +167,59 @@ impl Op for Dropout {
         // The mask holds 0 or the scale, so that both passes are one product.
         let keep = 1.0 - self.rate;
         let scale = if keep > 0.0 { (1.0 / keep) as f32 } else { 0.0 };
-        // P(u32 < threshold) = rate, to 2^-32.
-        let threshold = (self.rate * 4_294_967_296.0) as u64;
-        for mask in pass.scratch.iter_mut() {
-            let kept = u64::from(pass.rng.next_u32()) >= threshold;
-            *mask = if kept { scale } else { 0.0 };
-        }
+        fill_mask(pass.rng, self.rate, scale, pass.scratch);
         for ((y, &x), &mask) in pass.y.iter_mut().zip(pass.x).zip(&*pass.scratch) {
             *y = x * mask;
+        }
+    }
+
+    fn backward(&self, pass: Backward) {
+        for (dy, &mask) in pass.dy.iter_mut().zip(&*pass.scratch) {
+            *dy *= mask;
+        }
+    }
+}
+
+impl Op for AlphaDropout {
+    op_base!("AlphaDropout");
+
+    fn extend_config(&self, config: &mut Map<String, Value>) {
+        config.insert("rate".into(), json!(self.rate));
+        config.insert("seed".into(), json!(self.seed));
+        config.insert("noise_shape".into(), Value::Null);
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        between_0_and_1("AlphaDropout", "rate", self.rate)?;
+        Ok(input.to_vec())
+    }
+
+    fn flow(&self, training: bool) -> Flow {
+        self.active(training)
+    }
+
+    fn scratch_len(&self, pass: &Scratch) -> usize {
+        match self.active(pass.training) {
+            Flow::Same => 0,
+            _ => pass.rows * pass.outputs,
+        }
+    }
+
+    fn forward(&self, pass: Forward) {
+        /// Selu's limit at -infinity: -scale · alpha.
+        const LIMIT: f64 = -1.758_099_340_847_376_6;
+        let scale = ((1.0 - self.rate) * (1.0 + self.rate * LIMIT * LIMIT)).powf(-0.5);
+        let shift = -scale * LIMIT * self.rate;
+        let dropped = (scale * LIMIT + shift) as f32; // the layer computes in f32
+        let (scale, shift) = (scale as f32, shift as f32);
+        // The mask holds 0 or the scale, as for Dropout.
+        fill_mask(pass.rng, self.rate, scale, pass.scratch);
+        for ((y, &x), &mask) in pass.y.iter_mut().zip(pass.x).zip(&*pass.scratch) {
+            *y = if mask == 0.0 {
+                dropped
+            } else {
+                x * mask + shift
+            };
         }
     }
 
@@ -226,5 +295,36 @@ impl Op for GaussianDropout {
         for (dy, &noise) in pass.dy.iter_mut().zip(&*pass.scratch) {
             *dy *= noise;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alpha_dropout_keeps_mean_0_and_variance_1() -> Result<()> {
+        let mut normal = vec![0.0; 100_000];
+        let mut rng = rand::SeedableRng::seed_from_u64(3);
+        fill_normal(&mut rng, &mut normal);
+        let x = ndarray::Array2::from_shape_vec((1000, 100), normal).expect("100,000 values");
+        let layers = [
+            super::super::Input::new([100]).into(),
+            AlphaDropout::new(0.3).into(),
+        ];
+        let mut model = crate::Sequential::from_layers(layers)?.with_seed(1);
+        let y = model.pass(&x, None)?.outputs;
+        let mean = y.iter().sum::<f32>() / 1e5;
+        let variance = y.iter().map(|y| (y - mean).powi(2)).sum::<f32>() / 1e5;
+        // Five standard errors of 100,000 values.
+        assert!(
+            mean.abs() < 0.016 && (variance - 1.0).abs() < 0.023,
+            "{mean}, {variance}"
+        );
+        assert_eq!(
+            model.predict(&x)?.into_raw_vec_and_offset().0,
+            x.into_raw_vec_and_offset().0
+        );
+        Ok(())
     }
 }

@@ -40,6 +40,7 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
             | Layer::Reshape(_)
             | Layer::Dropout(_)
             | Layer::GaussianNoise(_)
+            | Layer::AlphaDropout(_)
             | Layer::GaussianDropout(_)
             | Layer::Identity(_)
             | Layer::ActivityRegularization(_)

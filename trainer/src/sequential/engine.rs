@@ -370,7 +370,10 @@ impl Leaf {
     fn is_off(&self, layer: &Layer) -> bool {
         let noise = matches!(
             layer,
-            Layer::Dropout(_) | Layer::GaussianDropout(_) | Layer::GaussianNoise(_)
+            Layer::Dropout(_)
+                | Layer::AlphaDropout(_)
+                | Layer::GaussianDropout(_)
+                | Layer::GaussianNoise(_)
         );
         noise && self.same
     }

@@ -117,7 +117,7 @@ pub enum ValidationFrequency {
 impl ValidationFrequency {
     fn includes(&self, epoch: usize) -> bool {
         match self {
-            Self::Every(every) => (epoch + 1).is_multiple_of((*every).max(1)),
+            Self::Every(every) => (epoch + 1).is_multiple_of(*every),
             Self::Epochs(epochs) => epochs.contains(&(epoch + 1)),
         }
     }
@@ -442,13 +442,18 @@ fn split_at(rows: usize, split: f64) -> Result<usize> {
 }
 
 fn batch_size(options: &FitOptions, rows: usize) -> Result<usize> {
-    let zero = [
+    let counts = [
         ("batch_size", options.batch_size),
         ("validation_batch_size", options.validation_batch_size),
         ("steps_per_epoch", options.steps_per_epoch),
         ("validation_steps", options.validation_steps),
     ];
-    if let Some((name, _)) = zero.into_iter().find(|(_, value)| *value == Some(0)) {
+    let every = match options.validation_freq {
+        ValidationFrequency::Every(every) => Some(every),
+        ValidationFrequency::Epochs(_) => None,
+    };
+    let mut counts = counts.into_iter().chain([("validation_freq", every)]);
+    if let Some((name, _)) = counts.find(|(_, value)| *value == Some(0)) {
         return Err(Error::value(format!("{name} is 0, expected at least 1")));
     }
     Ok(match (options.batch_size, options.steps_per_epoch) {
@@ -499,5 +504,17 @@ mod tests {
         assert_eq!(class_weights(&Samples::new(&y), &weights), [2.5, 1.0, 0.5]);
         let y = ndarray::arr1(&[2., 0., 1.]);
         assert_eq!(class_weights(&Samples::new(&y), &weights), [0.5, 1.0, 2.5]);
+    }
+
+    #[test]
+    fn a_count_of_0_is_refused_by_name() {
+        let options = FitOptions {
+            validation_freq: ValidationFrequency::Every(0),
+            ..FitOptions::default()
+        };
+        assert_eq!(
+            batch_size(&options, 10).unwrap_err().to_string(),
+            "validation_freq is 0, expected at least 1"
+        );
     }
 }
