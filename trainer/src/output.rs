@@ -44,7 +44,7 @@ pub fn write(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result
     Ok(())
 }
 
-/// [`write`] of bytes that are there already.
+/// [`write()`] of bytes that are there already.
 ///
 /// # Errors
 ///

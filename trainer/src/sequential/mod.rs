@@ -166,7 +166,8 @@ impl Sequential {
     }
 
     /// The layer of this name, to freeze it and the like. Options that its weights were made by
-    /// have no effect once the model is built.
+    /// have no effect once the model is built. Freezing and unfreezing hold from the next call that
+    /// trains, where Keras waits for the next `compile`; a new `compile` makes both the same.
     pub fn layer_mut(&mut self, name: &str) -> Option<&mut Layer> {
         self.layers.iter_mut().find(|layer| layer.name() == name)
     }
