@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use thumbnet_trainer::callbacks::{
     Callback, Direction, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLROnPlateau,
 };
+use thumbnet_trainer::history::LogValue;
 use thumbnet_trainer::sequential::{
     CompileOptions, EvaluateOptions, FitOptions, ValidationData, ValidationFrequency,
 };
@@ -62,7 +63,7 @@ impl Differences {
     fn logs(&mut self, what: &str, found: &Logs, expected: &Value, rounding: &Value, prefix: &str) {
         let expected = expected.as_object().expect("logs are an object");
         for (name, value) in expected {
-            let Some(found) = found.get(name) else {
+            let Some(found) = found.value(name) else {
                 self.found.push(format!("{what}: no {name:?}"));
                 continue;
             };
@@ -70,14 +71,44 @@ impl Differences {
             let relative = rounding
                 .get(format!("{prefix}{name}"))
                 .or_else(|| rounding.get(name));
-            let number = crate::unit_tables::number(value);
-            self.number(
+            self.logged(
                 &format!("{what}: {name}"),
                 name,
                 found,
-                number,
+                value,
                 relative.and_then(Value::as_f64),
             );
+        }
+    }
+
+    /// What is logged under a metric's name: a number, or one per class.
+    fn logged(
+        &mut self,
+        what: &str,
+        metric: &str,
+        found: &LogValue,
+        expected: &Value,
+        rounding: Option<f64>,
+    ) {
+        let found = match found {
+            LogValue::Number(value) => std::slice::from_ref(value),
+            LogValue::Numbers(values) => values,
+        };
+        let expected = match expected {
+            Value::Array(values) => values,
+            value => std::slice::from_ref(value),
+        };
+        if found.len() != expected.len() {
+            self.found.push(format!(
+                "{what}: {} values, expected {}",
+                found.len(),
+                expected.len()
+            ));
+            return;
+        }
+        for (found, expected) in found.iter().zip(expected) {
+            let expected = crate::unit_tables::number(expected);
+            self.number(what, metric, *found, expected, rounding);
         }
     }
 
@@ -317,15 +348,22 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
                 Ok(())
             }),
     ));
+    let with_data = fit["validation_data"] == json!(true);
+    let validation_split = fit
+        .get("validation_split")
+        .and_then(Value::as_f64)
+        .unwrap_or(0.0);
+    let rows = x.shape()[0];
+    let held_out = rows - (rows as f64 * (1.0 - validation_split)).floor() as usize; // of few rows
     let options = FitOptions {
         epochs: count("epochs").unwrap_or(1),
-        // Keras' None is 32.
-        batch_size: Some(count("batch_size").unwrap_or(32)),
-        validation_data: (fit["validation_data"] == json!(true)).then_some(validation),
-        validation_split: fit
-            .get("validation_split")
-            .and_then(Value::as_f64)
-            .unwrap_or(0.0),
+        batch_size: Some(batch_size(
+            count("batch_size"),
+            x.shape()[0] - held_out,
+            count("steps_per_epoch"),
+        )),
+        validation_data: with_data.then_some(validation),
+        validation_split,
         shuffle: false,
         verbose: 0,
         callbacks: list,
@@ -334,7 +372,15 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
         initial_epoch: count("initial_epoch").unwrap_or(0),
         steps_per_epoch: count("steps_per_epoch"),
         validation_steps: count("validation_steps"),
-        validation_batch_size: count("validation_batch_size"),
+        validation_batch_size: Some(batch_size(
+            count("validation_batch_size").or(count("batch_size")),
+            if with_data {
+                x_val.shape()[0]
+            } else {
+                held_out
+            },
+            count("validation_steps"),
+        )),
         validation_freq: match &fit["validation_freq"] {
             Value::Array(list) => ValidationFrequency::Epochs(
                 list.iter()
@@ -369,6 +415,11 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
         "val_",
     );
     Ok(())
+}
+
+/// What Keras makes of a batch size that may be None, which is not all rows there.
+fn batch_size(given: Option<usize>, rows: usize, steps: Option<usize>) -> usize {
+    given.unwrap_or(steps.map_or(32, |steps| rows.div_ceil(steps)))
 }
 
 /// What is noted during the training.
@@ -453,7 +504,7 @@ fn compare_history(recipe: &Value, history: &History, differences: &mut Differen
     }
     for name in expected {
         let expected = recipe["history"][name].as_array().expect("a list");
-        let found = history.get(name).unwrap_or_default();
+        let found = history.values(name).unwrap_or_default();
         if found.len() != expected.len() {
             differences.found.push(format!(
                 "history {name}: {} epochs, expected {}",
@@ -467,8 +518,7 @@ fn compare_history(recipe: &Value, history: &History, differences: &mut Differen
             .and_then(Value::as_f64);
         for (epoch, (found, expected)) in found.iter().zip(expected).enumerate() {
             let what = format!("history {name}, entry {epoch}");
-            let expected = crate::unit_tables::number(expected);
-            differences.number(&what, name, *found, expected, rounding);
+            differences.logged(&what, name, found, expected, rounding);
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, layer_options, op_base};
+use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weights};
+use super::base::{layer_options, op_base, sample_axis};
 use super::config::Config;
+use super::groups::Groups;
+use crate::Result;
 use crate::activations::Activation as Function;
-use crate::{Error, Result};
 
 /// Applies an activation, as `keras.layers.Activation` does.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,9 +48,13 @@ pub struct ELU {
     pub base: Base,
 }
 
-/// Softmax over the last axis.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Softmax over the last axis or others.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Softmax {
+    /// The axes over which probabilities sum to 1. Defaults to `[-1]`.
+    pub axis: Vec<i64>,
+    #[doc(hidden)]
+    pub groups: Option<Groups>,
     /// Name, trainable and the like.
     pub base: Base,
 }
@@ -140,6 +146,16 @@ impl ELU {
     }
 }
 
+impl Default for Softmax {
+    fn default() -> Self {
+        Self {
+            axis: vec![-1],
+            groups: None,
+            base: Base::default(),
+        }
+    }
+}
+
 impl Softmax {
     /// Softmax over the last axis.
     pub fn new() -> Self {
@@ -147,14 +163,11 @@ impl Softmax {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
-        match config.integers("axis")?.as_deref() {
-            None | Some([-1]) => Ok(Self {
-                base: Base::from_config(config)?,
-            }),
-            Some(axis) => Err(Error::unsupported(format!(
-                "Softmax over axis {axis:?} is not supported, expected -1; reshape so that the axis comes last"
-            ))),
-        }
+        Ok(Self {
+            axis: config.integers("axis")?.unwrap_or(vec![-1]),
+            groups: None,
+            base: Base::from_config(config)?,
+        })
     }
 }
 
@@ -206,4 +219,72 @@ activation_op!(ELU, "ELU", self => Function::Elu {
         alpha: self.alpha as f32, // Keras computes in f32, too
     },
     "alpha": self.alpha);
-activation_op!(Softmax, "Softmax", self => Function::Softmax, "axis": -1);
+
+impl Op for Softmax {
+    op_base!("Softmax");
+
+    fn extend_config(&self, config: &mut Map<String, Value>) {
+        let axis = match self.axis[..] {
+            [axis] => json!(axis),
+            _ => json!(self.axis),
+        };
+        config.insert("axis".into(), axis);
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        Groups::new(&self.axis, input, "Softmax")?;
+        Ok(input.to_vec())
+    }
+
+    fn build(&mut self, input: &[usize], _weights: &mut Weights) -> Result<()> {
+        let (groups, sizes) = Groups::new(&self.axis, input, "Softmax")?;
+        let last = sample_axis(self.axis[0], input, "Softmax")? + 1 == input.len();
+        self.groups = (sizes.len() > 1 || !last).then_some(groups);
+        Ok(())
+    }
+
+    fn flow(&self, _training: bool) -> Flow {
+        Flow::InPlace
+    }
+
+    fn activation(&self) -> Option<Function> {
+        self.groups.is_none().then_some(Function::Softmax)
+    }
+
+    fn scratch_len(&self, _pass: &Scratch) -> usize {
+        // One group of x, of y and of dy.
+        3 * self.groups.as_ref().map_or(0, Groups::len)
+    }
+
+    fn forward(&self, pass: Forward) {
+        let Some(groups) = &self.groups else {
+            pass.y.copy_from_slice(pass.x);
+            return Function::Softmax.forward(pass.y, pass.width);
+        };
+        let group = &mut pass.scratch[..groups.len()];
+        for start in groups.starts(pass.x.len()) {
+            groups.gather(pass.x, start, group);
+            Function::Softmax.forward(group, groups.len());
+            groups.scatter(group, pass.y, start);
+        }
+    }
+
+    fn backward(&self, pass: Backward) {
+        let Some(groups) = &self.groups else {
+            if !pass.from_logits {
+                Function::Softmax.backward(pass.x, pass.y, pass.dy, pass.width);
+            }
+            return;
+        };
+        let len = groups.len();
+        let (x, rest) = pass.scratch[..3 * len].split_at_mut(len);
+        let (y, dy) = rest.split_at_mut(len);
+        for start in groups.starts(pass.x.len()) {
+            groups.gather(pass.x, start, x);
+            groups.gather(pass.y, start, y);
+            groups.gather(pass.dy, start, dy);
+            Function::Softmax.backward(x, y, dy, len);
+            groups.scatter(dy, pass.dy, start);
+        }
+    }
+}

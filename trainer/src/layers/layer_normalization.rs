@@ -5,17 +5,18 @@ use std::ops::Range;
 use serde_json::{Map, Value, json};
 
 use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weight, Weights};
-use super::base::{layer_options, op_base, sample_axis};
+use super::base::{layer_options, op_base};
 use super::config::Config;
+use super::groups::Groups;
+use crate::Result;
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
 use crate::regularizers::Regularizer;
-use crate::{Error, Result};
 
-/// Mean 0 and variance 1 over the last axes of each sample, then a learnt scale and offset.
+/// Mean 0 and variance 1 over some axes of each sample, then a learnt scale and offset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNormalization {
-    /// The axes to normalize over, the last ones. Defaults to `[-1]`.
+    /// The axes to normalize over. Defaults to `[-1]`.
     pub axis: Vec<i64>,
     /// Added to the variance. Defaults to 0.001.
     pub epsilon: f64,
@@ -23,6 +24,9 @@ pub struct LayerNormalization {
     pub center: bool,
     /// Whether there is a scale, gamma. Defaults to true.
     pub scale: bool,
+    /// Keras' deprecated form: only divides by the deviation, subtracts no mean, has a gamma
+    /// always and a beta never. Defaults to false.
+    pub rms_scaling: bool,
     /// Defaults to zeros.
     pub beta_initializer: Initializer,
     /// Defaults to ones.
@@ -43,44 +47,24 @@ pub struct LayerNormalization {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Built {
-    /// Values normalized together; 0 before the layer is built.
-    group: usize,
+    groups: Option<Groups>,
     gamma: Option<Range<usize>>,
     beta: Option<Range<usize>>,
 }
 
-/// Divides the last axes of each sample by their Euclidean length.
+/// Divides the values along some axes of each sample by their Euclidean length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnitNormalization {
-    /// The axes to normalize over, the last ones. Defaults to `[-1]`.
+    /// The axes to normalize over. Defaults to `[-1]`.
     pub axis: Vec<i64>,
     /// Name, trainable and the like.
     pub base: Base,
     #[doc(hidden)]
-    pub group: usize,
+    pub groups: Groups,
 }
 
 layer_options!(LayerNormalization);
 layer_options!(UnitNormalization);
-
-/// The sizes of the axes normalized over, which must be the last ones.
-fn normalized(axis: &[i64], input: &[usize], class: &str) -> Result<Vec<usize>> {
-    let axes = axis.iter().map(|&axis| sample_axis(axis, input, class));
-    let mut axes = axes.collect::<Result<Vec<_>>>()?;
-    axes.sort_unstable();
-    if axes.is_empty()
-        || !axes
-            .iter()
-            .copied()
-            .eq(input.len() - axes.len()..input.len())
-    {
-        return Err(Error::unsupported(format!(
-            "{class} over axis {axis:?} of inputs of rank {} is not supported, expected the last axes, such as -1; reshape so that they come last",
-            input.len() + 1
-        )));
-    }
-    Ok(axes.iter().map(|&axis| input[axis]).collect())
-}
 
 impl Default for LayerNormalization {
     fn default() -> Self {
@@ -96,6 +80,7 @@ impl LayerNormalization {
             epsilon: 1e-3,
             center: true,
             scale: true,
+            rms_scaling: false,
             beta_initializer: Initializer::Zeros,
             gamma_initializer: Initializer::Ones,
             beta_regularizer: None,
@@ -108,16 +93,12 @@ impl LayerNormalization {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
-        if config.bool("rms_scaling", false)? {
-            return Err(Error::unsupported(
-                "LayerNormalization with rms_scaling is not supported, expected false",
-            ));
-        }
         Ok(Self {
             axis: config.integers("axis")?.unwrap_or(vec![-1]),
             epsilon: config.f64("epsilon", 1e-3)?,
             center: config.bool("center", true)?,
             scale: config.bool("scale", true)?,
+            rms_scaling: config.bool("rms_scaling", false)?,
             beta_initializer: config.initializer("beta_initializer", Initializer::Zeros)?,
             gamma_initializer: config.initializer("gamma_initializer", Initializer::Ones)?,
             beta_regularizer: config.regularizer("beta_regularizer")?,
@@ -138,16 +119,25 @@ fn axis_config(axis: &[i64], built: bool) -> Value {
     }
 }
 
+impl LayerNormalization {
+    fn subtracted(&self, mean: f32) -> f32 {
+        match self.rms_scaling {
+            true => 0.0,
+            false => mean,
+        }
+    }
+}
+
 impl Op for LayerNormalization {
     op_base!("LayerNormalization");
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
         let entries = [
-            ("axis", axis_config(&self.axis, self.built.group > 0)),
+            ("axis", axis_config(&self.axis, self.built.groups.is_some())),
             ("epsilon", json!(self.epsilon)),
             ("center", json!(self.center)),
             ("scale", json!(self.scale)),
-            ("rms_scaling", json!(false)),
+            ("rms_scaling", json!(self.rms_scaling)),
             ("beta_initializer", self.beta_initializer.config()),
             ("gamma_initializer", self.gamma_initializer.config()),
             (
@@ -175,14 +165,13 @@ impl Op for LayerNormalization {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        normalized(&self.axis, input, "LayerNormalization")?;
+        Groups::new(&self.axis, input, "LayerNormalization")?;
         Ok(input.to_vec())
     }
 
     fn build(&mut self, input: &[usize], weights: &mut Weights) -> Result<()> {
-        let shape = normalized(&self.axis, input, "LayerNormalization")?;
-        let gamma = self
-            .scale
+        let (groups, shape) = Groups::new(&self.axis, input, "LayerNormalization")?;
+        let gamma = (self.scale || self.rms_scaling)
             .then(|| {
                 let gamma = Weight {
                     regularizer: self.gamma_regularizer.clone(),
@@ -192,8 +181,7 @@ impl Op for LayerNormalization {
                 weights.add(gamma, &shape)
             })
             .transpose()?;
-        let beta = self
-            .center
+        let beta = (self.center && !self.rms_scaling)
             .then(|| {
                 let beta = Weight {
                     regularizer: self.beta_regularizer.clone(),
@@ -204,7 +192,7 @@ impl Op for LayerNormalization {
             })
             .transpose()?;
         self.built = Built {
-            group: shape.iter().product(),
+            groups: Some(groups),
             gamma,
             beta,
         };
@@ -216,76 +204,83 @@ impl Op for LayerNormalization {
     }
 
     fn scratch_len(&self, pass: &Scratch) -> usize {
-        // Mean and 1 / deviation of every group.
-        2 * pass.rows * pass.outputs / self.built.group.max(1)
+        // Mean and 1 / deviation of every group, then one group of x and one of y or dy.
+        let len = self.built.groups.as_ref().map_or(1, Groups::len);
+        2 * (pass.rows * pass.outputs / len + len)
     }
 
     fn forward(&self, pass: Forward) {
-        let group = self.built.group;
+        let groups = self.built.groups.as_ref().expect("built");
+        let len = groups.len();
         let epsilon = self.epsilon as f32; // Keras computes in f32, too
         let weights = |range: &Option<Range<usize>>| range.clone().map(|range| &pass.values[range]);
         let (gamma, beta) = (weights(&self.built.gamma), weights(&self.built.beta));
-        let rows = pass
-            .y
-            .chunks_exact_mut(group)
-            .zip(pass.x.chunks_exact(group));
-        for ((y, x), stats) in rows.zip(pass.scratch.chunks_exact_mut(2)) {
-            let mean = x.iter().sum::<f32>() / group as f32; // a small count
-            let squares = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>();
-            let inverse = 1.0 / (squares / group as f32 + epsilon).sqrt();
+        let (stats, group) = pass.scratch.split_at_mut(2 * (pass.x.len() / len));
+        let group = &mut group[..len];
+        for (start, stats) in groups.starts(pass.x.len()).zip(stats.chunks_exact_mut(2)) {
+            groups.gather(pass.x, start, group);
+            let mean = group.iter().sum::<f32>() / len as f32; // a small count
+            let squares = group.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>();
+            let inverse = 1.0 / (squares / len as f32 + epsilon).sqrt();
             stats.copy_from_slice(&[mean, inverse]);
-            for (y, x) in y.iter_mut().zip(x) {
-                *y = (x - mean) * inverse;
-            }
+            let subtracted = self.subtracted(mean);
+            group
+                .iter_mut()
+                .for_each(|x| *x = (*x - subtracted) * inverse);
             if let Some(gamma) = gamma {
-                y.iter_mut().zip(gamma).for_each(|(y, gamma)| *y *= gamma);
+                group
+                    .iter_mut()
+                    .zip(gamma)
+                    .for_each(|(y, gamma)| *y *= gamma);
             }
             if let Some(beta) = beta {
-                y.iter_mut().zip(beta).for_each(|(y, beta)| *y += beta);
+                group.iter_mut().zip(beta).for_each(|(y, beta)| *y += beta);
             }
+            groups.scatter(group, pass.y, start);
         }
     }
 
     fn backward(&self, pass: Backward) {
         // Ba, Kiros and Hinton (2016): as for a batch, but along each group.
-        let group = self.built.group;
-        if pass.trainable {
-            if let Some(gamma) = &self.built.gamma {
-                let gradient = &mut pass.grads[gamma.clone()];
-                gradient.fill(0.0);
-                let rows = pass.dy.chunks_exact(group).zip(pass.x.chunks_exact(group));
-                for ((dy, x), stats) in rows.zip(pass.scratch.chunks_exact(2)) {
-                    for ((gradient, dy), x) in gradient.iter_mut().zip(dy).zip(x) {
-                        *gradient += dy * (x - stats[0]) * stats[1];
+        let groups = self.built.groups.as_ref().expect("built");
+        let len = groups.len();
+        let (stats, group) = pass.scratch.split_at_mut(2 * (pass.x.len() / len));
+        let (x, dy) = group[..2 * len].split_at_mut(len);
+        let learnt = [&self.built.gamma, &self.built.beta];
+        for range in learnt.into_iter().flatten().filter(|_| pass.trainable) {
+            pass.grads[range.clone()].fill(0.0);
+        }
+        for (start, stats) in groups.starts(pass.x.len()).zip(stats.chunks_exact(2)) {
+            let (mean, inverse) = (stats[0], stats[1]);
+            let subtracted = self.subtracted(mean);
+            groups.gather(pass.x, start, x);
+            groups.gather(pass.dy, start, dy);
+            if let Some(beta) = self.built.beta.clone().filter(|_| pass.trainable) {
+                let gradient = pass.grads[beta].iter_mut();
+                gradient.zip(&*dy).for_each(|(g, dy)| *g += dy);
+            }
+            if let Some(gamma) = self.built.gamma.clone() {
+                if pass.trainable {
+                    let gradient = pass.grads[gamma.clone()].iter_mut();
+                    for ((gradient, dy), x) in gradient.zip(&*dy).zip(&*x) {
+                        *gradient += dy * (x - subtracted) * inverse;
                     }
                 }
+                let gamma = &pass.values[gamma];
+                dy.iter_mut().zip(gamma).for_each(|(dy, g)| *dy *= g);
             }
-            if let Some(beta) = &self.built.beta {
-                super::matmul::sum_rows(pass.dy, &mut pass.grads[beta.clone()]);
-            }
-        }
-        let gamma = self
-            .built
-            .gamma
-            .as_ref()
-            .map(|gamma| &pass.values[gamma.clone()]);
-        let rows = pass
-            .dy
-            .chunks_exact_mut(group)
-            .zip(pass.x.chunks_exact(group));
-        for ((dy, x), stats) in rows.zip(pass.scratch.chunks_exact(2)) {
-            let (mean, inverse) = (stats[0], stats[1]);
-            if let Some(gamma) = gamma {
-                dy.iter_mut()
-                    .zip(gamma)
-                    .for_each(|(dy, gamma)| *dy *= gamma);
-            }
-            let sum = dy.iter().sum::<f32>() / group as f32; // a small count
-            let products = dy.iter().zip(x).map(|(dy, x)| dy * (x - mean) * inverse);
-            let product = products.sum::<f32>() / group as f32;
-            for (dy, x) in dy.iter_mut().zip(x) {
+            // By the mean that was subtracted, and by the deviation.
+            let sum = match self.rms_scaling {
+                true => 0.0,
+                false => dy.iter().sum::<f32>() / len as f32, // a small count
+            };
+            let products = dy.iter().zip(&*x);
+            let products = products.map(|(dy, x)| dy * (x - subtracted) * inverse);
+            let product = products.sum::<f32>() / len as f32;
+            for (dy, x) in dy.iter_mut().zip(&*x) {
                 *dy = inverse * (*dy - sum - (x - mean) * inverse * product);
             }
+            groups.scatter(dy, pass.dy, start);
         }
     }
 }
@@ -302,7 +297,7 @@ impl UnitNormalization {
         Self {
             axis: vec![-1],
             base: Base::default(),
-            group: 0,
+            groups: Groups::default(),
         }
     }
 
@@ -310,7 +305,7 @@ impl UnitNormalization {
         Ok(Self {
             axis: config.integers("axis")?.unwrap_or(vec![-1]),
             base: Base::from_config(config)?,
-            group: 0,
+            groups: Groups::default(),
         })
     }
 }
@@ -326,13 +321,12 @@ impl Op for UnitNormalization {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        normalized(&self.axis, input, "UnitNormalization")?;
+        Groups::new(&self.axis, input, "UnitNormalization")?;
         Ok(input.to_vec())
     }
 
     fn build(&mut self, input: &[usize], _weights: &mut Weights) -> Result<()> {
-        let shape = normalized(&self.axis, input, "UnitNormalization")?;
-        self.group = shape.iter().product();
+        self.groups = Groups::new(&self.axis, input, "UnitNormalization")?.0;
         Ok(())
     }
 
@@ -341,32 +335,99 @@ impl Op for UnitNormalization {
     }
 
     fn scratch_len(&self, pass: &Scratch) -> usize {
-        pass.rows * pass.outputs / self.group.max(1)
+        // 1 / length of every group, then one group of y and one of dy.
+        let len = self.groups.len();
+        pass.rows * pass.outputs / len + 2 * len
     }
 
     fn forward(&self, pass: Forward) {
-        let rows = pass.y.chunks_exact_mut(self.group);
-        let rows = rows.zip(pass.x.chunks_exact(self.group));
-        for ((y, x), inverse) in rows.zip(pass.scratch) {
-            let length = x.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let len = self.groups.len();
+        let (inverses, group) = pass.scratch.split_at_mut(pass.x.len() / len);
+        let group = &mut group[..len];
+        for (start, inverse) in self.groups.starts(pass.x.len()).zip(inverses) {
+            self.groups.gather(pass.x, start, group);
+            let length = group.iter().map(|x| x * x).sum::<f32>().sqrt();
             *inverse = (1.0 / length).min(1.0 / SHORTEST);
-            y.iter_mut().zip(x).for_each(|(y, x)| *y = x * *inverse);
+            group.iter_mut().for_each(|x| *x *= *inverse);
+            self.groups.scatter(group, pass.y, start);
         }
     }
 
     fn backward(&self, pass: Backward) {
-        let rows = pass.dy.chunks_exact_mut(self.group);
-        let rows = rows.zip(pass.y.chunks_exact(self.group));
-        for ((dy, y), &inverse) in rows.zip(&*pass.scratch) {
+        let len = self.groups.len();
+        let (inverses, group) = pass.scratch.split_at_mut(pass.y.len() / len);
+        let (y, dy) = group[..2 * len].split_at_mut(len);
+        for (start, &inverse) in self.groups.starts(pass.y.len()).zip(&*inverses) {
+            self.groups.gather(pass.y, start, y);
+            self.groups.gather(pass.dy, start, dy);
             // The length held at its minimum does not depend on x.
             let along = if inverse < 1.0 / SHORTEST {
-                dy.iter().zip(y).map(|(dy, y)| dy * y).sum()
+                dy.iter().zip(&*y).map(|(dy, y)| dy * y).sum()
             } else {
                 0.0
             };
-            for (dy, y) in dy.iter_mut().zip(y) {
+            for (dy, y) in dy.iter_mut().zip(&*y) {
                 *dy = inverse * (*dy - y * along);
             }
+            self.groups.scatter(dy, pass.dy, start);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sequential;
+    use crate::layers::{Input, Layer, Softmax};
+    use ndarray::array;
+
+    fn predicted(layer: impl Into<Layer>) -> Vec<f32> {
+        let mut model = Sequential::new();
+        model.add(Input::new([2, 2])).expect("an input");
+        model.add(layer).expect("a layer");
+        let x = array![[[0.0_f32, 3.0], [4.0, 3.0]]];
+        let y = model.predict(&x).expect("a prediction");
+        y.iter().copied().collect()
+    }
+
+    #[test]
+    fn other_axes_than_the_last_are_normalized_together() {
+        let layer = LayerNormalization {
+            axis: vec![1],
+            epsilon: 0.0625,
+            ..LayerNormalization::new()
+        };
+        // Column 0: mean 2, variance 4, 2 / sqrt(4.0625). Column 1 does not vary.
+        let side = 2.0 / 4.0625_f32.sqrt();
+        assert_eq!(predicted(layer), [-side, 0.0, side, 0.0]);
+        let layer = UnitNormalization {
+            axis: vec![1],
+            ..UnitNormalization::new()
+        };
+        let half = 3.0 / 18.0_f32.sqrt();
+        let found = predicted(layer);
+        for (found, expected) in found.iter().zip([0.0, half, 1.0, half]) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+        let layer = Softmax {
+            axis: vec![1],
+            ..Softmax::new()
+        };
+        let high = 1.0 / (1.0 + (-4.0_f32).exp());
+        for (found, expected) in predicted(layer).iter().zip([1.0 - high, 0.5, high, 0.5]) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn rms_scaling_divides_and_subtracts_nothing() {
+        let layer = LayerNormalization {
+            axis: vec![1],
+            epsilon: 0.25,
+            rms_scaling: true,
+            ..LayerNormalization::new()
+        };
+        // Column 0: variance 4, 4 / sqrt(4.25). Column 1: variance 0, 3 / sqrt(0.25).
+        assert_eq!(predicted(layer), [0.0, 6.0, 4.0 / 4.25_f32.sqrt(), 6.0]);
     }
 }

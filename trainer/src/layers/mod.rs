@@ -5,6 +5,7 @@ mod base;
 mod batch_normalization;
 mod config;
 mod dense;
+mod groups;
 mod layer_normalization;
 mod matmul;
 mod naming;

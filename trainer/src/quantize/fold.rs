@@ -61,6 +61,11 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
                 return Err(weights.unsupported("add its layers to the model one by one"));
             }
         }
+        if let Layer::Softmax(softmax) = layer
+            && softmax.groups.is_some()
+        {
+            return Err(weights.unsupported("take the softmax over the last axis"));
+        }
         if let Some(activation) = layer.op().activation() {
             if !activation.is_elementwise() && leaf.outputs != leaf.width {
                 return Err(weights.unsupported("flatten before the softmax"));

@@ -38,7 +38,8 @@ pub struct FitOptions<'a> {
     pub sample_weight: Option<ArrayView1<'a, f32>>,
     /// The epoch to begin with, counted from 0. Defaults to 0.
     pub initial_epoch: usize,
-    /// Batches per epoch; the next epoch goes on where it ended. Defaults to all.
+    /// Batches per epoch; the next epoch goes on where it ended. Defaults to all. It leaves
+    /// `batch_size` as it is, where Keras without a batch size divides the rows by the steps.
     pub steps_per_epoch: Option<usize>,
     /// Batches per validation. Defaults to all.
     pub validation_steps: Option<usize>,
