@@ -230,7 +230,7 @@ fn algorithm(object: &Object) -> Result<Algorithm> {
             clip_threshold: number("clip_threshold", 1.0)?,
             relative_step: object.flag_or("relative_step", true)?,
         },
-        "lossscaleoptimizer" => {
+        "lossscaleoptimizer" | "lossscaleoptimizerv3" => {
             return Err(Error::unsupported(
                 "optimizer LossScaleOptimizer is for half precision, which thumbnet does not train in; use its inner_optimizer",
             ));

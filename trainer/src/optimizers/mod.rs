@@ -8,6 +8,7 @@ mod accumulators;
 mod adafactor;
 mod adam;
 mod algorithm;
+mod assign;
 mod clip;
 mod config;
 mod descent;

@@ -1,11 +1,12 @@
-//! An optimizer's variables as named arrays: in Keras 3's order, and from files of Keras 2 or 3.
+//! An optimizer's variables as named arrays: in Keras 3's order, and from files of Keras 2 or 3
+//! (see `assign`).
 
 use super::state::{State, Tracked};
 use super::{Algorithm, LearningRate, Optimizer};
 use crate::{ArrayData, Error, NamedArray, Result, Variable};
 
 /// Where the values of one of Keras' optimizer variables lie.
-enum Place {
+pub(super) enum Place {
     Iteration,
     LearningRate,
     Average(usize),
@@ -17,6 +18,25 @@ enum Place {
     /// The scalar that Adafactor has in place of factors.
     Nothing,
     MomentumProduct,
+}
+
+impl Place {
+    /// The variable that it belongs to.
+    pub(super) fn variable(&self) -> Option<usize> {
+        match *self {
+            Self::Average(v) | Self::Accumulated(v) | Self::Slot(_, v) => Some(v),
+            Self::Rows(v) | Self::Columns(v) => Some(v),
+            Self::Iteration | Self::LearningRate | Self::Nothing | Self::MomentumProduct => None,
+        }
+    }
+
+    /// Whether the optimizers of Keras 2 have it among their variables.
+    pub(super) fn in_keras_2(&self) -> bool {
+        !matches!(
+            self,
+            Self::LearningRate | Self::Nothing | Self::MomentumProduct
+        )
+    }
 }
 
 impl Optimizer {
@@ -66,50 +86,21 @@ impl Optimizer {
         self.build(variables);
         let places = self.places();
         let expected = self.variables();
-        let mut matched: Vec<&NamedArray> = Vec::with_capacity(places.len());
-        let is_keras_2 = arrays.iter().any(|array| array.name.ends_with(":0"));
-        if is_keras_2 {
-            for ((_, place), default) in places.iter().zip(&expected) {
-                let found = arrays.iter().find(|a| self.is_keras_2_name(&a.name, place));
-                matched.push(match (found, place) {
-                    (Some(found), _) => found,
-                    // Keras 2 keeps the learning rate and the product elsewhere, or not at all.
-                    (None, Place::LearningRate | Place::MomentumProduct | Place::Nothing) => default,
-                    (None, _) => {
-                        return Err(Error::value(format!(
-                            "the file has no optimizer variable for {}, found {}; compile anew to start with a fresh optimizer",
-                            default.name,
-                            listed(arrays)
-                        )));
-                    }
-                });
-            }
-        } else if arrays.len() == places.len() {
-            matched.extend(arrays);
-        } else {
-            return Err(Error::value(format!(
-                "the file has {} optimizer variables ({}), expected {} for optimizer {}; compile anew to start with a fresh optimizer",
-                arrays.len(),
-                listed(arrays),
-                places.len(),
-                self.algorithm.class_name()
-            )));
-        }
-        for (array, expected) in matched.iter().zip(&expected) {
-            if array.shape != expected.shape && array.data.len() != expected.data.len() {
+        let found = self.assign(&places, &expected, arrays)?;
+        for (array, expected) in found.iter().zip(&expected) {
+            if let Some(array) = array
+                && array.data.len() != expected.data.len()
+            {
                 return Err(Error::shape(format!(
                     "optimizer variable {} has shape {:?}, expected {:?} for {}",
                     array.name, array.shape, expected.shape, expected.name
                 )));
             }
         }
-        let taken: Vec<(Place, ArrayData)> = places
-            .into_iter()
-            .zip(matched.iter().map(|array| array.data.clone()))
-            .map(|((_, place), data)| (place, data))
-            .collect();
-        for (place, data) in taken {
-            self.set(&place, &data);
+        for ((_, place), array) in places.iter().zip(found) {
+            if let Some(array) = array {
+                self.set(place, &array.data);
+            }
         }
         for variable in &mut self.state.variables {
             variable.unfilled = false;
@@ -205,51 +196,6 @@ impl Optimizer {
         }
         places
     }
-
-    /// Whether Keras 2 calls the variable at `place` by `name`.
-    fn is_keras_2_name(&self, name: &str, place: &Place) -> bool {
-        let name = name.strip_suffix(":0").unwrap_or(name);
-        // Without the optimizer's name, which the counter of newer versions lacks.
-        let parts: Vec<&str> = name.split('/').collect();
-        let last = parts.last().copied().unwrap_or_default();
-        let (v, slots): (usize, &[&str]) = match *place {
-            Place::Iteration => return matches!(last, "iteration" | "iter"),
-            Place::LearningRate => {
-                return last == "learning_rate" || last == "current_learning_rate";
-            }
-            Place::Average(v) => (v, &["average"]),
-            Place::Accumulated(v) => (v, &["gradient_accumulator"]),
-            Place::Slot(slot, v) => {
-                let mut all = self.algorithm.groups().into_iter().flatten();
-                match all.nth(slot).map_or("", |slot| slot.name) {
-                    "momentum" => (v, &["m", "momentum"]),
-                    "velocity" => (v, &["v", "velocity", "rms"]),
-                    "velocity_hat" => (v, &["vhat", "velocity_hat"]),
-                    "norm" => (v, &["u", "v"]),
-                    "average_gradient" => (v, &["mg", "average_gradient"]),
-                    "accumulated_grad" => (v, &["accumulated_grad", "accum_grad"]),
-                    "accumulated_delta_var" => (v, &["accumulated_delta_var", "accum_var"]),
-                    "accumulator" => (v, &["accumulator"]),
-                    "linear" => (v, &["linear"]),
-                    _ => return false,
-                }
-            }
-            Place::Rows(_) | Place::Columns(_) | Place::Nothing | Place::MomentumProduct => {
-                return false;
-            }
-        };
-        let [_, slot, path @ ..] = parts.as_slice() else {
-            return false;
-        };
-        let ends = |path: &[&str]| {
-            let own: Vec<&str> = self.state.variables[v].path.split('/').collect();
-            !path.is_empty() && own.ends_with(path)
-        };
-        if slots.contains(slot) && ends(path) {
-            return true;
-        }
-        slots.contains(&last) && parts.len() > 2 && ends(&parts[1..parts.len() - 1])
-    }
 }
 
 fn columns_shape(shape: &[usize]) -> Vec<usize> {
@@ -261,15 +207,6 @@ fn columns_shape(shape: &[usize]) -> Vec<usize> {
         }
         _ => Vec::new(),
     }
-}
-
-/// The first names, for a message.
-fn listed(arrays: &[NamedArray]) -> String {
-    let mut names: Vec<&str> = arrays.iter().take(4).map(|a| a.name.as_str()).collect();
-    if arrays.len() > names.len() {
-        names.push("..");
-    }
-    names.join(", ")
 }
 
 #[cfg(test)]
@@ -353,12 +290,73 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_keras_2_lacks_the_learning_rate() {
+        // As in its `.keras` files, where variables have numbers for names.
+        let numbered = |arrays: &[NamedArray]| -> Vec<NamedArray> {
+            let arrays = arrays.iter().enumerate();
+            let named = |(i, array): (usize, &NamedArray)| NamedArray {
+                name: i.to_string(),
+                ..array.clone()
+            };
+            arrays.map(named).collect()
+        };
+        let mut arrays = trained().variables();
+        let rate = arrays.remove(1);
+        let mut fresh = Optimizer::adam(0.5);
+        fresh
+            .set_variables(&variables(), &numbered(&arrays))
+            .expect("Keras 2");
+        arrays.insert(1, rate);
+        assert_eq!(fresh.variables(), arrays);
+        // Its SGD has a momentum for each variable, used or not.
+        let counter = NamedArray::i64_scalar("0", 7);
+        let momenta = [arrays[2].clone(), arrays[4].clone()];
+        let mut sgd = Optimizer::sgd(0.1);
+        let file = [&[counter.clone()], &momenta[..]].concat();
+        sgd.set_variables(&variables(), &file).expect("Keras 2");
+        assert_eq!(sgd.iterations(), 7);
+        // An optimizer that has never run has its counter alone.
+        let mut fresh = Optimizer::adam(0.1);
+        fresh
+            .set_variables(&variables(), &[counter])
+            .expect("Keras 2");
+        assert_eq!(fresh.iterations(), 7);
+    }
+
+    #[test]
+    fn slots_of_keras_2_have_the_order_of_the_variables_whatever_they_are_called() {
+        let arrays = trained().variables();
+        let [iteration, _, km, kv, bm, bv] = arrays.as_slice() else {
+            panic!("{arrays:?}");
+        };
+        let named = |name: &str, array: &NamedArray| NamedArray {
+            name: name.into(),
+            ..array.clone()
+        };
+        let file = [
+            named("iteration:0", iteration),
+            named("Adam/m/block/dense/kernel:0", km),
+            named("Adam/v/block/dense/kernel:0", kv),
+            named("Adam/m/block/dense/bias:0", bm),
+            named("Adam/v/block/dense/bias:0", bv),
+        ];
+        let mut fresh = Optimizer::adam(0.5);
+        fresh.set_variables(&variables(), &file).expect("Keras 2");
+        assert_eq!(fresh.variables(), arrays);
+    }
+
+    #[test]
     fn variables_of_another_optimizer_are_refused() {
-        let arrays = Optimizer::sgd(0.1).variables();
-        let error = Optimizer::adam(0.1).set_variables(&variables(), &arrays);
+        let momentum = Algorithm::Sgd {
+            momentum: 0.9,
+            nesterov: false,
+        };
+        let mut sgd = Optimizer::new(momentum);
+        sgd.build(&variables());
+        let error = Optimizer::adam(0.1).set_variables(&variables(), &sgd.variables());
         assert_eq!(
-            error.expect_err("two of six").to_string(),
-            "the file has 2 optimizer variables (sgd/iteration, sgd/learning_rate), expected 6 for optimizer Adam; compile anew to start with a fresh optimizer"
+            error.expect_err("four of six").to_string(),
+            "the file has 4 optimizer variables (sgd/iteration, sgd/learning_rate, sgd/sequential_dense_kernel_momentum, sgd/sequential_dense_bias_momentum), expected 6 for optimizer Adam; compile anew to start with a fresh optimizer"
         );
     }
 }
