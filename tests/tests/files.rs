@@ -147,13 +147,14 @@ fn every_case_is_written_and_read_again() {
 
 /// A legacy file names `mse` by its long name: real Keras cannot load the short one from there.
 fn spell_out_loss(again: &mut Kept, kept: &Kept) {
-    let long = &again.config["compile_config"]["loss"];
-    let short = &kept.config["compile_config"]["loss"];
-    if matches!(
-        (long.as_str(), short.as_str()),
-        (Some("mean_squared_error"), Some("mse")) | (Some("mean_absolute_error"), Some("mae"))
-    ) {
-        again.config["compile_config"]["loss"] = short.clone();
+    let parsed = |kept: &Kept| {
+        let name = kept.config["compile_config"]["loss"].as_str()?;
+        name.parse::<thumbnet_trainer::losses::Loss>().ok()
+    };
+    // A loss keeps the name that it was made from; without it, both are the same one.
+    let class = |kept: &Kept| parsed(kept).map(|loss| format!("{:?}", loss.kind));
+    if class(again).is_some() && class(again) == class(kept) {
+        again.config["compile_config"]["loss"] = kept.config["compile_config"]["loss"].clone();
     }
 }
 

@@ -96,6 +96,10 @@ impl Activation {
                     |y, dy| if y > 0.0 && y < 1.0 { dy / 6.0 } else { 0.0 },
                 );
             }
+            Self::Keras2HardSigmoid => each(y, dy, |y, dy| match y > 0.0 && y < 1.0 {
+                true => dy * 0.2,
+                false => 0.0,
+            }),
             Self::HardSilu => each(x, dy, |x, dy| {
                 let inner = x + 3.0;
                 if inner <= 0.0 {

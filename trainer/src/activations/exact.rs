@@ -48,6 +48,7 @@ impl Activation {
             Self::Softsign => x / (x.abs() + 1.0),
             Self::Sigmoid => sigmoid(x),
             Self::HardSigmoid => relu6(x + 3.0) / 6.0,
+            Self::Keras2HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
             Self::Tanh => x.tanh(),
             Self::HardTanh => x.clamp(-1.0, 1.0),
             Self::TanhShrink => x - x.tanh(),

@@ -60,6 +60,7 @@ impl Activation {
             Self::Exponential => each(x, exp),
             Self::Softsign => each(x, |x| x / (x.abs() + 1.0)),
             Self::HardSigmoid => each(x, hard_sigmoid),
+            Self::Keras2HardSigmoid => each(x, |x| clip(0.2 * x + 0.5, 0.0, 1.0)),
             Self::HardSilu => each(x, |x| x * hard_sigmoid(x)),
             Self::HardTanh => each(x, |x| clip(x, -1.0, 1.0)),
             Self::Softplus => each(x, softplus32),

@@ -49,6 +49,9 @@ pub enum Activation {
     Sigmoid,
     /// `relu6(x + 3) / 6`.
     HardSigmoid,
+    /// `0.2 x + 0.5` clipped to [0, 1]: what `hard_sigmoid` is in Keras 2, and so in its files. Keras
+    /// 3 has no name for it.
+    Keras2HardSigmoid,
     /// Hyperbolic tangent.
     Tanh,
     /// `x` clipped to [-1, 1].
@@ -114,6 +117,9 @@ const NAMES: [&str; 29] = [
     "sparsemax",
 ];
 
+/// The name of [`Activation::Keras2HardSigmoid`] in our files.
+pub(crate) const KERAS_2_HARD_SIGMOID: &str = "keras_2_hard_sigmoid";
+
 impl Activation {
     /// `max(x, 0)`.
     pub const RELU: Self = Self::Relu {
@@ -166,6 +172,7 @@ impl Activation {
             "softsign" => Self::Softsign,
             "sigmoid" => Self::Sigmoid,
             "hardsigmoid" => Self::HardSigmoid,
+            "keras2hardsigmoid" => Self::Keras2HardSigmoid,
             "tanh" => Self::Tanh,
             "hardtanh" => Self::HardTanh,
             "tanhshrink" => Self::TanhShrink,
@@ -277,6 +284,7 @@ impl Activation {
             Self::Softsign => "softsign",
             Self::Sigmoid => "sigmoid",
             Self::HardSigmoid => "hard_sigmoid",
+            Self::Keras2HardSigmoid => KERAS_2_HARD_SIGMOID,
             Self::Tanh => "tanh",
             Self::HardTanh => "hard_tanh",
             Self::TanhShrink => "tanh_shrink",
@@ -307,6 +315,7 @@ impl Activation {
             | Self::Relu6
             | Self::Sigmoid
             | Self::HardSigmoid
+            | Self::Keras2HardSigmoid
             | Self::Tanh
             | Self::Exponential
             | Self::Selu

@@ -45,7 +45,9 @@ impl Base {
         config.check_dtype()?;
         let shape = config
             .get("batch_shape")
-            .or_else(|| config.get("batch_input_shape"));
+            .or_else(|| config.get("batch_input_shape"))
+            // Keras 2's Normalization says how many axes its data had, and no sizes.
+            .filter(|shape| !is_unknown(shape));
         Ok(Self {
             name: config.string("name")?,
             trainable: config.bool("trainable", true)?,
@@ -73,6 +75,11 @@ impl Base {
         }
         config
     }
+}
+
+fn is_unknown(batch_shape: &Value) -> bool {
+    let sizes = batch_shape.as_array().map(Vec::as_slice);
+    matches!(sizes, Some([_, sizes @ ..]) if sizes.iter().any(Value::is_null))
 }
 
 /// Keras 3's serialized `float32` policy.

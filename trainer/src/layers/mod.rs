@@ -165,6 +165,11 @@ impl Layer {
     /// the layer was built.
     pub(crate) fn serialized(&self, input_shape: Option<&Value>) -> Value {
         let module = match self {
+            Self::Sequential(nested) if nested.functional => {
+                let mut object = crate::sequential::functional::object(self.config());
+                object["compile_config"] = json!({});
+                return object;
+            }
             Self::Sequential(_) => "keras",
             _ => "keras.layers",
         };
@@ -179,6 +184,19 @@ impl Layer {
             object["compile_config"] = json!({});
         }
         object
+    }
+
+    /// What Keras calls the layer with, beside the input.
+    pub(crate) fn call_arguments(&self) -> Value {
+        match self {
+            Self::Sequential(_) | Self::BatchNormalization(_) | Self::Softmax(_) => {
+                json!({"mask": null})
+            }
+            Self::Dropout(_) | Self::GaussianNoise(_) | Self::GaussianDropout(_) => {
+                json!({"training": false})
+            }
+            _ => json!({}),
+        }
     }
 }
 

@@ -2,14 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, dtype_policy, op_base};
+use super::base::{Backward, Base, Flow, Forward, Op};
 use super::{Input, Layer, batch_shape};
-use crate::sequential::Sequential;
+use crate::sequential::{Sequential, functional};
 use crate::{Error, Result};
 
 /// The layers of a model that is itself a layer. Made from a [`Sequential`] by `into`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Nested {
+    /// Whether Keras has it as a Functional model, not as a Sequential.
+    pub(crate) functional: bool,
     /// Its input, when it has one of its own.
     pub(crate) input: Option<Input>,
     pub(crate) layers: Vec<Layer>,
@@ -34,29 +36,46 @@ impl Nested {
     }
 
     pub(crate) fn from_config(class_name: &str, config: &Value) -> Result<Self> {
-        Sequential::from_config(class_name, config).map(Self::from)
+        let mut nested = Sequential::from_config(class_name, config).map(Self::from)?;
+        if let Some(name) = config.get("name").and_then(Value::as_str) {
+            // Given, even when it is the one that a model without a name has.
+            nested.base.name = Some(name.to_string());
+        }
+        Ok(nested)
     }
 
     pub(crate) fn config(&self) -> Value {
-        let mut layers = Vec::new();
-        if let Some(input) = &self.input {
-            layers.push(Layer::Input(input.clone()).serialized(None));
-        }
-        for (i, layer) in self.layers.iter().enumerate() {
-            let shape = self.input_shapes.get(i).map(|s| batch_shape(None, s));
-            layers.push(layer.serialized(shape.as_ref()));
-        }
-        let mut config = json!({"name": self.base.name(), "trainable": self.base.trainable,
-            "dtype": dtype_policy(), "layers": layers});
-        if let Some(shape) = self.input_shapes.first() {
-            config["build_input_shape"] = batch_shape(None, shape);
-        }
+        let name = self.base.name();
+        let shapes: Vec<_> = self
+            .input_shapes
+            .iter()
+            .map(|shape| batch_shape(None, shape))
+            .collect();
+        let mut config = match (&self.input, self.functional) {
+            (Some(input), true) => functional::config(input, &self.layers, &shapes),
+            (input, _) => functional::sequential_config(input.as_ref(), &self.layers, &shapes),
+        };
+        config["name"] = json!(name);
+        config["trainable"] = json!(self.base.trainable);
         config
     }
 }
 
 impl Op for Nested {
-    op_base!("Sequential");
+    fn class_name(&self) -> &'static str {
+        match self.functional {
+            true => "Functional",
+            false => "Sequential",
+        }
+    }
+
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut Base {
+        &mut self.base
+    }
 
     fn extend_config(&self, _config: &mut Map<String, Value>) {}
 

@@ -495,7 +495,7 @@ fn requantize(
 fn saturation(activation: &Activation) -> f64 {
     match activation {
         // sigmoid(8) = 1 - 3.4e-4, less than a tenth of an int8 step from 1.
-        Activation::Sigmoid | Activation::HardSigmoid => 8.0,
+        Activation::Sigmoid | Activation::HardSigmoid | Activation::Keras2HardSigmoid => 8.0,
         Activation::Tanh | Activation::HardTanh => 4.0,
         _ => f64::INFINITY,
     }

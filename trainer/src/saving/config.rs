@@ -240,7 +240,8 @@ pub(crate) fn full_model(model: &Value) -> Value {
         "keras.layers"
     });
     let mut full = json!({
-        "module": module, "class_name": class_name, "config": config, "registered_name": null,
+        "module": module, "class_name": class_name, "config": config,
+        "registered_name": model.get("registered_name"),
     });
     for key in ["name", "inbound_nodes", "build_config"] {
         if let Some(value) = model.get(key) {

@@ -6,6 +6,10 @@
 //! | `.keras` | Keras 2.12 to 3 | as Keras 3 | the same |
 //! | `.weights.h5` | Keras 2 and 3 | as Keras 3 | weights, optimizer |
 //!
+//! A Functional model that is a chain is written as one again. Slashes in the names of layers, which
+//! Keras 2 allows and Keras 3 refuses, become underscores. `hard_sigmoid` in a file of Keras 2 stays
+//! Keras 2's function; as Keras 3 has no such function, it does not read what we write of it.
+//!
 //! What is read is judged by its contents and not by its name, and every malformed file is an
 //! error that names it. Weights of float64 are rounded to f32; other types (float16, bfloat16) are
 //! refused. Writes are atomic: a killed process leaves the old file or the new one.
@@ -105,10 +109,11 @@ pub fn read_weights(path: &Path, config: &Value) -> Result<SavedModel> {
         return keras_zip::read(path, bytes);
     }
     let file = H5File::open(path, bytes)?;
-    if weights_h5::is_weights(&file)? {
-        weights_h5::read(&file, config)
-    } else if legacy_h5::is_weights(&file)? {
+    // First: a layer there may be called "layers".
+    if legacy_h5::is_weights(&file)? {
         legacy_h5::read_weights(&file, config)
+    } else if weights_h5::is_weights(&file)? {
+        weights_h5::read(&file, config)
     } else {
         Err(Error::format(
             path,

@@ -235,28 +235,33 @@ impl Sequential {
         if !self.is_built() {
             return Ok(());
         }
-        let counters = self
-            .optimizer()
-            .map_or(0, |optimizer| optimizer.variables().len());
         self.build_optimizer();
         let variables = self.variables().to_vec();
+        let learning = self.unfrozen_variables();
         let Some(optimizer) = self.optimizer_mut() else {
             return Ok(());
         };
-        let fresh = optimizer.variables();
-        if state.len() == counters && counters < fresh.len() {
-            // Of a model that was never trained: the slots stay fresh.
-            let state = [state, &fresh[counters..]].concat();
-            return optimizer.set_variables(&variables, &state);
+        let Err(error) = optimizer.set_variables(&variables, state) else {
+            return Ok(());
+        };
+        // Layers that were frozen after the training have slots in the file.
+        let mut trained = optimizer.clone();
+        if trained.set_variables(&learning, state).is_err() {
+            return Err(error);
         }
-        optimizer.set_variables(&variables, state)
+        trained.build(&variables);
+        *optimizer = trained;
+        Ok(())
     }
 }
 
 /// The model of a file with its weights, not compiled.
 fn restored(path: &Path, saved: &SavedModel) -> Result<Sequential> {
-    let mut model =
-        Sequential::from_serialized(&saved.config).map_err(|error| at(path, error, ""))?;
+    let mut object = saved.config.clone();
+    if let Some(object) = object.as_object_mut() {
+        object.insert("keras_version".into(), saved.keras_version.clone().into());
+    }
+    let mut model = Sequential::from_serialized(&object).map_err(|error| at(path, error, ""))?;
     let weights = saved.layers.iter().any(|layer| !layer.weights.is_empty());
     if weights && !model.is_built() {
         return Err(Error::format(

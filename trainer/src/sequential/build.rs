@@ -186,7 +186,10 @@ impl Sequential {
             variables: &mut self.variables,
             values: &mut self.values,
         };
-        let path = format!("{}/{}", self.name, self.layers[index].name());
+        let path = match self.functional {
+            true => self.layers[index].name().to_string(),
+            false => format!("{}/{}", self.name, self.layers[index].name()),
+        };
         let layer = &mut self.layers[index];
         let output = builder.layer(layer, path, vec![index], &input, true)?;
         self.output_shapes.push(output);
@@ -217,6 +220,17 @@ impl Sequential {
                 variable.trainable = learns && trainable;
             }
         }
+    }
+
+    /// The variables as they would learn if no layer was frozen.
+    pub(crate) fn unfrozen_variables(&self) -> Vec<Variable> {
+        let mut variables = self.variables.clone();
+        for leaf in &self.plan {
+            let own = variables[leaf.variables.clone()].iter_mut();
+            own.zip(&leaf.learns)
+                .for_each(|(variable, &learns)| variable.trainable = learns);
+        }
+        variables
     }
 
     /// Number of weights, as Keras counts them.
@@ -338,7 +352,10 @@ impl Builder<'_> {
         let (mut shape, mut shapes) = (input.to_vec(), Vec::new());
         for (i, layer) in nested.layers.iter_mut().enumerate() {
             // Keras' paths begin with the innermost model.
-            let path = format!("{}/{}", nested.base.name(), layer.name());
+            let path = match nested.functional {
+                true => layer.name().to_string(),
+                false => format!("{}/{}", nested.base.name(), layer.name()),
+            };
             let position = [position.as_slice(), &[i]].concat();
             let output = self.layer(layer, path, position, &shape, trainable)?;
             shapes.push(std::mem::replace(&mut shape, output));
@@ -363,6 +380,7 @@ impl From<Sequential> for Nested {
                 trainable: model.trainable,
                 ..Default::default()
             },
+            functional: model.functional,
             input: model.input,
             layers: model.layers,
             values: model.values,

@@ -3,34 +3,34 @@
 use serde_json::{Value, json};
 
 use super::{Sequential, functional};
-use crate::layers::{Layer, batch_shape, dtype_policy};
+use crate::activations::KERAS_2_HARD_SIGMOID;
+use crate::layers::{Layer, batch_shape};
 use crate::{Error, Result};
 
 impl Sequential {
     /// Keras 3's `config` dict of the model.
     pub fn config(&self) -> Value {
-        let mut layers = Vec::new();
-        if let Some(input) = &self.input {
-            layers.push(Layer::Input(input.clone()).serialized(None));
-        }
-        for (i, layer) in self.layers.iter().enumerate() {
-            let shape = self.is_built().then(|| self.layer_input_shape(i)).flatten();
-            layers.push(layer.serialized(shape.as_ref()));
-        }
-        let mut config = json!({"name": self.name, "trainable": self.trainable,
-            "dtype": dtype_policy(), "layers": layers});
-        if let Some(shape) = self.build_shape() {
-            config["build_input_shape"] = shape;
-        }
+        let shapes: Vec<_> = (0..self.output_shapes.len())
+            .map_while(|i| self.layer_input_shape(i))
+            .collect();
+        let mut config = match &self.input {
+            Some(input) if self.functional => functional::config(input, &self.layers, &shapes),
+            input => functional::sequential_config(input.as_ref(), &self.layers, &shapes),
+        };
+        config["name"] = json!(self.name);
+        config["trainable"] = json!(self.trainable);
         config
     }
 
     /// Keras 3's serialized model: class, config, shapes, and the compile settings if there are
     /// any.
     pub fn serialized(&self) -> Value {
-        let mut object = json!({"module": "keras", "class_name": "Sequential",
-            "config": self.config(), "registered_name": null});
-        if let Some(shape) = self.build_shape() {
+        let mut object = match self.functional {
+            true => functional::object(self.config()),
+            false => json!({"module": "keras", "class_name": "Sequential",
+                "config": self.config(), "registered_name": null}),
+        };
+        if let (Some(shape), false) = (self.build_shape(), self.functional) {
             object["build_config"] = json!({"input_shape": shape});
         }
         object["compile_config"] = self.compile_config().unwrap_or(json!({}));
@@ -61,7 +61,8 @@ impl Sequential {
         Ok(model)
     }
 
-    /// A model from `{"class_name", "config"}`; not compiled.
+    /// A model from `{"class_name", "config"}`; not compiled. An entry `"keras_version"` of Keras 2
+    /// makes `hard_sigmoid` what it was then.
     ///
     /// # Errors
     ///
@@ -71,6 +72,11 @@ impl Sequential {
             object.get("class_name").and_then(Value::as_str),
             object.get("config"),
         ) {
+            (Some(class_name), Some(config)) if is_keras_2(object) => {
+                let mut config = config.clone();
+                name_old_activations(&mut config);
+                Self::from_config(class_name, &config)
+            }
             (Some(class_name), Some(config)) => Self::from_config(class_name, config),
             _ => Err(Error::value(
                 "the model's JSON has no \"class_name\" and \"config\", expected what model.to_json() writes",
@@ -86,6 +92,7 @@ impl Sequential {
     /// [`Error::Unsupported`] for a layer, an option or a graph that thumbnet has not,
     /// [`Error::Value`] or [`Error::Shape`] for a config that Keras would not write.
     pub fn from_config(class_name: &str, config: &Value) -> Result<Self> {
+        let functional = class_name != "Sequential";
         let layers = match class_name {
             "Sequential" => sequential_layers(config)?,
             "Functional" | "Model" => functional::chain(config)?,
@@ -96,9 +103,11 @@ impl Sequential {
             }
         };
         let mut model = Self::new();
+        model.functional = functional;
         if let Some(name) = config.get("name").and_then(Value::as_str) {
             model.name = name.to_string();
         }
+        let mut slashes = false;
         for entry in layers {
             let class_name = entry.get("class_name").and_then(Value::as_str);
             let (Some(class_name), Some(config)) = (class_name, entry.get("config")) else {
@@ -107,7 +116,17 @@ impl Sequential {
                     model.name
                 )));
             };
-            let layer = Layer::from_config(class_name, config)?;
+            let mut layer = Layer::from_config(class_name, config)?;
+            let taken = |name: &str| model.layers.iter().any(|layer| layer.name() == name);
+            if layer.name().contains('/') || (slashes && taken(layer.name())) {
+                // Keras 2 allows slashes, Keras 3 refuses them: `block/dense` is `block_dense`.
+                let mut name = layer.name().replace('/', "_");
+                while taken(&name) {
+                    name.push('_');
+                }
+                layer.op_mut().base_mut().name = Some(name);
+                slashes = true;
+            }
             // Keras counts given names, too, when it makes automatic ones later.
             model.names.note(std::slice::from_ref(&layer));
             model.add(layer)?;
@@ -145,10 +164,78 @@ impl Sequential {
     }
 }
 
+fn is_keras_2(object: &Value) -> bool {
+    let version = object.get("keras_version").and_then(Value::as_str);
+    version.is_some_and(|version| version.starts_with("2.") || version.starts_with("1."))
+}
+
+/// `hard_sigmoid` of Keras 2 is another function than Keras 3's.
+fn name_old_activations(config: &mut Value) {
+    match config {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let name = value.pointer("/config").unwrap_or(value).as_str();
+                if key == "activation" && name == Some("hard_sigmoid") {
+                    *value = json!(KERAS_2_HARD_SIGMOID);
+                } else {
+                    name_old_activations(value);
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(name_old_activations),
+        _ => {}
+    }
+}
+
 /// The layers of a Sequential's config; Keras 1 and early Keras 2 have the list alone.
 fn sequential_layers(config: &Value) -> Result<Vec<&Value>> {
     let layers = config.get("layers").unwrap_or(config).as_array();
     layers.map(|layers| layers.iter().collect()).ok_or_else(|| {
         Error::value("the model's config has no \"layers\", expected a list of layers")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::arr2;
+
+    use super::*;
+
+    fn model(keras_version: &str, layers: Value) -> Sequential {
+        let object = json!({"class_name": "Sequential", "keras_version": keras_version,
+            "config": {"name": "s", "layers": layers}});
+        Sequential::from_serialized(&object).unwrap()
+    }
+
+    #[test]
+    fn hard_sigmoid_is_that_of_the_keras_which_wrote_the_model() {
+        let layers = json!([
+            {"class_name": "InputLayer", "config": {"name": "i", "batch_shape": [null, 1]}},
+            {"class_name": "Activation", "config": {"name": "a", "activation": "hard_sigmoid"}},
+        ]);
+        let predict = |version| {
+            let model = model(version, layers.clone());
+            // As the model's own JSON says it, too.
+            let again = Sequential::from_json(&model.to_json()).unwrap();
+            let x = arr2(&[[1.0], [-2.75]]);
+            let y = model.predict(&x).unwrap();
+            assert_eq!(again.predict(&x).unwrap(), y);
+            y.into_raw_vec_and_offset().0
+        };
+        // 0.2 * 1 + 0.5, and below 0; (1 + 3) / 6 and (-2.75 + 3) / 6.
+        assert_eq!(predict("2.15.0"), [0.7, 0.0]);
+        assert_eq!(predict("3.15.1"), [4.0 / 6.0, 0.25 / 6.0]);
+    }
+
+    #[test]
+    fn slashes_of_keras_2_become_underscores() {
+        let layer =
+            |name: &str| json!({"class_name": "Dense", "config": {"name": name, "units": 1}});
+        let model = model(
+            "2.15.0",
+            json!([layer("a/b"), layer("a_b"), layer("a/b/c")]),
+        );
+        let names: Vec<_> = model.layers().iter().map(Layer::name).collect();
+        assert_eq!(names, ["a_b", "a_b_", "a_b_c"]);
+    }
 }

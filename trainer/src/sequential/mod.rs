@@ -8,7 +8,7 @@ mod data;
 pub(crate) mod engine;
 mod evaluate;
 mod fit;
-mod functional;
+pub(crate) mod functional;
 mod output;
 mod progress;
 pub(crate) mod rounding;
@@ -50,6 +50,8 @@ use rounding::Rounding;
 #[derive(Clone, Debug)]
 pub struct Sequential {
     name: String,
+    /// Whether Keras has it as a Functional model, a chain all the same.
+    functional: bool,
     trainable: bool,
     seed: u64,
     input: Option<Input>,
@@ -88,6 +90,7 @@ impl Sequential {
         let seed = rand::random();
         Self {
             name: "sequential".to_string(),
+            functional: false,
             trainable: true,
             seed,
             input: None,

@@ -1,5 +1,7 @@
 //! `summary`: Keras' table of layers, shapes and counts.
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use super::Sequential;
 use crate::layers::Layer;
 use crate::variable::Variable;
@@ -47,8 +49,22 @@ impl Sequential {
             }
             row
         });
+        // Keras shows the input of a Functional model as a layer.
+        let input = self
+            .input
+            .as_ref()
+            .filter(|_| self.functional)
+            .map(|input| {
+                let mut row = vec![
+                    format!("{} (InputLayer)", input.base.name()),
+                    self.shape_text(&input.shape),
+                    "0".to_string(),
+                ];
+                row.extend(show_trainable.then(|| "-".to_string()));
+                row
+            });
         let mut text = format!("Model: \"{}\"\n", self.name);
-        text += &table(&columns, &rows.collect::<Vec<_>>());
+        text += &table(&columns, &input.into_iter().chain(rows).collect::<Vec<_>>());
         text += &self.totals();
         text
     }
@@ -106,8 +122,8 @@ impl Sequential {
             optimizer += len;
             optimizer_bytes += len
                 * match array.data {
-                    crate::ArrayData::F32(_) => 4,
-                    crate::ArrayData::I64(_) => 8,
+                    crate::ArrayData::I64(_) if array.name.ends_with("/iteration") => 8,
+                    _ => 4,
                 };
         }
         let other_bytes = others * 4 + wide * 4;
@@ -219,12 +235,13 @@ fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
     text + &rule("└", "─", "┴", "┘")
 }
 
-/// Breaks between words; a word that is too long ends in an ellipsis.
+/// Breaks between words; a word that is too long ends in an ellipsis. Widths are columns of a
+/// terminal, of which some letters take two.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+            Some(line) if line.width() + 1 + word.width() <= width => {
                 line.push(' ');
                 line.push_str(word);
             }
@@ -232,19 +249,28 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     for line in &mut lines {
-        if line.chars().count() > width {
-            *line = line.chars().take(width - 1).chain(['…']).collect();
+        if line.width() > width {
+            let mut cut = String::new();
+            for c in line.chars() {
+                if cut.width() + c.width().unwrap_or(0) + 1 > width {
+                    break;
+                }
+                cut.push(c);
+            }
+            *line = cut + "…";
         }
     }
     lines
 }
 
 fn pad(text: &str, width: usize, align: Align) -> String {
-    match align {
-        Align::Left => format!("{text:<width$}"),
-        Align::Right => format!("{text:>width$}"),
-        Align::Center => format!("{text:^width$}"),
-    }
+    let free = width.saturating_sub(text.width());
+    let before = match align {
+        Align::Left => 0,
+        Align::Right => free,
+        Align::Center => free / 2,
+    };
+    format!("{}{text}{}", " ".repeat(before), " ".repeat(free - before))
 }
 
 /// `12,293`
@@ -292,5 +318,7 @@ mod tests {
             wrap("a_rather_long_name (Dense)", 9),
             ["a_rather…", "(Dense)"]
         );
+        assert_eq!(wrap("正規化層 (Dense)", 7), ["正規化…", "(Dense)"]);
+        assert_eq!(pad("正規化", 8, Align::Left), "正規化  ");
     }
 }
