@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use thumbnet_trainer::{
-    Dataset, Sequential,
+    Dataset,
     dataset::{CsvOptions, Target},
     output,
     quantize::{
@@ -17,7 +17,7 @@ use super::{
     Failure, Outcome,
     data::{self, is_npy},
     inspect::thousands,
-    models::{check_row_shape, has_extension, is_device},
+    models::{check_row_shape, has_extension, is_device, load_keras},
 };
 
 /// Quantize a Keras file and write the model that the device runs
@@ -99,7 +99,7 @@ impl Export {
                 self.model.display()
             )));
         }
-        let model = Sequential::load(&self.model)?;
+        let model = load_keras(&self.model)?;
         let rows = self.rows()?;
         check_row_shape(&model, &rows, &self.calibrate)?;
         let labels = self

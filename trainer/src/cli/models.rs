@@ -22,6 +22,15 @@ impl AnyModel {
         }
     }
 
+    /// As [`AnyModel::load`], to predict: see [`load_keras`].
+    pub fn load_to_predict(path: &Path) -> Result<Self> {
+        if is_device(path)? {
+            DeviceModel::load(path).map(Self::Device)
+        } else {
+            load_keras(path).map(|model| Self::Keras(Box::new(model)))
+        }
+    }
+
     /// Refuses rows of another shape than the model's.
     pub fn check_rows(&self, rows: &Dataset, path: &Path) -> Outcome {
         match self {
@@ -31,6 +40,15 @@ impl AnyModel {
                 check_width(model.inputs(), width, rows, path)
             }
         }
+    }
+}
+
+/// A model of Keras for what needs no compile settings: without them when they are of a loss, a
+/// metric or an optimizer that thumbnet does not have.
+pub fn load_keras(path: &Path) -> Result<Sequential> {
+    match Sequential::load(path) {
+        Err(Error::Unsupported(_) | Error::Value(_)) => Sequential::load_uncompiled(path),
+        loaded => loaded,
     }
 }
 

@@ -53,7 +53,7 @@ impl Predict {
             }
             output::check(path)?;
         }
-        let mut model = AnyModel::load(&self.model)?;
+        let mut model = AnyModel::load_to_predict(&self.model)?;
         let path = self
             .data
             .as_ref()

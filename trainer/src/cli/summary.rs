@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use thumbnet_trainer::Sequential;
 
-use super::{Failure, Outcome, models::is_device, values::positive};
+use super::{
+    Failure, Outcome,
+    models::{is_device, load_keras},
+    values::positive,
+};
 
 /// Layers, output shapes and numbers of parameters of a Keras file
 #[derive(Debug, Args)]
@@ -28,7 +31,7 @@ impl Summary {
                 self.model.display()
             )));
         }
-        let model = Sequential::load(&self.model)?;
+        let model = load_keras(&self.model)?;
         println!(
             "{}",
             model

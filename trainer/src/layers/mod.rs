@@ -192,9 +192,10 @@ impl Layer {
             Self::Sequential(_) | Self::BatchNormalization(_) | Self::Softmax(_) => {
                 json!({"mask": null})
             }
-            Self::Dropout(_) | Self::GaussianNoise(_) | Self::GaussianDropout(_) => {
-                json!({"training": false})
-            }
+            Self::Dropout(_)
+            | Self::AlphaDropout(_)
+            | Self::GaussianNoise(_)
+            | Self::GaussianDropout(_) => json!({"training": false}),
             _ => json!({}),
         }
     }

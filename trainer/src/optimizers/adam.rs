@@ -126,6 +126,18 @@ pub(super) struct Nadam {
     correction_now: f32,
 }
 
+/// Nadam's product of momenta after so many steps.
+pub(super) fn momentum_product(beta_1: f64, steps: u64) -> f32 {
+    let mut product = 1.0;
+    for number in 1..=steps {
+        product *= beta_1 as f32 * (1.0 - 0.5 * 0.96f32.powf(number as f32));
+        if product == 0.0 {
+            break;
+        }
+    }
+    product
+}
+
 impl Nadam {
     /// Takes `product`, of the momenta so far, one step on.
     pub fn new(beta_1: f64, beta_2: f64, epsilon: f64, step: Step, product: &mut f32) -> Self {

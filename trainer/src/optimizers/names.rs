@@ -2,7 +2,7 @@
 //! (see `assign`).
 
 use super::state::{State, Tracked};
-use super::{Algorithm, LearningRate, Optimizer};
+use super::{Algorithm, LearningRate, Optimizer, adam};
 use crate::{ArrayData, Error, NamedArray, Result, Variable};
 
 /// Where the values of one of Keras' optimizer variables lie.
@@ -97,10 +97,20 @@ impl Optimizer {
                 )));
             }
         }
+        let found_product = places
+            .iter()
+            .zip(&found)
+            .any(|((_, place), array)| matches!(place, Place::MomentumProduct) && array.is_some());
         for ((_, place), array) in places.iter().zip(found) {
             if let Some(array) = array {
                 self.set(place, &array.data);
             }
+        }
+        if let Algorithm::Nadam { beta_1, .. } = self.algorithm
+            && !found_product
+        {
+            // Keras 2's newer files leave it out, which restarts it in Keras 2 itself.
+            self.state.momentum_product = adam::momentum_product(beta_1, self.state.iterations);
         }
         for variable in &mut self.state.variables {
             variable.unfilled = false;
