@@ -3,6 +3,7 @@
 //! The variable `THUMBNET_GOLDEN` names another folder of that layout.
 
 pub mod cases;
+pub mod command_line;
 pub mod resume;
 mod rule;
 pub mod trajectory;

@@ -13,26 +13,26 @@ use thumbnet_trainer::history::LogValue;
 use thumbnet_trainer::sequential::{
     CompileOptions, EvaluateOptions, FitOptions, ValidationData, ValidationFrequency,
 };
-use thumbnet_trainer::{ArrayData, History, Logs, Sequential};
+use thumbnet_trainer::{ArrayData, Logs, Sequential};
 
 use super::{json, npz, rule};
 
 /// What Keras says of the size of rounding noise is the difference of one float32 run to one
 /// float64 run; another order of summation may well be this many times as far off.
-const ROUNDINGS: f64 = 20.0;
+pub(super) const ROUNDINGS: f64 = 20.0;
 /// Share of a value that may differ in any case: two orders above float32's.
 const RELATIVE: f64 = 1e-5;
 /// A sample that crosses one of AUC's 200 thresholds moves it by about as much.
 const AUC: f64 = 1e-3;
 
 /// Collects what differs.
-struct Differences {
-    found: Vec<String>,
+pub(super) struct Differences {
+    pub found: Vec<String>,
 }
 
 impl Differences {
     /// Values that may differ by `absolute` or by a share of themselves.
-    fn values(&mut self, what: &str, found: &[f32], expected: &[f32], absolute: f64) {
+    pub fn values(&mut self, what: &str, found: &[f32], expected: &[f32], absolute: f64) {
         if found.len() != expected.len() {
             self.found.push(format!(
                 "{what}: {} values, expected {}",
@@ -134,13 +134,13 @@ impl Differences {
 }
 
 /// The data of a recipe.
-struct Data {
+pub(super) struct Data {
     x: ArrayD<f32>,
     y: ArrayD<f32>,
 }
 
 impl Data {
-    fn read(folder: &Path, recipe: &Value) -> Self {
+    pub fn read(folder: &Path, recipe: &Value) -> Self {
         let data = &recipe["data"];
         let file = folder.join(data["file"].as_str().expect("a file name"));
         let mut x = npz(&file, data["x"].as_str().expect("a name"));
@@ -156,7 +156,7 @@ impl Data {
         Self { x, y }
     }
 
-    fn rows(&self, recipe: &Value, key: &str) -> (ArrayD<f32>, ArrayD<f32>) {
+    pub fn rows(&self, recipe: &Value, key: &str) -> (ArrayD<f32>, ArrayD<f32>) {
         let range = &recipe["data"][key];
         let at = |i: usize| range[i].as_u64().expect("a row") as usize; // small numbers
         let slice = Slice::from(at(0)..at(1));
@@ -395,7 +395,8 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
     let history = model.fit(&x, &y, options).map_err(say)?;
     let seen = seen.into_inner();
 
-    compare_history(recipe, &history, differences);
+    let names: Vec<_> = history.names().collect();
+    compare_history(recipe, &names, |name| history.values(name).map(<[_]>::to_vec), differences);
     compare_weights(folder, recipe, &seen, &model, differences);
     compare_optimizer(folder, recipe, &model, &seen, differences);
     let predicted = model.predict(&x_val).map_err(say)?;
@@ -418,7 +419,7 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
 }
 
 /// What Keras makes of a batch size that may be None, which is not all rows there.
-fn batch_size(given: Option<usize>, rows: usize, steps: Option<usize>) -> usize {
+pub(super) fn batch_size(given: Option<usize>, rows: usize, steps: Option<usize>) -> usize {
     given.unwrap_or(steps.map_or(32, |steps| rows.div_ceil(steps)))
 }
 
@@ -489,8 +490,13 @@ fn first_gradient(
     Ok(())
 }
 
-fn compare_history(recipe: &Value, history: &History, differences: &mut Differences) {
-    let names: Vec<_> = history.names().collect();
+/// Compares the history, by the values under a name, with the recipe's.
+pub(super) fn compare_history(
+    recipe: &Value,
+    names: &[&str],
+    values: impl Fn(&str) -> Option<Vec<LogValue>>,
+    differences: &mut Differences,
+) {
     let expected: Vec<_> = recipe["history_key_order"]
         .as_array()
         .expect("a list")
@@ -504,7 +510,7 @@ fn compare_history(recipe: &Value, history: &History, differences: &mut Differen
     }
     for name in expected {
         let expected = recipe["history"][name].as_array().expect("a list");
-        let found = history.values(name).unwrap_or_default();
+        let found = values(name).unwrap_or_default();
         if found.len() != expected.len() {
             differences.found.push(format!(
                 "history {name}: {} epochs, expected {}",

@@ -1,6 +1,7 @@
 //! Callbacks: what happens around epochs and batches of `fit`. Anyone's own implement [`Callback`].
 
 mod backup_and_restore;
+mod config;
 mod csv_logger;
 mod early_stopping;
 mod lambda;
@@ -10,6 +11,7 @@ mod monitor;
 mod terminate_on_nan;
 
 pub use backup_and_restore::BackupAndRestore;
+pub use config::from_config;
 pub use csv_logger::CsvLogger;
 pub use early_stopping::EarlyStopping;
 pub use lambda::LambdaCallback;

@@ -15,6 +15,7 @@ use super::{
     Outcome,
     data::{Labelled, is_npy},
     head::Head,
+    json::read_json,
     values::{loss_name, metric_name},
 };
 
@@ -69,17 +70,7 @@ impl CompileArguments {
 
 /// A JSON file that must hold an object.
 fn read_settings(path: &Path) -> Outcome<Value> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-    let settings: Value = serde_json::from_str(&text).map_err(|error| {
-        let reason = error.to_string();
-        // It ends in its place, which comes first here.
-        let reason = reason.split(" at line ").next().unwrap_or_default();
-        Error::Format {
-            path: path.to_path_buf(),
-            line: Some(error.line() as u64),
-            message: format!("column {}: {reason}, expected JSON", error.column()),
-        }
-    })?;
+    let settings = read_json(path)?;
     if !settings.is_object() {
         return Err(Error::format(
             path,

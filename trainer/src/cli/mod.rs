@@ -1,5 +1,6 @@
 //! One file per verb; this one parses, dispatches and turns failures into one line and a code.
 
+mod callbacks;
 mod compile;
 mod data;
 mod demo;
@@ -8,6 +9,7 @@ mod export;
 mod failure;
 mod head;
 mod inspect;
+mod json;
 mod layers;
 mod models;
 mod predict;

@@ -6,21 +6,21 @@ use clap::Args;
 use ndarray::Array1;
 use thumbnet_trainer::{
     Dataset, Error, Sequential,
-    callbacks::{BackupAndRestore, Callback, EarlyStopping, ModelCheckpoint},
     dataset::read_npy,
     layers::{BatchNormalization, Dense, Dropout, Flatten, Input, Normalization},
     output,
-    sequential::{FitOptions, ValidationData, ValidationFrequency},
+    sequential::{FitOptions, ValidationData},
 };
 
 use super::{
     Outcome,
+    callbacks::CallbackArguments,
     compile::{CompileArguments, check_labels},
     data::{DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
     head::Head,
     layers::LayerSpec,
     models::{check_keras_name, check_row_shape},
-    values::{BatchSize, ClassWeights, Verbosity, fraction, optimizer_name, positive},
+    values::{BatchSize, ClassWeights, Epochs, Verbosity, fraction, optimizer_name, positive},
 };
 
 /// Train a model and save it as a Keras file
@@ -93,9 +93,12 @@ pub struct Train {
     /// Rows per step when validating [default: those of --batch-size]
     #[arg(long, value_name = "N", value_parser = positive::<usize>)]
     validation_batch_size: Option<usize>,
-    /// Epochs from one validation to the next
-    #[arg(long, default_value_t = 1, value_name = "EPOCHS", value_parser = positive::<usize>)]
-    validation_freq: usize,
+    /// Steps per validation [default: all rows]
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
+    validation_steps: Option<usize>,
+    /// Epochs from one validation to the next, or the epochs to validate after, such as 1,2,10
+    #[arg(long, default_value = "1", value_name = "N|A,B,..")]
+    validation_freq: Epochs,
     /// Weight of each class in the loss, such as 0:1,1:2.5; a class that is missing weighs 1
     #[arg(long, value_name = "CLASS:WEIGHT,..", conflicts_with = "sample_weight")]
     class_weight: Option<ClassWeights>,
@@ -109,26 +112,8 @@ pub struct Train {
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
-    /// Stop when the monitored value has not improved for this many epochs
-    #[arg(long, value_name = "PATIENCE")]
-    early_stopping: Option<usize>,
-    /// Give the best epoch's weights, not the last one's
-    #[arg(long, requires = "early_stopping")]
-    restore_best_weights: bool,
-    /// Value that --early-stopping and --save-best-only watch [default: val_loss, or loss without
-    /// validation]
-    #[arg(long, value_name = "NAME")]
-    monitor: Option<String>,
-    /// File to save after every epoch, .h5, .keras or .weights.h5; {epoch:02d} and {val_loss:.2f} are
-    /// filled in
-    #[arg(long, value_name = "FILE")]
-    checkpoint: Option<PathBuf>,
-    /// Save the checkpoint only when the monitored value has improved
-    #[arg(long, requires = "checkpoint")]
-    save_best_only: bool,
-    /// Folder that lets a run which was killed go on where it stopped
-    #[arg(long, value_name = "FOLDER")]
-    backup_dir: Option<PathBuf>,
+    #[command(flatten)]
+    callbacks: CallbackArguments,
 
     /// Output: 0 nothing, 1 a progress bar, 2 a line per epoch, auto 1 on a terminal and 2 elsewhere
     #[arg(long, default_value = "auto", value_name = "0|1|2|auto")]
@@ -170,6 +155,9 @@ impl Train {
                 }
             }
         };
+        let callbacks = self
+            .callbacks
+            .callbacks(validation.is_some() || self.validation_split > 0.0)?;
         let options = FitOptions {
             epochs: self.epochs,
             batch_size: self.batch_size.0,
@@ -177,13 +165,14 @@ impl Train {
             validation_split: self.validation_split,
             shuffle: !self.no_shuffle,
             verbose: self.verbose.level(),
-            callbacks: self.callbacks(validation.is_some() || self.validation_split > 0.0),
+            callbacks,
             class_weight: self.class_weight.clone().map(|weights| weights.0),
             sample_weight: sample_weight.as_ref().map(|weights| weights.view()),
             initial_epoch: self.initial_epoch,
             steps_per_epoch: self.steps_per_epoch,
             validation_batch_size: self.validation_batch_size,
-            validation_freq: ValidationFrequency::Every(self.validation_freq),
+            validation_steps: self.validation_steps,
+            validation_freq: self.validation_freq.0.clone(),
             seed: Some(self.seed),
             ..FitOptions::default()
         };
@@ -209,22 +198,13 @@ impl Train {
     /// Refuses outputs that could not be written, before the work and not after it.
     fn check_outputs(&self) -> Outcome {
         check_keras_name(&self.output)?;
-        if let Some(path) = &self.checkpoint
-            && !is_weights(path)
-        {
-            check_keras_name(path)?;
-        }
-        for path in [
-            Some(&self.output),
-            self.checkpoint.as_ref(),
-            self.history.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
+        for path in [Some(&self.output), self.history.as_ref()]
+            .into_iter()
+            .flatten()
         {
             output::check(path)?;
         }
-        Ok(())
+        self.callbacks.check_outputs()
     }
 
     fn validation(&self, rows: &Labelled) -> Outcome<Option<Labelled>> {
@@ -309,37 +289,6 @@ impl Train {
         }
         Ok(())
     }
-
-    fn callbacks(&self, validates: bool) -> Vec<Box<dyn Callback>> {
-        let monitor = self
-            .monitor
-            .clone()
-            .unwrap_or_else(|| if validates { "val_loss" } else { "loss" }.to_string());
-        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
-        // First, so that the others see a restored run and not a new one.
-        if let Some(folder) = &self.backup_dir {
-            callbacks.push(Box::new(BackupAndRestore::new(folder)));
-        }
-        if let Some(patience) = self.early_stopping {
-            let mut stopping = EarlyStopping::new(monitor.clone()).with_patience(patience);
-            stopping.restore_best_weights = self.restore_best_weights;
-            callbacks.push(Box::new(stopping));
-        }
-        if let Some(path) = &self.checkpoint {
-            callbacks.push(Box::new(ModelCheckpoint {
-                monitor,
-                save_best_only: self.save_best_only,
-                save_weights_only: is_weights(path),
-                ..ModelCheckpoint::new(path.display().to_string())
-            }));
-        }
-        callbacks
-    }
-}
-
-/// Whether a checkpoint of this name holds weights only.
-fn is_weights(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(".weights.h5")
 }
 
 /// One weight per row.

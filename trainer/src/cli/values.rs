@@ -7,7 +7,10 @@ use std::{
     str::FromStr,
 };
 
-use thumbnet_trainer::{losses::Loss, metrics::Metric, optimizers::Optimizer};
+use thumbnet_trainer::{
+    callbacks::Direction, losses::Loss, metrics::Metric, optimizers::Optimizer,
+    sequential::ValidationFrequency,
+};
 
 /// `--batch-size`: rows per step, or `none` for all of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +54,37 @@ impl FromStr for ClassWeights {
             }
         }
         Ok(Self(weights))
+    }
+}
+
+/// `--validation-freq`: every so many epochs, or a list of epochs counted from 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Epochs(pub ValidationFrequency);
+
+impl FromStr for Epochs {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let epochs: Option<Vec<usize>> = text
+            .trim_end_matches(',')
+            .split(',')
+            .map(|epoch| epoch.trim().parse().ok().filter(|&epoch| epoch > 0))
+            .collect();
+        match epochs.as_deref() {
+            Some([every]) if !text.contains(',') => Ok(Self(ValidationFrequency::Every(*every))),
+            Some(epochs) => Ok(Self(ValidationFrequency::Epochs(epochs.to_vec()))),
+            None => Err("expected a number above 0, or epochs such as 1,2,10".to_string()),
+        }
+    }
+}
+
+/// `--mode`.
+pub fn direction(text: &str) -> Result<Direction, String> {
+    match text {
+        "auto" => Ok(Direction::Auto),
+        "min" => Ok(Direction::Min),
+        "max" => Ok(Direction::Max),
+        _ => Err("expected auto, min or max".to_string()),
     }
 }
 
@@ -170,6 +204,21 @@ mod tests {
             error("1:NaN"),
             "the weight of class 1 is NaN, expected a number from 0"
         );
+    }
+
+    #[test]
+    fn a_validation_frequency_is_a_number_or_a_list() {
+        let every = |n| Ok(Epochs(ValidationFrequency::Every(n)));
+        let list = |epochs: &[usize]| Ok(Epochs(ValidationFrequency::Epochs(epochs.to_vec())));
+        assert_eq!("2".parse(), every(2));
+        assert_eq!("1,2, 10".parse(), list(&[1, 2, 10]));
+        assert_eq!("3,".parse(), list(&[3]));
+        for text in ["0", "", "1,x", "1,,2", "-1"] {
+            assert_eq!(
+                text.parse::<Epochs>(),
+                Err("expected a number above 0, or epochs such as 1,2,10".to_string())
+            );
+        }
     }
 
     #[test]
