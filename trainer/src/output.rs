@@ -24,24 +24,101 @@ pub fn write(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result
         return write(&mut device);
     }
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".thumbnet-");
-    #[cfg(unix)]
-    {
-        // Ordinary permissions (the umask applies), not a temporary file's private ones.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder(&place)).map_err(io)?;
-    write(file.as_file_mut())?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(&place).map_err(|error| io(error.error))?;
+    let mut file = Temporary::beside(&place).map_err(io)?;
+    write(&mut file.file)?;
+    file.file.sync_all().map_err(io)?;
+    file.persist(&place).map_err(io)?;
     // The name itself has to reach the disk too; not every system can open a folder.
     #[cfg(unix)]
     if let Ok(folder) = File::open(folder(&place)) {
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// A file that becomes another one, or disappears when dropped before.
+struct Temporary {
+    file: File,
+    path: PathBuf,
+    persisted: bool,
+}
+
+impl Temporary {
+    /// `.m.h5.thumbnet` for `m.h5`: a process that is killed leaves it behind, and the next one that
+    /// writes `m.h5` uses it up. A lock tells it from one that another process is writing.
+    fn beside(place: &Path) -> std::io::Result<Self> {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(place.file_name().unwrap_or_default());
+        name.push(".thumbnet");
+        let path = folder(place).join(name);
+        for _ in 0..8 {
+            let mut options = OpenOptions::new();
+            let opened = options.create(true).truncate(false).write(true).open(&path);
+            let Ok(file) = opened else { break };
+            if file.try_lock().is_err() {
+                break;
+            }
+            // Another process may have renamed it before the lock was ours.
+            if is_at(&file, &path) {
+                file.set_len(0)?;
+                return Ok(Self {
+                    file,
+                    path,
+                    persisted: false,
+                });
+            }
+        }
+        Self::unique(place)
+    }
+
+    /// Under a name that no other process has, where the usual one cannot be had.
+    fn unique(place: &Path) -> std::io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".thumbnet-");
+        #[cfg(unix)]
+        {
+            // Ordinary permissions (the umask applies), not a temporary file's private ones.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let (file, path) = builder.tempfile_in(folder(place))?.keep()?;
+        Ok(Self {
+            file,
+            path,
+            persisted: false,
+        })
+    }
+
+    fn persist(mut self, place: &Path) -> std::io::Result<()> {
+        fs::rename(&self.path, place)?;
+        self.persisted = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.persisted {
+            // What failed before is what the user hears of.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether an open file is the one with this name, and not where a link of this name points.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(file), Ok(path)) => (file.dev(), file.ino()) == (path.dev(), path.ino()),
+        _ => false,
+    }
+}
+
+/// Whether an open file is the one with this name; a file that is open keeps its name here.
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.is_file()
 }
 
 /// [`write()`] of bytes that are there already.
@@ -104,6 +181,42 @@ mod tests {
         });
         assert_eq!(failed.unwrap_err().to_string(), "stopped");
         assert_eq!(fs::read(&path).unwrap(), b"good");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_used_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.h5");
+        fs::write(dir.path().join(".model.h5.thumbnet"), b"half a mod").unwrap();
+        write_bytes(&path, b"good").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"good");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_writers_at_once_do_not_mix() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.h5");
+        write(&path, |outer| {
+            write_bytes(&path, b"inner")?;
+            assert_eq!(fs::read(&path).unwrap(), b"inner");
+            outer.write_all(b"outer").map_err(|e| Error::io(&path, e))
+        })
+        .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"outer");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+
+        let text = |writer: u8| vec![b'a' + writer; 10_000];
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let path = &path;
+                scope
+                    .spawn(move || (0..25).for_each(|_| write_bytes(path, &text(writer)).unwrap()));
+            }
+        });
+        let found = fs::read(&path).unwrap();
+        assert!((0..4).any(|writer| found == text(writer)));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

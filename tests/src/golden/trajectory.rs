@@ -396,7 +396,12 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
     let seen = seen.into_inner();
 
     let names: Vec<_> = history.names().collect();
-    compare_history(recipe, &names, |name| history.values(name).map(<[_]>::to_vec), differences);
+    compare_history(
+        recipe,
+        &names,
+        |name| history.values(name).map(<[_]>::to_vec),
+        differences,
+    );
     compare_weights(folder, recipe, &seen, &model, differences);
     compare_optimizer(folder, recipe, &model, &seen, differences);
     let predicted = model.predict(&x_val).map_err(say)?;
