@@ -9,10 +9,12 @@ use super::{Callback, SaveFrequency};
 use crate::history::Logs;
 use crate::{Error, Result, Sequential, output};
 
-/// Keeps a backup of weights, optimizer and position, and restores it when `fit` begins.
+/// Keeps a backup of weights, optimizer, position and the other callbacks' states, and restores it
+/// when `fit` begins.
 ///
 /// A killed process that is started again with the same data and options ends with the weights of
-/// one that was never killed. The backup is two files: weights under a name of their own, then
+/// one that was never killed. The history, as Keras', has the epochs since the restoration; an
+/// epoch that goes on in its middle has the logs of the batches since. The backup is two files: weights under a name of their own, then
 /// `training_metadata.json`, which names them; it is replaced in one step, so that both always
 /// belong together. After the training both are deleted.
 #[derive(Clone, Debug)]
@@ -88,12 +90,18 @@ impl BackupAndRestore {
         if let Some(seed) = metadata.get("seed").and_then(Value::as_u64) {
             model.set_training_seed(seed);
         }
+        self.remove_weights(Some(weights));
         self.state.weights = Some(weights.to_string());
         let batch = match metadata.get("weights") {
             Some(_) => count("batch").unwrap_or(0),
             None => 0,
         };
         model.resume_at(epoch, batch);
+        if metadata.get("stopping") == Some(&Value::Bool(true)) {
+            model.stop_training();
+        }
+        let states = metadata.get("callbacks").and_then(Value::as_array);
+        model.set_callback_states(states.cloned().unwrap_or_default());
         Ok(())
     }
 
@@ -103,27 +111,40 @@ impl BackupAndRestore {
         let name = format!("epoch_{epoch}_batch_{batch}.weights.h5");
         model.save_weights(self.backup_dir.join(&name))?;
         let metadata = json!({"epoch": epoch, "batch": batch, "weights": name,
-            "seed": model.training_seed()});
+            "seed": model.training_seed(), "stopping": model.is_stopping(),
+            "callbacks": model.callback_states()});
         output::write_bytes(
             &self.backup_dir.join(METADATA),
             metadata.to_string().as_bytes(),
         )?;
-        let old = self
-            .state
-            .weights
-            .replace(name.clone())
-            .filter(|old| *old != name);
-        if let Some(old) = old {
-            // No training ends for an old backup that is left over.
-            let _ = fs::remove_file(self.backup_dir.join(old));
-        }
+        self.remove_weights(Some(&name));
+        self.state.weights = Some(name);
         Ok(())
+    }
+
+    /// Removes the weights of backups, and what a killed process left of them.
+    fn remove_weights(&self, except: Option<&str>) {
+        let entries = fs::read_dir(&self.backup_dir).into_iter().flatten();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let ours = self.state.weights.as_deref() == Some(&*name)
+                || name.trim_start_matches('.').starts_with("epoch_") && name.contains("_batch_");
+            if ours && except != Some(&*name) {
+                // No training ends for an old backup that stays.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 }
 
 impl Callback for BackupAndRestore {
     fn uses_batches(&self) -> bool {
         self.save_freq != SaveFrequency::Epoch
+    }
+
+    fn keeps_states(&self) -> bool {
+        true
     }
 
     fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
@@ -170,16 +191,15 @@ impl Callback for BackupAndRestore {
             return Ok(());
         }
         // The position first: weights without one are never read.
-        let weights = self.state.weights.take();
-        for name in std::iter::once(METADATA.to_string()).chain(weights) {
-            let path = self.backup_dir.join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io(path, error));
-                }
-                _ => {}
+        let path = self.backup_dir.join(METADATA);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(path, error));
             }
+            _ => {}
         }
+        self.remove_weights(None);
+        self.state.weights = None;
         // The folder stays when it holds something else.
         let _ = fs::remove_dir(&self.backup_dir);
         Ok(())

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
+
 use super::Callback;
 use crate::history::{LogValue, Logs};
 use crate::{Error, Result, Sequential};
@@ -96,6 +98,31 @@ impl Callback for CsvLogger {
         } else {
             File::create(&self.filename).map_err(io)?
         });
+        Ok(())
+    }
+
+    /// The length of the file, and its columns.
+    fn state(&self) -> Option<Value> {
+        let length = self.file.as_ref()?.metadata().ok()?.len();
+        Some(json!({"csv_logger": {"length": length, "keys": self.keys}}))
+    }
+
+    fn on_train_resume(&mut self, model: &mut Sequential, state: &Value) -> Result<()> {
+        let state = &state["csv_logger"];
+        let io = |e| Error::io(&self.filename, e);
+        let file = OpenOptions::new().append(true).open(&self.filename);
+        let (Ok(file), Some(length)) = (file, state["length"].as_u64()) else {
+            return self.on_train_begin(model);
+        };
+        // Lines of epochs that will be trained once more.
+        if file.metadata().map_err(io)?.len() > length {
+            file.set_len(length).map_err(io)?;
+        }
+        self.header = length == 0;
+        let keys = state["keys"].as_array();
+        let text = |key: &Value| key.as_str().map(str::to_string);
+        self.keys = keys.and_then(|keys| keys.iter().map(text).collect());
+        self.file = Some(file);
         Ok(())
     }
 

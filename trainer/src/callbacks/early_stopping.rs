@@ -1,5 +1,7 @@
 //! `EarlyStopping`: no further when a value stops getting better.
 
+use serde_json::{Value, json};
+
 use super::Callback;
 use super::monitor::{Direction, Monitor};
 use crate::history::Logs;
@@ -104,6 +106,35 @@ impl Callback for EarlyStopping {
             monitor,
             ..Self::default().state
         };
+        Ok(())
+    }
+
+    fn state(&self) -> Option<Value> {
+        let state = &self.state;
+        let bits = |weights: &Vec<f32>| weights.iter().map(|w| w.to_bits()).collect::<Vec<_>>();
+        Some(json!({"early_stopping": {
+            "wait": state.wait,
+            "stopped_epoch": state.stopped_epoch,
+            "best_epoch": state.best_epoch,
+            "best": state.monitor.best_bits(),
+            "best_weights": state.best_weights.as_ref().map(bits),
+        }}))
+    }
+
+    fn on_train_resume(&mut self, model: &mut Sequential, state: &Value) -> Result<()> {
+        self.on_train_begin(model)?;
+        let state = &state["early_stopping"];
+        let count = |key: &str| state[key].as_u64().map_or(0, |n| n as usize); // 64-bit hosts
+        self.state.wait = count("wait");
+        self.state.stopped_epoch = count("stopped_epoch");
+        self.state.best_epoch = count("best_epoch");
+        self.state.monitor.best = state["best"].as_u64().map(f64::from_bits);
+        let bits = state["best_weights"].as_array().into_iter().flatten();
+        let weights: Vec<f32> = bits
+            .filter_map(|bits| Some(f32::from_bits(u32::try_from(bits.as_u64()?).ok()?)))
+            .collect();
+        // Of another model otherwise.
+        self.state.best_weights = Some(weights).filter(|w| w.len() == model.values().len());
         Ok(())
     }
 

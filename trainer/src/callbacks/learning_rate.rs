@@ -1,5 +1,7 @@
 //! Callbacks that set the learning rate: `LearningRateScheduler`, `ReduceLROnPlateau`.
 
+use serde_json::{Value, json};
+
 use super::Callback;
 use super::monitor::{Direction, Monitor};
 use crate::history::Logs;
@@ -173,6 +175,25 @@ impl Callback for ReduceLROnPlateau {
             monitor,
             ..Self::default().state
         };
+        Ok(())
+    }
+
+    fn state(&self) -> Option<Value> {
+        let state = &self.state;
+        Some(json!({"reduce_lr_on_plateau": {
+            "wait": state.wait,
+            "cooldown": state.cooldown,
+            "best": state.monitor.best_bits(),
+        }}))
+    }
+
+    fn on_train_resume(&mut self, model: &mut Sequential, state: &Value) -> Result<()> {
+        self.on_train_begin(model)?;
+        let state = &state["reduce_lr_on_plateau"];
+        let count = |key: &str| state[key].as_u64().map_or(0, |n| n as usize); // 64-bit hosts
+        self.state.wait = count("wait");
+        self.state.cooldown = count("cooldown");
+        self.state.monitor.best = state["best"].as_u64().map(f64::from_bits);
         Ok(())
     }
 

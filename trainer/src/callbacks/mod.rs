@@ -20,6 +20,8 @@ pub use model_checkpoint::{ModelCheckpoint, SaveFrequency};
 pub use monitor::Direction;
 pub use terminate_on_nan::TerminateOnNan;
 
+use serde_json::Value;
+
 use crate::history::Logs;
 use crate::{Result, Sequential};
 
@@ -49,6 +51,25 @@ pub trait Callback {
     /// Before the first epoch; model and optimizer are built.
     fn on_train_begin(&mut self, _model: &mut Sequential) -> Result<()> {
         Ok(())
+    }
+
+    /// In place of `on_train_begin` in a training that [`BackupAndRestore`] restored, with what
+    /// `state` gave when it was backed up. Begins anew by default.
+    fn on_train_resume(&mut self, model: &mut Sequential, _state: &Value) -> Result<()> {
+        self.on_train_begin(model)
+    }
+
+    /// What a backup has to keep, so that a training which was killed goes on as if it had not
+    /// been. Nothing by default.
+    fn state(&self) -> Option<Value> {
+        None
+    }
+
+    /// Whether this callback keeps the others' states, as [`BackupAndRestore`]: it is then called
+    /// before them when the training begins, and after them when a batch, an epoch or the training
+    /// ends. Defaults to false.
+    fn keeps_states(&self) -> bool {
+        false
     }
 
     /// After the last epoch, with its logs.
@@ -108,6 +129,18 @@ pub trait Callback {
 impl<C: Callback + ?Sized> Callback for &mut C {
     fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
         (**self).on_train_begin(model)
+    }
+
+    fn on_train_resume(&mut self, model: &mut Sequential, state: &Value) -> Result<()> {
+        (**self).on_train_resume(model, state)
+    }
+
+    fn state(&self) -> Option<Value> {
+        (**self).state()
+    }
+
+    fn keeps_states(&self) -> bool {
+        (**self).keeps_states()
     }
 
     fn on_train_end(&mut self, model: &mut Sequential, logs: &Logs) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use super::Callback;
 use super::monitor::{Direction, Monitor};
 use crate::history::Logs;
@@ -163,6 +165,23 @@ impl Callback for ModelCheckpoint {
         let best = self.state.monitor.best.or(self.initial_value_threshold);
         self.state.monitor = Monitor::new(&self.monitor, self.mode, 0.0);
         self.state.monitor.best = best;
+        Ok(())
+    }
+
+    fn state(&self) -> Option<Value> {
+        Some(json!({"model_checkpoint": {
+            "batches": self.state.batches,
+            "best": self.state.monitor.best_bits(),
+        }}))
+    }
+
+    fn on_train_resume(&mut self, model: &mut Sequential, state: &Value) -> Result<()> {
+        self.on_train_begin(model)?;
+        let state = &state["model_checkpoint"];
+        self.state.batches = state["batches"].as_u64().map_or(0, |n| n as usize); // 64-bit hosts
+        if let Some(best) = state["best"].as_u64() {
+            self.state.monitor.best = Some(f64::from_bits(best));
+        }
         Ok(())
     }
 

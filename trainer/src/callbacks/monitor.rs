@@ -78,6 +78,11 @@ impl Monitor {
         value
     }
 
+    /// The best value so far, bit for bit.
+    pub fn best_bits(&self) -> Option<u64> {
+        self.best.map(f64::to_bits)
+    }
+
     /// Whether a value is better than a reference, by more than `min_delta`; no reference is
     /// worse than any value.
     pub fn is_better(&self, value: f64, reference: Option<f64>) -> bool {

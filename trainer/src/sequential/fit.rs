@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Sequential;
+use super::calls::Callbacks;
 use super::data::{Order, Rows, Samples, Targets};
 use super::progress::{Progress, Verbosity};
 use crate::callbacks::Callback;
@@ -132,6 +133,8 @@ struct Feed {
     order: Order,
     /// Passes begun.
     passes: u64,
+    /// The pass that `order` is of.
+    ordered: u64,
     /// Batches taken from the current pass.
     taken: usize,
 }
@@ -141,34 +144,38 @@ impl Feed {
         self.rows.div_ceil(self.batch_size)
     }
 
-    /// Takes the next batch of an epoch, its first or a later one: its rows, or none when the
-    /// data ran out. The rows of a pass come in an order of its own.
-    fn take(&mut self, first: bool, seed: u64) -> Result<Option<(usize, usize)>> {
+    /// Goes on to the next batch of an epoch, its first or a later one; false when the data ran out.
+    fn advance(&mut self, first: bool) -> bool {
         if self.taken == self.batches() || self.passes == 0 {
             if !first && self.passes > 0 {
-                return Ok(None);
-            }
-            if self.shuffle {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream(2 * self.passes + 1);
-                self.order.shuffle(self.rows, &mut rng)?;
+                return false;
             }
             self.passes += 1;
             self.taken = 0;
         }
-        let start = self.taken * self.batch_size;
         self.taken += 1;
+        true
+    }
+
+    /// Takes the next batch: its rows, or none when the data ran out. The rows of a pass come in an
+    /// order of its own.
+    fn take(&mut self, first: bool, seed: u64) -> Result<Option<(usize, usize)>> {
+        if !self.advance(first) {
+            return Ok(None);
+        }
+        if self.shuffle && self.ordered != self.passes {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(2 * self.passes - 1);
+            self.order.shuffle(self.rows, &mut rng)?;
+            self.ordered = self.passes;
+        }
+        let start = (self.taken - 1) * self.batch_size;
         Ok(Some((start, (start + self.batch_size).min(self.rows))))
     }
 
-    /// Takes the batches of an epoch without using them, up to `steps`.
-    fn skip(&mut self, steps: usize, seed: u64) -> Result<()> {
-        for step in 0..steps {
-            if self.take(step == 0, seed)?.is_none() {
-                break;
-            }
-        }
-        Ok(())
+    /// Leaves the batches of an epoch out, up to `steps`.
+    fn skip(&mut self, steps: usize) {
+        let _ = (0..steps).all(|step| self.advance(step == 0));
     }
 }
 
@@ -245,7 +252,7 @@ impl Sequential {
             self.check_rows(validation.rows())?;
         }
         let validation = validation.cloned();
-        let mut callbacks = Callbacks(std::mem::take(&mut options.callbacks));
+        let mut callbacks = Callbacks::new(std::mem::take(&mut options.callbacks));
         self.run_epochs(data, validation, &options, &mut callbacks)
     }
 
@@ -264,6 +271,7 @@ impl Sequential {
             shuffle: options.shuffle,
             order: Order::default(),
             passes: 0,
+            ordered: 0,
             taken: 0,
         };
         let steps = options.steps_per_epoch.unwrap_or(feed.batches());
@@ -283,19 +291,28 @@ impl Sequential {
         let mut history = History::default();
         let mut batch_logs = Logs::new();
         let mut logs = Logs::new();
-        callbacks.each(|callback| callback.on_train_begin(self))?;
+        callbacks.begin(self)?;
         let seed = self.training_seed;
         let resume = self.resume.take().unwrap_or((options.initial_epoch, 0));
-        for _ in options.initial_epoch..resume.0 {
-            feed.skip(steps, seed)?;
-        }
-        for epoch in resume.0..options.epochs {
+        // A shuffled epoch has an order of its own, wherever the training began; others begin with
+        // the first row, as in Keras.
+        let first = match options.shuffle {
+            true => 0,
+            false => options.initial_epoch,
+        };
+        (first..resume.0).for_each(|_| feed.skip(steps));
+        // The restored training may have come to its end.
+        let epochs = match self.stop_training {
+            true => resume.0,
+            false => options.epochs,
+        };
+        for epoch in resume.0..epochs {
             let skipped = if epoch == resume.0 {
                 resume.1.min(steps)
             } else {
                 0
             };
-            feed.skip(skipped, seed)?;
+            feed.skip(skipped);
             // What an epoch draws depends on seed and position alone: a training that was stopped
             // and restored goes on as it would have.
             self.rng = ChaCha8Rng::seed_from_u64(seed);
@@ -316,9 +333,7 @@ impl Sequential {
                     self.compiled()?.write(&mut batch_logs);
                 }
                 if callbacks.use_batches() {
-                    callbacks.each_batch(|callback| {
-                        callback.on_train_batch_end(self, step, &batch_logs)
-                    })?;
+                    callbacks.batch_end(self, step, &batch_logs)?;
                 }
                 if due {
                     progress.update(step + 1, &batch_logs, now, &self.output);
@@ -343,7 +358,7 @@ impl Sequential {
                 callbacks.each(|callback| callback.on_test_end(self, &validated))?;
                 logs.extend_validation(&validated);
             }
-            callbacks.each(|callback| callback.on_epoch_end(self, epoch, &mut logs))?;
+            callbacks.epoch_end(self, epoch, &mut logs)?;
             history.push(epoch, &logs);
             progress.finish(&logs, clock.elapsed().as_secs_f64(), &self.output);
             if self.stop_training {
@@ -357,7 +372,7 @@ impl Sequential {
                 .optimizer
                 .finalize(&self.variables, &mut self.values);
         }
-        callbacks.each(|callback| callback.on_train_end(self, &logs))?;
+        callbacks.end(self, &logs)?;
         Ok(history)
     }
 
@@ -399,30 +414,6 @@ impl ValidationData<'_> {
             y: &self.y,
             weights: self.sample_weight.as_deref(),
         }
-    }
-}
-
-/// The callbacks of one training.
-struct Callbacks<'a>(Vec<Box<dyn Callback + 'a>>);
-
-impl<'a> Callbacks<'a> {
-    fn each(&mut self, mut call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>) -> Result<()> {
-        self.0
-            .iter_mut()
-            .try_for_each(|callback| call(callback.as_mut()))
-    }
-
-    fn use_batches(&self) -> bool {
-        self.0.iter().any(|callback| callback.uses_batches())
-    }
-
-    fn each_batch(
-        &mut self,
-        call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>,
-    ) -> Result<()> {
-        let mut call = call;
-        let mut used = self.0.iter_mut().filter(|callback| callback.uses_batches());
-        used.try_for_each(|callback| call(callback.as_mut()))
     }
 }
 

@@ -2,6 +2,7 @@
 //! model of that name.
 
 mod build;
+mod calls;
 mod compile;
 mod config;
 mod data;
@@ -75,6 +76,8 @@ pub struct Sequential {
     training_seed: u64,
     /// Epoch and batch to begin the running `fit` with.
     resume: Option<(usize, usize)>,
+    /// What the callbacks of the running `fit` want kept.
+    callback_states: Vec<serde_json::Value>,
     output: Output,
 }
 
@@ -108,6 +111,7 @@ impl Sequential {
             stop_training: false,
             training_seed: seed,
             resume: None,
+            callback_states: Vec::new(),
             output: Output::Stdout,
         }
     }
@@ -218,6 +222,18 @@ impl Sequential {
     /// callbacks that restore a training when it begins.
     pub fn resume_at(&mut self, epoch: usize, batch: usize) {
         self.resume = Some((epoch, batch));
+    }
+
+    /// [`Callback::state`](crate::callbacks::Callback::state) of each callback of the running `fit`
+    /// at the end of this batch or epoch; null for none. Only noted when a callback keeps them.
+    pub fn callback_states(&self) -> &[serde_json::Value] {
+        &self.callback_states
+    }
+
+    /// Gives the callbacks of the running `fit` these states; for callbacks that restore a training
+    /// when it begins.
+    pub fn set_callback_states(&mut self, states: Vec<serde_json::Value>) {
+        self.callback_states = states;
     }
 
     /// Seed of the shuffling and noise of the running `fit`.
