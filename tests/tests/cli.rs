@@ -264,6 +264,11 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         ("five.csv", "a,b,c,d,species\n1,2,3,4,0\n"),
         ("high.csv", "a,label\n1,0\n2,1\n\n3,3\n"),
         ("plain.json", "[1]"),
+        ("object.json", "{}"),
+        (
+            "stopping.json",
+            r#"["TerminateOnNaN", {"class_name": "EarlyStopping", "config": {"patients": 1}}]"#,
+        ),
         ("broken.json", "{\"loss\":\n \"mse\",,}"),
     ] {
         fs::write(path.join(name), text).unwrap();
@@ -398,7 +403,52 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
             1,
             "no/h.json: there is no folder no; create it with mkdir -p no",
         ),
+        (
+            "train --data iris.csv --layers 3:softmax --callbacks broken.json --output model.h5",
+            1,
+            "broken.json:2: column 8: key must be a string, expected JSON",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --callbacks object.json --output model.h5",
+            1,
+            "object.json: expected a list, [{\"class_name\": \"EarlyStopping\", \"config\": {\"patience\": 3}}, ..]",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --callbacks stopping.json --output model.h5",
+            1,
+            "stopping.json: callback 2: callback EarlyStopping has no argument \"patients\", expected some of monitor, min_delta, patience, verbose, mode, baseline, restore_best_weights, start_from_epoch",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --early-stopping 1 --monitor val_loss --verbose 0 --csv-log no/log.csv --output model.h5",
+            1,
+            "no/log.csv: there is no folder no; create it with mkdir -p no",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --early-stopping 1 --monitor val_los --verbose 0 --output model.h5",
+            1,
+            "EarlyStopping monitors \"val_los\", which is no metric of the model; name one of accuracy, loss, or give mode min or max",
+        ),
+        (
+            "predict model.tnet --weights model.h5 --data iris.csv",
+            2,
+            "model.tnet is a device model, which has its weights within; leave --weights out",
+        ),
         // Usage.
+        (
+            "train --data iris.csv --layers 3:softmax --epochs 3 --initial-epoch 5 --output model.h5",
+            2,
+            "--initial-epoch 5 is beyond --epochs 3, the epoch to end with; give --epochs 8 for 3 more",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --validation-freq 0 --output model.h5",
+            2,
+            "invalid value '0' for '--validation-freq <N|A,B,..>': expected a number above 0, or epochs such as 1,2,10; see thumbnet train --help",
+        ),
+        (
+            "train --data iris.csv --layers 3:softmax --mode up --output model.h5",
+            2,
+            "invalid value 'up' for '--mode <auto|min|max>': expected auto, min or max; see thumbnet train --help",
+        ),
         (
             "train --data iris.csv --layers 3:softmax --output model.txt",
             2,
@@ -627,4 +677,96 @@ fn early_stopping_gives_back_the_best_epoch() {
         losses.len() < 50 && losses[losses.len() - 3] == best,
         "{losses:?}"
     );
+}
+
+#[test]
+fn weights_alone_are_loaded_into_a_model() {
+    let folder = iris_folder();
+    let path = folder.path();
+    let train = "train --data iris.csv --verbose 0 --no-shuffle";
+    // Two epochs, and what they leave: a model after one, weights after each.
+    run(
+        path,
+        &format!("{train} --layers 4:tanh,3:softmax --epochs 2 --checkpoint {{epoch}}.weights.h5 --output two.h5"),
+    )
+    .ok();
+    run(
+        path,
+        &format!("{train} --layers 4:tanh,3:softmax --epochs 1 --seed 9 --output other.h5"),
+    )
+    .ok();
+    let predict = |words: &str| run(path, &format!("predict {words} --data iris.csv")).ok();
+    assert_ne!(predict("other.h5"), predict("two.h5"));
+    assert_eq!(
+        predict("other.h5 --weights 2.weights.h5"),
+        predict("two.h5")
+    );
+    let evaluate = |words: &str| run(path, &format!("evaluate {words} --data iris.csv")).ok();
+    assert_eq!(
+        evaluate("other.h5 --weights 2.weights.h5"),
+        evaluate("two.h5")
+    );
+    // Adam's state is in the weights' file too.
+    run(
+        path,
+        &format!("{train} --model other.h5 --weights 1.weights.h5 --epochs 2 --initial-epoch 1 --output again.h5"),
+    )
+    .ok();
+    assert_eq!(
+        Sequential::load(path.join("again.h5")).unwrap().values(),
+        Sequential::load(path.join("two.h5")).unwrap().values()
+    );
+}
+
+#[test]
+fn callbacks_come_from_options_and_from_a_file() {
+    let folder = iris_folder();
+    let path = folder.path();
+    fs::write(
+        path.join("callbacks.json"),
+        r#"[{"class_name": "LearningRateScheduler", "config": {"schedule": [0.5, 0.25]}},
+            {"class_name": "CSVLogger", "config": {"filename": "tabs.csv", "separator": "\t"}}]"#,
+    )
+    .unwrap();
+    let line = "train --data iris.csv --layers 3:softmax --epochs 3 --callbacks callbacks.json --csv-log log.csv --history h.json --verbose 0 --output m.h5";
+    run(path, line).ok();
+    let history: Value = serde_json::from_slice(&fs::read(path.join("h.json")).unwrap()).unwrap();
+    assert_eq!(
+        history["learning_rate"],
+        serde_json::json!([0.5, 0.25, 0.25])
+    );
+    let text = |name: &str| fs::read_to_string(path.join(name)).unwrap();
+    let mut expected = vec![
+        "epoch,accuracy,learning_rate,loss,val_accuracy,val_learning_rate,val_loss".to_string(),
+    ];
+    for epoch in 0..3 {
+        let value = |name: &str| history[name][epoch].clone();
+        expected.push(format!(
+            "{epoch},{},{},{},NA,NA,NA",
+            value("accuracy"),
+            value("learning_rate"),
+            value("loss")
+        ));
+    }
+    let lines: Vec<_> = text("log.csv")
+        .split_terminator("\r\n")
+        .map(str::to_string)
+        .collect();
+    assert_eq!(lines, expected);
+    assert_eq!(text("tabs.csv"), text("log.csv").replace(',', "\t"));
+
+    // Too far, and stopped at the first sign of it.
+    let line = "train --data numbers.csv --layers 1 --optimizer sgd --learning-rate 1e30 --epochs 9 --batch-size 16 --terminate-on-nan --history h.json --verbose 0 --output m.h5";
+    let stopped = run(path, line);
+    assert_eq!(stopped.code, Some(0));
+    assert!(
+        stopped.stdout.starts_with("Batch ")
+            && stopped
+                .stdout
+                .ends_with(": Invalid loss, terminating training\n"),
+        "{}",
+        stopped.stdout
+    );
+    let history: Value = serde_json::from_slice(&fs::read(path.join("h.json")).unwrap()).unwrap();
+    assert_eq!(history["loss"], serde_json::json!([null]));
 }

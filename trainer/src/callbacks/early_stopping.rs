@@ -145,7 +145,7 @@ impl Callback for EarlyStopping {
         logs: &mut Logs,
     ) -> Result<()> {
         let state = &mut self.state;
-        state.monitor.resolve("EarlyStopping", model)?;
+        state.monitor.resolve("EarlyStopping", model, logs)?;
         let Some(current) = state.monitor.value("EarlyStopping", model, logs) else {
             return Ok(());
         };

@@ -204,7 +204,7 @@ impl Callback for ReduceLROnPlateau {
         logs: &mut Logs,
     ) -> Result<()> {
         let state = &mut self.state;
-        state.monitor.resolve("ReduceLROnPlateau", model)?;
+        state.monitor.resolve("ReduceLROnPlateau", model, logs)?;
         logs.set("learning_rate", learning_rate(model));
         let Some(current) = state.monitor.value("ReduceLROnPlateau", model, logs) else {
             return Ok(());

@@ -205,7 +205,7 @@ impl Callback for ModelCheckpoint {
         }
         self.state.batches = 0;
         if self.save_best_only {
-            self.state.monitor.resolve("ModelCheckpoint", model)?;
+            self.state.monitor.resolve("ModelCheckpoint", model, logs)?;
         }
         self.save(model, Some(batch), logs)
     }
@@ -217,7 +217,7 @@ impl Callback for ModelCheckpoint {
         logs: &mut Logs,
     ) -> Result<()> {
         if self.save_best_only {
-            self.state.monitor.resolve("ModelCheckpoint", model)?;
+            self.state.monitor.resolve("ModelCheckpoint", model, logs)?;
         }
         match self.save_freq {
             SaveFrequency::Epoch => self.save(model, None, logs),

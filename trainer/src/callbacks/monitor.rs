@@ -40,7 +40,7 @@ impl Monitor {
     }
 
     /// Decides the direction; the metrics exist by now.
-    pub fn resolve(&mut self, callback: &str, model: &Sequential) -> Result<()> {
+    pub fn resolve(&mut self, callback: &str, model: &Sequential, logs: &Logs) -> Result<()> {
         if self.upwards.is_some() {
             return Ok(());
         }
@@ -53,9 +53,11 @@ impl Monitor {
                 match metric {
                     "loss" => false,
                     name => model.metric_is_upwards(name).ok_or_else(|| {
+                        let names: Vec<_> = logs.names().collect();
                         Error::value(format!(
-                            "{callback} monitors {:?}, which no metric of the model tells the direction of; give mode min or max",
-                            self.name
+                            "{callback} monitors {:?}, which is no metric of the model; name one of {}, or give mode min or max",
+                            self.name,
+                            names.join(", ")
                         ))
                     })?,
                 }

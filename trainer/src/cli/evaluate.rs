@@ -27,6 +27,9 @@ use super::{
 pub struct Evaluate {
     /// Keras file (.h5, .keras) or device model (.tnet)
     model: PathBuf,
+    /// Keras file (.weights.h5) whose weights to use in place of the model's
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     #[command(flatten)]
     data: DataArguments,
     #[command(flatten)]
@@ -41,7 +44,8 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn run(&self) -> Outcome {
-        let mut model = AnyModel::load(&self.model)?;
+        let mut model =
+            AnyModel::load(&self.model)?.with_weights(&self.model, self.weights.as_deref())?;
         let rows = match &model {
             // The names in a device model say which class is which output.
             AnyModel::Device(device) => self.data.labelled_as(device.labels())?,

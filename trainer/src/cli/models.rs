@@ -31,6 +31,21 @@ impl AnyModel {
         }
     }
 
+    /// The same model, read from `path`, with the weights of another file of Keras.
+    pub fn with_weights(mut self, path: &Path, weights: Option<&Path>) -> Outcome<Self> {
+        match (&mut self, weights) {
+            (_, None) => {}
+            (Self::Keras(model), Some(weights)) => model.load_weights(weights)?,
+            (Self::Device(_), Some(_)) => {
+                return Err(Failure::usage(format!(
+                    "{} is a device model, which has its weights within; leave --weights out",
+                    path.display()
+                )));
+            }
+        }
+        Ok(self)
+    }
+
     /// Refuses rows of another shape than the model's.
     pub fn check_rows(&self, rows: &Dataset, path: &Path) -> Outcome {
         match self {

@@ -20,6 +20,9 @@ use super::{
 pub struct Predict {
     /// Keras file (.h5, .keras) or device model (.tnet)
     model: PathBuf,
+    /// Keras file (.weights.h5) whose weights to use in place of the model's
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// CSV file with a header line; a label column is left out
     #[arg(
         long,
@@ -53,7 +56,8 @@ impl Predict {
             }
             output::check(path)?;
         }
-        let mut model = AnyModel::load_to_predict(&self.model)?;
+        let mut model = AnyModel::load_to_predict(&self.model)?
+            .with_weights(&self.model, self.weights.as_deref())?;
         let path = self
             .data
             .as_ref()

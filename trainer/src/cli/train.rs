@@ -13,7 +13,7 @@ use thumbnet_trainer::{
 };
 
 use super::{
-    Outcome,
+    Failure, Outcome,
     callbacks::CallbackArguments,
     compile::{CompileArguments, check_labels},
     data::{DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
@@ -41,6 +41,9 @@ pub struct Train {
     /// Keras file (.h5 or .keras) to go on from, instead of --layers
     #[arg(long, value_name = "FILE", conflicts_with = "layers")]
     model: Option<PathBuf>,
+    /// Keras file (.weights.h5) whose weights to begin with, in place of the model's
+    #[arg(long, value_name = "FILE", requires = "model")]
+    weights: Option<PathBuf>,
     /// Put no Normalization layer in front (one is fitted on the training rows of a CSV file when
     /// training from scratch)
     #[arg(long)]
@@ -58,7 +61,7 @@ pub struct Train {
     #[arg(long, value_name = "RATE", value_parser = positive::<f32>)]
     learning_rate: Option<f32>,
 
-    /// Passes over the training rows
+    /// Passes over the training rows, those before --initial-epoch counted in
     #[arg(long, default_value_t = 1, value_parser = positive::<usize>)]
     epochs: usize,
     /// Epoch to begin with, for a run that goes on
@@ -143,6 +146,14 @@ impl Train {
             check_row_shape(&model, &validation.data, &validation.x_path)?;
         }
         self.compile(&mut model, &rows, validation.as_ref())?;
+        if let Some(path) = &self.weights {
+            // With the optimizer that they were saved with.
+            model.build_optimizer();
+            model.load_weights(path)?;
+        }
+        if let (Some(rate), Some(optimizer)) = (self.learning_rate, model.optimizer_mut()) {
+            optimizer.set_learning_rate(rate)?;
+        }
 
         let sample_weight = weights(self.sample_weight.as_deref(), &rows)?;
         let validation_data = match &validation {
@@ -174,7 +185,6 @@ impl Train {
             validation_steps: self.validation_steps,
             validation_freq: self.validation_freq.0.clone(),
             seed: Some(self.seed),
-            ..FitOptions::default()
         };
         let history = model.fit(&rows.data.x, rows.y(), options)?;
         if model.values().iter().any(|value| !value.is_finite()) {
@@ -195,8 +205,16 @@ impl Train {
         Ok(())
     }
 
-    /// Refuses outputs that could not be written, before the work and not after it.
+    /// Refuses epochs that do not exist and outputs that could not be written, before the work and not after it.
     fn check_outputs(&self) -> Outcome {
+        if self.initial_epoch > self.epochs {
+            return Err(Failure::usage(format!(
+                "--initial-epoch {} is beyond --epochs {}, the epoch to end with; give --epochs {} for {1} more",
+                self.initial_epoch,
+                self.epochs,
+                self.initial_epoch + self.epochs
+            )));
+        }
         check_keras_name(&self.output)?;
         for path in [Some(&self.output), self.history.as_ref()]
             .into_iter()
@@ -283,9 +301,6 @@ impl Train {
         // Compiling anew would forget the optimizer's state.
         if !keep {
             model.compile(options)?;
-        }
-        if let (Some(rate), Some(optimizer)) = (self.learning_rate, model.optimizer_mut()) {
-            optimizer.set_learning_rate(rate)?;
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
     let wrong = |message: String| Error::format(file.path(), message);
     let Some(model_config) = root.text("model_config")? else {
         let message = if is_weights(file)? || file.has_group("layers")? {
-            "holds weights without a model; build the model, then load them into it by load_weights"
+            "holds weights without a model; load the model's file, then these into it by load_weights (--weights of the command line)"
         } else {
             "has no attribute \"model_config\", expected a whole model as Keras' model.save writes it"
         };
