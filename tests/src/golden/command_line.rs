@@ -5,10 +5,12 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 use serde_json::{Value, json};
-use thumbnet_trainer::{Sequential, dataset::write_npy};
+use thumbnet_trainer::{Sequential, dataset::write_npy, history::LogValue};
 
 use super::rule::Rule;
-use super::trajectory::{Data, Differences, ROUNDINGS, compare_history, compile_config};
+use super::trajectory::{
+    Data, Differences, ROUNDINGS, batch_size, compare_history, compile_config,
+};
 use super::{json, npz};
 use crate::command::thumbnet;
 
@@ -83,6 +85,18 @@ pub fn arguments(folder: &Path, recipe: &Value, scratch: &Path) -> Result<Vec<St
             }
         }
     }
+    // What Keras makes of None when the steps are given.
+    let count = |key: &str| fit.get(key).and_then(Value::as_u64).map(|v| v as usize); // small numbers
+    if let (None, Some(steps)) = (count("batch_size"), count("steps_per_epoch")) {
+        let size = batch_size(None, x.shape()[0], Some(steps));
+        option("batch-size", size.to_string());
+    }
+    let given = count("validation_batch_size").or(count("batch_size"));
+    if let (None, Some(steps)) = (given, count("validation_steps")) {
+        let rows = data.rows(recipe, "eval_rows").0.shape()[0];
+        let size = batch_size(None, rows, Some(steps));
+        option("validation-batch-size", size.to_string());
+    }
     let callbacks = recipe["callbacks"].as_array().cloned().unwrap_or_default();
     if !callbacks.is_empty() {
         let callbacks = callbacks.iter().map(|spec| callback(spec, recipe));
@@ -116,6 +130,15 @@ fn callback(spec: &Value, recipe: &Value) -> Result<Value, String> {
     Ok(json!({"class_name": class, "config": config}))
 }
 
+/// A number, or one per class; JSON has no NaN.
+fn logged(value: &Value) -> LogValue {
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    match value {
+        Value::Array(values) => LogValue::Numbers(values.iter().map(number).collect()),
+        value => LogValue::Number(number(value)),
+    }
+}
+
 fn run(
     folder: &Path,
     recipe: &Value,
@@ -138,8 +161,7 @@ fn run(
     let names: Vec<_> = history.keys().map(String::as_str).collect();
     let values = |name: &str| {
         let values = history.get(name)?.as_array()?.iter();
-        // JSON has no NaN.
-        Some(values.map(|v| v.as_f64().unwrap_or(f64::NAN)).collect())
+        Some(values.map(logged).collect())
     };
     compare_history(recipe, &names, values, differences);
     let model = Sequential::load(scratch.join("out.h5")).map_err(|error| error.to_string())?;
