@@ -105,7 +105,7 @@ impl Sequential {
         let mut model = Self::new();
         model.functional = functional;
         if let Some(name) = config.get("name").and_then(Value::as_str) {
-            model.name = name.to_string();
+            model.name = name.replace('/', "_"); // as for its layers, below
         }
         let mut slashes = false;
         for entry in layers {
@@ -203,7 +203,7 @@ mod tests {
 
     fn model(keras_version: &str, layers: Value) -> Sequential {
         let object = json!({"class_name": "Sequential", "keras_version": keras_version,
-            "config": {"name": "s", "layers": layers}});
+            "config": {"name": "my/s", "layers": layers}});
         Sequential::from_serialized(&object).unwrap()
     }
 
@@ -237,5 +237,6 @@ mod tests {
         );
         let names: Vec<_> = model.layers().iter().map(Layer::name).collect();
         assert_eq!(names, ["a_b", "a_b_", "a_b_c"]);
+        assert_eq!(model.name(), "my_s");
     }
 }
