@@ -1,5 +1,5 @@
 //! Says which kernels the core has instructions for, since rustc does not on its own:
-//! `cfg(kernel = "dsp")` and so on.
+//! `cfg(kernel = "dsp")` and so on, and `cfg(fpu_and_dsp)`.
 //!
 //! The target decides, and for Armv8-M also `-C target-cpu` and `-C target-feature`:
 //!
@@ -18,6 +18,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     println!("cargo::rustc-check-cfg=cfg(kernel, values(\"lane\", \"dsp\", \"mve\"))");
+    println!("cargo::rustc-check-cfg=cfg(fpu_and_dsp)");
     println!("cargo::rustc-check-cfg=cfg(armv6m)");
     println!("cargo::rustc-check-cfg=cfg(armv8m)");
     let variable = |name: &str| env::var(name).unwrap_or_default();
@@ -66,6 +67,9 @@ fn main() {
     };
     if let Some(kernel) = kernel {
         println!("cargo::rustc-cfg=kernel=\"{kernel}\"");
+        if hard_floats && kernel != "lane" {
+            println!("cargo::rustc-cfg=fpu_and_dsp");
+        }
     }
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
         println!("cargo::rustc-cfg=armv6m");

@@ -95,15 +95,6 @@ fn sigmoid(x: f32) -> f32 {
     numerator * 1_073_741_824.0 / sum as f32 // a power of two, so just two roundings
 }
 
-/// `stretch * sigmoid(stretch * x) + offset` in place: sigmoid itself with 1 and 0, tanh with
-/// 2 and -1.
-#[inline(always)]
-fn sigmoids(values: &mut [f32], stretch: f32, offset: f32) {
-    for y in values {
-        *y = stretch * sigmoid(stretch * *y) + offset;
-    }
-}
-
 /// The activation of a whole float output, in place.
 #[inline(never)]
 pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32]) {
@@ -112,8 +103,17 @@ pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32])
         Activation::Relu => values
             .iter_mut()
             .for_each(|y| *y = if *y > 0.0 { *y } else { 0.0 }),
-        Activation::Sigmoid => sigmoids(values, 1.0, 0.0),
-        Activation::Tanh => sigmoids(values, 2.0, -1.0),
+        Activation::Sigmoid | Activation::Tanh => {
+            // tanh(x) = 2 * sigmoid(2 * x) - 1.
+            let (stretch, offset) = if activation == Activation::Tanh {
+                (2.0, -1.0)
+            } else {
+                (1.0, 0.0)
+            };
+            for y in values {
+                *y = stretch * sigmoid(stretch * *y) + offset;
+            }
+        }
         Activation::Softmax => softmax(values),
         Activation::Table => values.iter_mut().for_each(|y| *y = interpolate(*y, table)),
     }

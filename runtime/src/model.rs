@@ -71,6 +71,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// # Errors
     ///
     /// Whatever is wrong with the blob, the first of it.
+    #[inline(always)]
     pub fn from_bytes(blob: &'a [u8]) -> Result<Self, Error> {
         Self::read(blob, true)
     }
@@ -88,9 +89,11 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         Self::read(blob, false)
     }
 
+    // Inlined, so that the model is filled where the caller keeps it: a copy would take as much
+    // stack again, and the code of memcpy.
+    #[inline(always)]
     fn read(blob: &'a [u8], check_crc: bool) -> Result<Self, Error> {
-        // Filled in place: a copy would take as much stack again.
-        let mut result = Ok(Self {
+        let mut model = Self {
             layers: heapless::Vec::new(),
             inputs: 0,
             scratch: 0,
@@ -98,13 +101,9 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             labels: &[],
             tests: &[],
             threshold: None,
-        });
-        if let Ok(model) = &mut result
-            && let Err(error) = verify::read(model, blob, check_crc)
-        {
-            result = Err(error);
-        }
-        result
+        };
+        verify::read(&mut model, blob, check_crc)?;
+        Ok(model)
     }
 
     /// Values of an input row.

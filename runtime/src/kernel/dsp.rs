@@ -155,23 +155,6 @@ macro_rules! floats {
     };
 }
 
-/// Tells the assembler of instructions that it may not take the target to have. Whether the core
-/// has them, build.rs has decided.
-#[cfg(armv8m)]
-macro_rules! cpu {
-    () => {
-        ".cpu cortex-m33"
-    };
-}
-#[cfg(not(armv8m))]
-macro_rules! cpu {
-    () => {
-        ".cpu cortex-m4"
-    };
-}
-#[cfg(target_abi = "eabihf")]
-pub(super) use cpu;
-
 /// Runs the blocks of a layer.
 ///
 /// * `pairs` - of inputs, at least one
@@ -193,7 +176,7 @@ unsafe extern "C" fn run(
     rest: *mut u32,
 ) {
     naked_asm!(
-        cpu!(),
+        super::cpu!(),
         "push {{r4-r11, lr}}",
         "mov r12, r0",
         "mov r6, r1",

@@ -78,7 +78,7 @@ pub(crate) fn put_integer(q: i32, output: Element, unit: usize, y: &mut [u32]) {
 /// The 257 entries stand at -32768, -32512 and so on, 256 apart, up to 32768; between two of them
 /// the value is on the straight line, rounded half up. Without a table the value stays.
 #[inline(always)]
-fn interpolate(q: i32, table: &[u8]) -> i32 {
+pub(crate) fn interpolate(q: i32, table: &[u8]) -> i32 {
     let position = (q + 32768).cast_unsigned();
     let entries = table.as_chunks::<2>().0;
     let entry = |index: u32| {

@@ -1,5 +1,5 @@
-//! Quantization on cores with an FPU and DSP instructions, to what `dsp.rs` reads: four values at
-//! a time, 8 instructions each. Compiled code takes 20, most of them to clamp.
+//! Quantization to int8 on cores with an FPU and DSP instructions: four values at a time, 8
+//! instructions each. Compiled code takes 20, most of them to clamp.
 //!
 //! The sum `t = x * a + b` of a value has the result in its low bits (see `quantize.rs`). QSUB
 //! takes off those of the rounder without wrapping where t is below zero, and SSAT clamps to
@@ -9,13 +9,23 @@
 use core::arch::naked_asm;
 
 use super::Step;
-use super::dsp::cpu;
-use crate::blob::Operation;
+use crate::blob::{Element, Operation};
+
+/// What the kernels of the core read: the only form that is done here.
+const OUTPUT: Element = if cfg!(kernel = "mve") {
+    Element::Int8
+} else {
+    Element::Int8Wide
+};
 
 /// Quantizes the values of `x` in fours. Says how many it did, and whether all were finite.
 #[inline(always)]
-pub(crate) fn int8_wide(step: &Step, x: &[f32], y: &mut [u32]) -> (usize, bool) {
-    let fours = (x.len() / 4).min(y.len() / 2);
+pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> (usize, bool) {
+    if step.output != OUTPUT {
+        return (0, true);
+    }
+    // Both may be longer than the layer.
+    let fours = (step.inputs.min(x.len()) / 4).min(y.len() / OUTPUT.words(4));
     let pairs = step.blocks.as_ptr().cast::<u32>();
     // Four pairs for each four values, or always the same four.
     let (stride, needed) = if step.operation == Operation::QuantizeFeatures {
@@ -26,17 +36,38 @@ pub(crate) fn int8_wide(step: &Step, x: &[f32], y: &mut [u32]) -> (usize, bool) 
     if fours == 0 || step.blocks.len() < needed || !pairs.is_aligned() {
         return (0, true);
     }
-    // SAFETY: x has `fours * 4` values, y twice `fours` words; `pairs` is aligned and has `needed`
+    // SAFETY: x has `fours * 4` values, y room for as many; `pairs` is aligned and has `needed`
     // bytes.
     let check = unsafe { run(x.as_ptr(), pairs, y.as_mut_ptr(), fours, stride) };
     (fours * 4, check == 0.0)
+}
+
+/// Stores the four values, which are in the halfwords of r6 and r8.
+#[cfg(kernel = "dsp")]
+macro_rules! store {
+    () => {
+        "strd r6, r8, [r2], #8"
+    };
+}
+#[cfg(kernel = "mve")]
+macro_rules! store {
+    () => {
+        concat!(
+            "pkhbt r7, r6, r8, lsl #16\n",
+            "pkhtb r6, r8, r6, asr #16\n",
+            "uxtb16 r7, r7\n",
+            "uxtb16 r6, r6\n",
+            "orr r7, r7, r6, lsl #8\n",
+            "str r7, [r2], #4",
+        )
+    };
 }
 
 /// Zero where all are finite, else NaN.
 ///
 /// * `x` - four floats for each of `fours`, which is at least one
 /// * `pairs` - four pairs, then at each multiple of `stride` bytes
-/// * `y` - two words for each of `fours`
+/// * `y` - four values of [`OUTPUT`] for each of `fours`
 ///
 /// # Safety
 ///
@@ -50,7 +81,7 @@ unsafe extern "C" fn run(
     stride: usize,
 ) -> f32 {
     naked_asm!(
-        cpu!(),
+        super::cpu!(),
         "push {{r4-r9, lr}}",
         "ldr r4, [sp, #28]",
         "movs r5, #0",
@@ -92,7 +123,7 @@ unsafe extern "C" fn run(
         "qsub8 r8, r8, r12",
         "sadd8 r6, r6, r12",
         "sadd8 r8, r8, r12",
-        "strd r6, r8, [r2], #8",
+        store!(),
         "subs r3, #1",
         "bne 2b",
         "pop {{r4-r9, pc}}",

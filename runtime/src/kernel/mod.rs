@@ -17,17 +17,42 @@
 #[cfg(kernel = "dsp")]
 mod dsp;
 pub(crate) mod finish;
-#[cfg(all(kernel = "dsp", target_abi = "eabihf"))]
+#[cfg(fpu_and_dsp)]
 mod fpu;
 #[cfg(not(target_os = "none"))]
 pub(crate) mod host;
 #[cfg(kernel = "lane")]
 mod lane;
+#[cfg(kernel = "mve")]
+mod mve;
 pub(crate) mod portable;
 pub(crate) mod quantize;
 pub(crate) mod view;
 #[cfg(any(kernel = "dsp", kernel = "lane", kernel = "mve"))]
 mod whole;
+
+/// Tells the assembler of instructions that it may not take the target to have. Whether the core
+/// has them, build.rs has decided.
+#[cfg(all(kernel = "dsp", not(armv8m)))]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m4"
+    };
+}
+#[cfg(all(kernel = "dsp", armv8m))]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(kernel = "mve")]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m55"
+    };
+}
+#[cfg(any(kernel = "dsp", kernel = "mve"))]
+pub(crate) use cpu;
 
 use crate::blob::{ALIGNMENT, Activation, Element, Layer, Operation, Packing};
 use crate::pack;
@@ -90,6 +115,10 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     }
     #[cfg(kernel = "lane")]
     if lane::dense(step, x, y) {
+        return;
+    }
+    #[cfg(kernel = "mve")]
+    if mve::dense(step, x, y) {
         return;
     }
     portable::dense(step, x, y);

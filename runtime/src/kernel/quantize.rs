@@ -43,13 +43,9 @@ impl Finite {
 /// finite once scaled; `y` is written anyway.
 #[inline(always)]
 pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> bool {
-    #[cfg(all(kernel = "dsp", target_abi = "eabihf"))]
-    let (done, finite) = if step.output == Element::Int8Wide {
-        super::fpu::int8_wide(step, x, y)
-    } else {
-        (0, true)
-    };
-    #[cfg(not(all(kernel = "dsp", target_abi = "eabihf")))]
+    #[cfg(fpu_and_dsp)]
+    let (done, finite) = super::fpu::quantize(step, x, y);
+    #[cfg(not(fpu_and_dsp))]
     let (done, finite) = (0, true);
     each(step, x.iter().skip(done).copied(), done, y) && finite
 }

@@ -1,5 +1,7 @@
 //! What the kernels of all instruction sets do around their loops over blocks.
 
+#[cfg(feature = "int16")]
+use super::finish::interpolate;
 use super::finish::put;
 use super::{Step, view};
 use crate::blob::{Activation, Element};
@@ -66,7 +68,14 @@ pub(crate) fn run(step: &Step, integer: Element, y: &mut [u32], kernel: impl Fn(
             y_end: ends.end,
             rest: last.as_mut_ptr(),
         });
-        rest.iter_mut().zip(last).for_each(|(y, word)| *y = word);
+        // A loop would become a call of memcpy, which is large.
+        let [a, b, c, _] = last;
+        match rest {
+            [y0] => *y0 = a,
+            [y0, y1] => (*y0, *y1) = (a, b),
+            [y0, y1, y2] => (*y0, *y1, *y2) = (a, b, c),
+            _ => {}
+        }
     }
     if finish == Finish::Sums {
         scale(step, y);
@@ -125,6 +134,13 @@ fn scale(step: &Step, y: &mut [u32]) {
 /// Integers to those that the table has for them.
 #[inline(always)]
 fn look_up(step: &Step, y: &mut [u32]) {
+    #[cfg(feature = "int16")]
+    if step.output == Element::Int16 {
+        for y in view::int16_mut(y).iter_mut().take(step.units) {
+            *y = interpolate((*y).into(), step.table) as i16; // between two i16
+        }
+        return;
+    }
     let entry = |byte: u8| step.table.get(usize::from(byte)).copied().unwrap_or(0);
     if step.output == Element::Int8 {
         for y in view::int8_mut(y).iter_mut().take(step.units) {
