@@ -28,7 +28,9 @@ fn every<T: Sync>(
                 scope.spawn(move || {
                     let mut tally = Tally::default();
                     for item in items {
-                        tally.entry(&name(item), &test(item));
+                        let problems =
+                            golden::guarded(|| test(item)).unwrap_or_else(|panic| vec![panic]);
+                        tally.entry(&name(item), &problems);
                     }
                     tally
                 })
@@ -41,7 +43,12 @@ fn every<T: Sync>(
     for failure in &tally.failures {
         println!("{failure}");
     }
-    println!("{what}: {} of {} followed", tally.followed, tally.total);
+    if tally.total > 0 {
+        golden::report(&format!(
+            "{what}: {} of {} followed",
+            tally.followed, tally.total
+        ));
+    }
     assert!(
         tally.failures.is_empty(),
         "{} were not followed",

@@ -9,19 +9,24 @@ use thumbnet_tests::golden::resume::Interrupted;
 use thumbnet_trainer::sequential::EvaluateOptions;
 use thumbnet_trainer::{NamedArray, Sequential, saving};
 
-/// Runs `test` on every case, names those that fail, and prints `<what>: N of M <done>`.
+/// Runs `test` on every case, names those that fail, and prints `<what>: N of M<done>`.
 fn every_case(what: &str, done: &str, test: impl Fn(&Case) -> Result<(), String>) {
     let cases = Case::all();
     let wrong: Vec<String> = cases
         .iter()
-        .filter_map(|case| Some(format!("{}: {}", case.name, test(case).err()?)))
+        .filter_map(|case| {
+            let wrong = golden::guarded(|| test(case)).and_then(|done| done).err()?;
+            Some(format!("{}: {wrong}", case.name))
+        })
         .collect();
     wrong.iter().for_each(|line| println!("{line}"));
-    println!(
-        "{what}: {} of {} {done}",
-        cases.len() - wrong.len(),
-        cases.len()
-    );
+    if !cases.is_empty() {
+        golden::report(&format!(
+            "{what}: {} of {}{done}",
+            cases.len() - wrong.len(),
+            cases.len()
+        ));
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -47,7 +52,7 @@ fn models(case: &Case) -> Result<Vec<(&'static str, Sequential)>, String> {
 
 #[test]
 fn every_case_is_predicted() {
-    every_case("cases", "predicted", |case| {
+    every_case("cases", " predicted", |case| {
         for (file, model) in models(case)? {
             let predicted = case.predict(&model).map_err(text)?;
             case.check(&predicted).map_err(|e| format!("{file}: {e}"))?;
@@ -58,7 +63,7 @@ fn every_case_is_predicted() {
 
 #[test]
 fn every_case_is_evaluated_by_its_own_compile_settings() {
-    every_case("cases", "evaluated", |case| {
+    every_case("cases", " evaluated", |case| {
         let Some(expected) = case.metadata["evaluate_on_x"].as_object() else {
             return Ok(());
         };
@@ -110,7 +115,7 @@ impl Kept {
 #[test]
 fn every_case_is_written_and_read_again() {
     let folder = tempfile::tempdir().unwrap();
-    every_case("cases", "written and re-read", |case| {
+    every_case("cases written and re-read", "", |case| {
         let Some(path) = case.file("model.h5").or(case.file("model.keras")) else {
             return Err("has neither model.h5 nor model.keras".into());
         };
@@ -160,7 +165,7 @@ fn spell_out_loss(again: &mut Kept, kept: &Kept) {
 
 #[test]
 fn the_weights_are_keras_own_bit_for_bit() {
-    every_case("cases", "of the same weights", |case| {
+    every_case("cases", " of the same weights", |case| {
         let expected = case.metadata["weights"].as_array().ok_or("no weights")?;
         for (file, model) in models(case)? {
             let weights = model.get_weights();

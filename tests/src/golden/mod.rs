@@ -28,7 +28,10 @@ pub fn root() -> PathBuf {
 pub fn folders(kind: &str, marker: &str) -> Vec<PathBuf> {
     let folder = root().join(kind);
     let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("{kind}: skipped, there is no folder {}", folder.display());
+        report(&format!(
+            "{kind}: skipped, there is no folder {}",
+            folder.display()
+        ));
         return Vec::new();
     };
     let mut folders: Vec<_> = entries
@@ -37,6 +40,24 @@ pub fn folders(kind: &str, marker: &str) -> Vec<PathBuf> {
         .collect();
     folders.sort();
     folders
+}
+
+/// Prints a closing line where `cargo test` does not keep it for tests that fail.
+pub fn report(line: &str) {
+    use std::io::Write as _;
+    // On a line of its own, whatever the test's name has begun.
+    let _ = writeln!(std::io::stdout().lock(), "\n{line}");
+}
+
+/// What `test` found; where it panicked, that is what it found.
+pub fn guarded<T>(test: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or(panic.downcast_ref::<&str>().copied());
+        format!("panicked: {}", text.unwrap_or("without a text"))
+    })
 }
 
 /// The last component of a path.

@@ -56,7 +56,7 @@ pub enum Step {
     /// Floats to floats: `x * scale + offset`.
     Scale(Affine),
     /// A dense layer.
-    Dense(PlannedLayer),
+    Dense(Box<PlannedLayer>),
 }
 
 /// One dense layer in the device's arithmetic.
@@ -190,7 +190,7 @@ impl Plan {
                 },
             };
             let (planned, after) = plan_layer(layer, trace, data_type, output, signal, options);
-            steps.push(Step::Dense(planned));
+            steps.push(Step::Dense(Box::new(planned)));
             signal = after;
         }
         let outputs = match signal {
@@ -207,7 +207,7 @@ impl Plan {
     /// The dense layers.
     pub fn layers(&self) -> impl Iterator<Item = &PlannedLayer> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Dense(layer) => Some(layer),
+            Step::Dense(layer) => Some(&**layer),
             _ => None,
         })
     }
