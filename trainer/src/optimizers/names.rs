@@ -322,7 +322,7 @@ mod tests {
         let counter = NamedArray::i64_scalar("0", 7);
         let momenta = [arrays[2].clone(), arrays[4].clone()];
         let mut sgd = Optimizer::sgd(0.1);
-        let file = [&[counter.clone()], &momenta[..]].concat();
+        let file = [std::slice::from_ref(&counter), &momenta[..]].concat();
         sgd.set_variables(&variables(), &file).expect("Keras 2");
         assert_eq!(sgd.iterations(), 7);
         // An optimizer that has never run has its counter alone.
