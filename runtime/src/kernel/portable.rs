@@ -53,7 +53,11 @@ pub(crate) fn bias(step: &Step, head: &[u8], row: usize) -> i32 {
     let [a, b, c, _] = words;
     let rows = match (step.operation, step.packing) {
         #[cfg(feature = "int16")]
+        (Operation::DenseInt16, Packing::Lane) => lane::solve_chain(words),
+        #[cfg(feature = "int16")]
         (Operation::DenseInt16, _) => words.map(u32::cast_signed),
+        #[cfg(feature = "int4")]
+        (Operation::DenseInt4, Packing::Lane) => lane::solve_pairs(words),
         #[cfg(feature = "int4")]
         (Operation::DenseInt4, Packing::Dsp) => words.map(u32::cast_signed),
         (_, Packing::Dsp) => dsp::solve(a, b, c),
@@ -81,7 +85,7 @@ pub(crate) fn weight(step: &Step, shape: Shape, weights: &[u8], row: usize, i: u
                 // Two's complement is the nibble with its top bit the other way round, less 8.
                 Packing::Plain => signed_nibble(byte(i >> 1), i & 1),
                 Packing::Mve => signed_nibble(byte(row_start + (i & 15)), within >> 4),
-                Packing::Lane => offset_nibble(byte(row_start), within),
+                Packing::Lane => offset_nibble(byte((i >> 1) * 4 + row), i & 1),
                 Packing::Dsp => {
                     let byte = byte(2 * i + (row >> 1));
                     if row == 3 {
@@ -98,7 +102,7 @@ pub(crate) fn weight(step: &Step, shape: Shape, weights: &[u8], row: usize, i: u
             signed(byte(row_start + (within >> 1 | (within & 1) << 1)))
         }
         #[cfg(feature = "int16")]
-        (Operation::DenseInt16, _) => signed(byte(row_start + within)),
+        (Operation::DenseInt16, Packing::Plain | Packing::Mve) => signed(byte(row_start + within)),
         (_, Packing::Dsp) => {
             // A + 128 and B in the bytes of a halfword; C and D, from whose byte C may borrow.
             let pair = start + within * 2 + (row >> 1) * 4;
@@ -110,7 +114,7 @@ pub(crate) fn weight(step: &Step, shape: Shape, weights: &[u8], row: usize, i: u
                 _ => signed(high) + i32::from(low >> 7),
             }
         }
-        (_, Packing::Lane) => i32::from(byte(row_start)) - 128,
+        (_, Packing::Lane) => i32::from(byte(i * 4 + row)) - 128,
         _ => signed(byte(row_start + within)),
     }
 }

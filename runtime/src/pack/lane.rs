@@ -27,24 +27,36 @@
 //!
 //! # int4
 //!
-//! One word for two inputs: in each byte, rows as above, the first input's weight + 8 in the low
-//! nibble and the second's in the high one, so that `W & 0x0F0F0F0F` and `W >> 4 & 0x0F0F0F0F`
-//! are words as above with 8 in place of 128. The same head.
+//! Two words for four inputs: in each byte, rows as above, one input's weight + 8 in the low
+//! nibble and the next one's in the high one. Under the mask `0x000F000F` there stand, for the
+//! first input, A and C in `W`, B and D in `W >> 8`, for the second these in `W >> 4` and
+//! `W >> 12`, each time as a word `A+8 + 2^16 (C+8)`: with that, one product is two. Over no more
+//! than 16 inputs neither half of their sum exceeds 15 bits and a sign, so that both can be read
+//! from it; then the kernel adds it to `C` and to `A + 2^16 C`, where the high half of A is kept.
+//! The head is these words of the biases: `A + 2^16 C, C, B + 2^16 D, D`.
 //!
 //! # int16
 //!
-//! One word for one input, the rows' weights in its bytes, two's complement. The head is the four
-//! biases.
+//! Two words for two inputs, each `W` as of int8. The sums need all 32 bits, so there are four,
+//!
+//! ```text
+//! e0 += W * x            A + 2^8 B + 2^16 C + 2^24 D
+//! e1 += (W >> 8) * x     B + 2^8 C + 2^16 D
+//! e2 += (W >> 16) * x    C + 2^8 D
+//! e3 += (W >> 24) * x    D
+//! ```
+//!
+//! where each row is a sum less 2^8 times the one below it. The head is the same of the biases.
 
 use super::{ROWS, Rows, low_24, put_words};
 use crate::blob::Operation;
 
 pub(crate) fn pack(operation: Operation, rows: &Rows, head: &mut [u8], weights: &mut [u8]) {
     let bias: [u32; ROWS] = core::array::from_fn(|row| rows.bias(row).cast_unsigned());
-    if operation == Operation::DenseInt16 {
-        put_words(head, bias);
-    } else {
-        put_words(head, combine(bias));
+    match operation {
+        Operation::DenseInt4 => put_words(head, pairs(bias)),
+        Operation::DenseInt16 => put_words(head, chain(bias)),
+        _ => put_words(head, combine(bias)),
     }
     for (i, word) in weights.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         *word = core::array::from_fn(|row| {
@@ -53,11 +65,36 @@ pub(crate) fn pack(operation: Operation, rows: &Rows, head: &mut [u8], weights: 
                 Operation::DenseInt4 => {
                     weight(2 * i).wrapping_add(8) & 0x0F | weight(2 * i + 1).wrapping_add(8) << 4
                 }
-                Operation::DenseInt16 => weight(i),
                 _ => weight(i) ^ 0x80,
             }
         });
     }
+}
+
+fn pairs([a, b, c, d]: [u32; ROWS]) -> [u32; ROWS] {
+    [a.wrapping_add(c << 16), c, b.wrapping_add(d << 16), d]
+}
+
+/// The rows' values from those that an int4 head has.
+#[cfg_attr(not(feature = "int4"), allow(dead_code))]
+#[inline(always)]
+pub(crate) fn solve_pairs([ac, c, bd, d]: [u32; ROWS]) -> [i32; ROWS] {
+    let (a, b) = (ac.wrapping_sub(c << 16), bd.wrapping_sub(d << 16));
+    [a, b, c, d].map(u32::cast_signed)
+}
+
+fn chain([a, b, c, d]: [u32; ROWS]) -> [u32; ROWS] {
+    let e2 = c.wrapping_add(d << 8);
+    let e1 = b.wrapping_add(e2 << 8);
+    [a.wrapping_add(e1 << 8), e1, e2, d]
+}
+
+/// The four sums from those of an int16 block.
+#[cfg_attr(not(feature = "int16"), allow(dead_code))]
+#[inline(always)]
+pub(crate) fn solve_chain([e0, e1, e2, e3]: [u32; ROWS]) -> [i32; ROWS] {
+    let less = |sum: u32, next: u32| sum.wrapping_sub(next << 8);
+    [less(e0, e1), less(e1, e2), less(e2, e3), e3].map(u32::cast_signed)
 }
 
 fn combine([a, b, c, d]: [u32; ROWS]) -> [u32; 3] {
@@ -100,6 +137,10 @@ mod tests {
         ] {
             let [e0, e1, e2] = combine(sums.map(i32::cast_unsigned));
             assert_eq!(solve(e0, e1, e2), sums);
+            assert_eq!(solve_pairs(pairs(sums.map(i32::cast_unsigned))), sums);
+        }
+        for sums in [[i32::MAX; 4], [i32::MIN, i32::MAX, -1, i32::MIN]] {
+            assert_eq!(solve_chain(chain(sums.map(i32::cast_unsigned))), sums);
         }
     }
 }

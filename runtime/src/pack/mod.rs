@@ -23,11 +23,11 @@
 //! | int8 | mve | 4 | 4 | ceil(n/16)*64 | i8 |
 //! | int4 | plain | 1 | 1 | ceil(n/8)*4 | i8 |
 //! | int4 | dsp | 4 | 4 | ceil(n/2)*4 | i8 in i16 |
-//! | int4 | lane | 4 | 3 | ceil(n/2)*4 | i8 |
+//! | int4 | lane | 4 | 4 | ceil(n/4)*8 | i8 |
 //! | int4 | mve | 4 | 4 | ceil(n/32)*64 | i8 |
 //! | int16 | plain | 1 | 1 | ceil(n/4)*4 | i16 |
 //! | int16 | dsp | 4 | 4 | ceil(n/4)*16 | i16 |
-//! | int16 | lane | 4 | 4 | n*4 | i16 |
+//! | int16 | lane | 4 | 4 | ceil(n/2)*8 | i16 |
 //! | int16 | mve | 4 | 4 | ceil(n/8)*32 | i16 |
 //! | f32 | plain | 4 | 4 | n*16 | f32 |
 //!
@@ -77,14 +77,14 @@ impl Shape {
             Operation::DenseInt4 => match packing {
                 Packing::Plain => shape(1, 1, 3, 2),
                 Packing::Dsp => shape(4, 4, 1, 2),
-                Packing::Lane => shape(4, 3, 1, 2),
+                Packing::Lane => shape(4, 4, 2, 3),
                 Packing::Mve => shape(4, 4, 5, 6),
             },
             #[cfg(feature = "int16")]
             Operation::DenseInt16 => match packing {
                 Packing::Plain => shape(1, 1, 2, 2),
                 Packing::Dsp => shape(4, 4, 2, 4),
-                Packing::Lane => shape(4, 4, 0, 2),
+                Packing::Lane => shape(4, 4, 1, 3),
                 Packing::Mve => shape(4, 4, 3, 5),
             },
             // Int8, and what this build refuses.
