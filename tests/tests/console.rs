@@ -191,7 +191,7 @@ fn evaluating_and_predicting_print_what_keras_prints() -> Result<()> {
             verbose,
             ..Default::default()
         };
-        model.predict_with(&x, &options)?;
+        model.predict_with(&x, options)?;
         compare_shape(&format!("predict_verbose{verbose}.txt"), &printed);
     }
     Ok(())

@@ -51,8 +51,9 @@ impl Case {
         let options = PredictOptions {
             batch_size: Some(batch_size as usize), // tens
             verbose: 0,
+            ..PredictOptions::default()
         };
-        model.predict_with(&self.x, &options)
+        model.predict_with(&self.x, options)
     }
 
     /// Whether the predictions are Keras' within 1e-5 of max(1, |y|): some roundings of f32 sums

@@ -1,108 +1,78 @@
 //! `LambdaCallback`: closures as a callback.
 
+use ndarray::ArrayViewD;
+
 use super::Callback;
 use crate::history::Logs;
 use crate::{Result, Sequential};
 
-type OnEpochEnd<'a> = Box<dyn FnMut(&mut Sequential, usize, &mut Logs) -> Result<()> + 'a>;
-type OnBatchEnd<'a> = Box<dyn FnMut(&mut Sequential, usize, &Logs) -> Result<()> + 'a>;
-type OnBegin<'a> = Box<dyn FnMut(&mut Sequential, usize) -> Result<()> + 'a>;
-type OnTrain<'a> = Box<dyn FnMut(&mut Sequential) -> Result<()> + 'a>;
+/// Declares [`LambdaCallback`] with one closure for each method of [`Callback`] that is listed: its
+/// documentation, its name, and the arguments that the closure takes.
+macro_rules! lambda_callback {
+    ($($(#[$doc:meta])* $hook:ident($($argument:ident: $kind:ty),*));* $(;)?) => {
+        /// Calls the closures that are given.
+        #[derive(Default)]
+        pub struct LambdaCallback<'a> {
+            $($hook: Option<Box<dyn FnMut($($kind),*) -> Result<()> + 'a>>,)*
+        }
 
-/// Calls the closures that are given.
-#[derive(Default)]
-pub struct LambdaCallback<'a> {
-    on_train_begin: Option<OnTrain<'a>>,
-    on_train_end: Option<OnTrain<'a>>,
-    on_epoch_begin: Option<OnBegin<'a>>,
-    on_epoch_end: Option<OnEpochEnd<'a>>,
-    on_train_batch_end: Option<OnBatchEnd<'a>>,
+        impl<'a> LambdaCallback<'a> {
+            /// Without closures yet.
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $($(#[$doc])*
+            pub fn $hook(mut self, f: impl FnMut($($kind),*) -> Result<()> + 'a) -> Self {
+                self.$hook = Some(Box::new(f));
+                self
+            })*
+        }
+
+        impl Callback for LambdaCallback<'_> {
+            fn uses_batches(&self) -> bool {
+                self.on_train_batch_begin.is_some()
+                    || self.on_train_batch_end.is_some()
+                    || self.on_test_batch_begin.is_some()
+                    || self.on_test_batch_end.is_some()
+                    || self.on_predict_batch_begin.is_some()
+                    || self.on_predict_batch_end.is_some()
+            }
+
+            $(fn $hook(&mut self, $($argument: $kind),*) -> Result<()> {
+                self.$hook.as_mut().map_or(Ok(()), |f| f($($argument),*))
+            })*
+        }
+    };
 }
 
-impl<'a> LambdaCallback<'a> {
-    /// Without closures yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
+lambda_callback! {
     /// Calls `f(model)` before the first epoch.
-    pub fn on_train_begin(mut self, f: impl FnMut(&mut Sequential) -> Result<()> + 'a) -> Self {
-        self.on_train_begin = Some(Box::new(f));
-        self
-    }
-
-    /// Calls `f(model)` after the last epoch.
-    pub fn on_train_end(mut self, f: impl FnMut(&mut Sequential) -> Result<()> + 'a) -> Self {
-        self.on_train_end = Some(Box::new(f));
-        self
-    }
-
+    on_train_begin(model: &mut Sequential);
+    /// Calls `f(model, logs)` after the last epoch.
+    on_train_end(model: &mut Sequential, logs: &Logs);
     /// Calls `f(model, epoch)` before every epoch.
-    pub fn on_epoch_begin(
-        mut self,
-        f: impl FnMut(&mut Sequential, usize) -> Result<()> + 'a,
-    ) -> Self {
-        self.on_epoch_begin = Some(Box::new(f));
-        self
-    }
-
+    on_epoch_begin(model: &mut Sequential, epoch: usize);
     /// Calls `f(model, epoch, logs)` after every epoch.
-    pub fn on_epoch_end(
-        mut self,
-        f: impl FnMut(&mut Sequential, usize, &mut Logs) -> Result<()> + 'a,
-    ) -> Self {
-        self.on_epoch_end = Some(Box::new(f));
-        self
-    }
-
-    /// Calls `f(model, batch, logs)` after every batch.
-    pub fn on_train_batch_end(
-        mut self,
-        f: impl FnMut(&mut Sequential, usize, &Logs) -> Result<()> + 'a,
-    ) -> Self {
-        self.on_train_batch_end = Some(Box::new(f));
-        self
-    }
-}
-
-impl Callback for LambdaCallback<'_> {
-    fn uses_batches(&self) -> bool {
-        self.on_train_batch_end.is_some()
-    }
-
-    fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
-        self.on_train_begin.as_mut().map_or(Ok(()), |f| f(model))
-    }
-
-    fn on_train_end(&mut self, model: &mut Sequential, _logs: &Logs) -> Result<()> {
-        self.on_train_end.as_mut().map_or(Ok(()), |f| f(model))
-    }
-
-    fn on_epoch_begin(&mut self, model: &mut Sequential, epoch: usize) -> Result<()> {
-        self.on_epoch_begin
-            .as_mut()
-            .map_or(Ok(()), |f| f(model, epoch))
-    }
-
-    fn on_epoch_end(
-        &mut self,
-        model: &mut Sequential,
-        epoch: usize,
-        logs: &mut Logs,
-    ) -> Result<()> {
-        self.on_epoch_end
-            .as_mut()
-            .map_or(Ok(()), |f| f(model, epoch, logs))
-    }
-
-    fn on_train_batch_end(
-        &mut self,
-        model: &mut Sequential,
-        batch: usize,
-        logs: &Logs,
-    ) -> Result<()> {
-        self.on_train_batch_end
-            .as_mut()
-            .map_or(Ok(()), |f| f(model, batch, logs))
-    }
+    on_epoch_end(model: &mut Sequential, epoch: usize, logs: &mut Logs);
+    /// Calls `f(model, batch)` before every batch that is trained on.
+    on_train_batch_begin(model: &mut Sequential, batch: usize);
+    /// Calls `f(model, batch, logs)` after every batch that is trained on.
+    on_train_batch_end(model: &mut Sequential, batch: usize, logs: &Logs);
+    /// Calls `f(model)` before every evaluation.
+    on_test_begin(model: &mut Sequential);
+    /// Calls `f(model, logs)` after every evaluation.
+    on_test_end(model: &mut Sequential, logs: &Logs);
+    /// Calls `f(model, batch)` before every batch of an evaluation.
+    on_test_batch_begin(model: &mut Sequential, batch: usize);
+    /// Calls `f(model, batch, logs)` after every batch of an evaluation.
+    on_test_batch_end(model: &mut Sequential, batch: usize, logs: &Logs);
+    /// Calls `f(model)` before a prediction.
+    on_predict_begin(model: &Sequential);
+    /// Calls `f(model)` after a prediction.
+    on_predict_end(model: &Sequential);
+    /// Calls `f(model, batch)` before every batch of a prediction.
+    on_predict_batch_begin(model: &Sequential, batch: usize);
+    /// Calls `f(model, batch, outputs)` after every batch of a prediction.
+    on_predict_batch_end(model: &Sequential, batch: usize, outputs: ArrayViewD<f32>);
 }

@@ -1,4 +1,5 @@
-//! Callbacks: what happens around epochs and batches of `fit`. Anyone's own implement [`Callback`].
+//! Callbacks: what happens around epochs and batches of `fit`, `evaluate` and `predict`. Anyone's
+//! own implement [`Callback`].
 
 mod backup_and_restore;
 mod config;
@@ -20,15 +21,18 @@ pub use model_checkpoint::{ModelCheckpoint, SaveFrequency};
 pub use monitor::Direction;
 pub use terminate_on_nan::TerminateOnNan;
 
+use ndarray::ArrayViewD;
 use serde_json::Value;
 
 use crate::history::Logs;
 use crate::{Result, Sequential};
 
-/// What `fit` calls. Every method does nothing by default; an error ends the training.
+/// What `fit`, `evaluate` and `predict_with` call, with Keras' names and in its order. Every method
+/// does nothing by default; an error ends the training, evaluation or prediction.
 ///
-/// A callback stops the training by [`Sequential::stop_training`], prints by
-/// [`Sequential::print`], and may add to the logs of an epoch.
+/// A callback stops the training by [`Sequential::stop_training`], an evaluation by
+/// [`Sequential::stop_evaluating`], prints by [`Sequential::print`], and may add to the logs of an
+/// epoch. A validation in `fit` is an evaluation.
 ///
 /// ```
 /// use thumbnet_trainer::callbacks::Callback;
@@ -114,13 +118,53 @@ pub trait Callback {
         Ok(())
     }
 
-    /// Before a validation.
+    /// Before an evaluation.
     fn on_test_begin(&mut self, _model: &mut Sequential) -> Result<()> {
         Ok(())
     }
 
-    /// After a validation, with its logs.
+    /// After an evaluation, with its logs.
     fn on_test_end(&mut self, _model: &mut Sequential, _logs: &Logs) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before a batch of an evaluation, counted from 0.
+    fn on_test_batch_begin(&mut self, _model: &mut Sequential, _batch: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// After a batch of an evaluation, with the logs of the evaluation so far.
+    fn on_test_batch_end(
+        &mut self,
+        _model: &mut Sequential,
+        _batch: usize,
+        _logs: &Logs,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before a prediction.
+    fn on_predict_begin(&mut self, _model: &Sequential) -> Result<()> {
+        Ok(())
+    }
+
+    /// After a prediction.
+    fn on_predict_end(&mut self, _model: &Sequential) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before a batch of a prediction, counted from 0.
+    fn on_predict_batch_begin(&mut self, _model: &Sequential, _batch: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// After a batch of a prediction, with its outputs, `[rows, output sample]`.
+    fn on_predict_batch_end(
+        &mut self,
+        _model: &Sequential,
+        _batch: usize,
+        _outputs: ArrayViewD<f32>,
+    ) -> Result<()> {
         Ok(())
     }
 }
@@ -183,5 +227,39 @@ impl<C: Callback + ?Sized> Callback for &mut C {
 
     fn on_test_end(&mut self, model: &mut Sequential, logs: &Logs) -> Result<()> {
         (**self).on_test_end(model, logs)
+    }
+
+    fn on_test_batch_begin(&mut self, model: &mut Sequential, batch: usize) -> Result<()> {
+        (**self).on_test_batch_begin(model, batch)
+    }
+
+    fn on_test_batch_end(
+        &mut self,
+        model: &mut Sequential,
+        batch: usize,
+        logs: &Logs,
+    ) -> Result<()> {
+        (**self).on_test_batch_end(model, batch, logs)
+    }
+
+    fn on_predict_begin(&mut self, model: &Sequential) -> Result<()> {
+        (**self).on_predict_begin(model)
+    }
+
+    fn on_predict_end(&mut self, model: &Sequential) -> Result<()> {
+        (**self).on_predict_end(model)
+    }
+
+    fn on_predict_batch_begin(&mut self, model: &Sequential, batch: usize) -> Result<()> {
+        (**self).on_predict_batch_begin(model, batch)
+    }
+
+    fn on_predict_batch_end(
+        &mut self,
+        model: &Sequential,
+        batch: usize,
+        outputs: ArrayViewD<f32>,
+    ) -> Result<()> {
+        (**self).on_predict_batch_end(model, batch, outputs)
     }
 }

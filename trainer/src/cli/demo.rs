@@ -86,7 +86,7 @@ impl Demo {
 
         let float = model.predict_with(
             &test.x,
-            &PredictOptions {
+            PredictOptions {
                 verbose: 0,
                 ..PredictOptions::default()
             },

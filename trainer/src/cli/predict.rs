@@ -69,9 +69,10 @@ impl Predict {
             AnyModel::Keras(model) => (
                 model.predict_with(
                     &rows.x,
-                    &PredictOptions {
+                    PredictOptions {
                         batch_size: self.batch_size.0,
                         verbose: 0,
+                        ..PredictOptions::default()
                     },
                 )?,
                 Vec::new(),

@@ -273,6 +273,10 @@ pub(crate) trait Op {
     fn logits<'a>(&self, x: &'a [f32], _scratch: &'a [f32]) -> &'a [f32] {
         x
     }
+    /// Whether training is defined with these options; inference may be without.
+    fn check_training(&self) -> Result<()> {
+        Ok(())
+    }
     /// Updates state that is not learnt by gradients, after a forward pass in training.
     fn update_state(&self, _values: &mut [f32], _scratch: &[f32]) {}
 }

@@ -24,7 +24,7 @@ pub struct Dropout {
 /// that mean 0 and variance 1 stay (Klambauer et al., "Self-Normalizing Neural Networks", 2017).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlphaDropout {
-    /// Fraction to drop, `0..=1`.
+    /// Fraction to drop, `0..=1`; training with 1 is refused.
     pub rate: f64,
     /// Kept for the config; the masks come from the seed of `fit`. Defaults to none.
     pub seed: Option<u64>,
@@ -46,7 +46,7 @@ pub struct GaussianNoise {
 /// Multiplies by normal noise of mean 1 and deviation `sqrt(rate / (1 - rate))` in training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GaussianDropout {
-    /// As for [`Dropout`], `0..=1`.
+    /// As for [`AlphaDropout`], `0..=1`; training with 1 is refused.
     pub rate: f64,
     /// Kept for the config; the noise comes from the seed of `fit`. Defaults to none.
     pub seed: Option<u64>,
@@ -67,6 +67,17 @@ fn between_0_and_1(class: &str, key: &str, value: f64) -> Result<()> {
             "{class}: {key} is {value}, expected a number from 0 to 1"
         )))
     }
+}
+
+/// Refuses the rate 1, with which what stays would be divided by 0.
+fn below_1(class: &str, base: &Base, rate: f64) -> Result<()> {
+    if rate < 1.0 {
+        return Ok(());
+    }
+    Err(Error::value(format!(
+        "{class} {:?} has rate {rate}, expected less than 1 to train with; drop less, or remove the layer",
+        base.name()
+    )))
 }
 
 /// Constructor, config and checks, which the four have alike.
@@ -205,6 +216,10 @@ impl Op for AlphaDropout {
         }
     }
 
+    fn check_training(&self) -> Result<()> {
+        below_1("AlphaDropout", &self.base, self.rate)
+    }
+
     fn forward(&self, pass: Forward) {
         /// Selu's limit at -infinity: -scale · alpha.
         const LIMIT: f64 = -1.758_099_340_847_376_6;
@@ -282,6 +297,10 @@ impl Op for GaussianDropout {
         }
     }
 
+    fn check_training(&self) -> Result<()> {
+        below_1("GaussianDropout", &self.base, self.rate)
+    }
+
     fn forward(&self, pass: Forward) {
         let stddev = (self.rate / (1.0 - self.rate)).sqrt() as f32; // the noise is f32
         fill_normal(pass.rng, pass.scratch);
@@ -301,6 +320,45 @@ impl Op for GaussianDropout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::{Dense, Input, Layer};
+    use crate::sequential::{CompileOptions, FitOptions};
+
+    #[test]
+    fn noise_that_divides_by_0_predicts_and_does_not_train() -> Result<()> {
+        // Keras raises a ZeroDivisionError where training first calls the layer.
+        let rate = 1.0;
+        let layers: [(Layer, &str); 2] = [
+            (
+                AlphaDropout::new(rate).into(),
+                "AlphaDropout \"alpha_dropout\"",
+            ),
+            (
+                GaussianDropout::new(rate).into(),
+                "GaussianDropout \"gaussian_dropout\"",
+            ),
+        ];
+        let (x, y) = (ndarray::arr2(&[[1.0, 2.0]]), ndarray::arr2(&[[1.0]]));
+        for (layer, name) in layers {
+            let layers = [Input::new([2]).into(), layer, Dense::new(1).into()];
+            let mut model = crate::Sequential::from_layers(layers)?.with_seed(1);
+            model.compile(CompileOptions::named("sgd", "mse", &[])?)?;
+            assert!(model.predict(&x)?.iter().all(|y| y.is_finite()));
+            model.test_on_batch(&x, &y, None)?;
+            let expected = format!(
+                "{name} has rate 1, expected less than 1 to train with; drop less, or remove the layer"
+            );
+            let refused = [
+                model.fit(&x, &y, FitOptions::default()).map(|_| ()),
+                model.train_on_batch(&x, &y, None, None).map(|_| ()),
+                model.gradients(&x, &y, None).map(|_| ()),
+                model.pass(&x, None).map(|_| ()),
+            ];
+            for refused in refused {
+                assert_eq!(refused.expect_err("refused").to_string(), expected);
+            }
+        }
+        Ok(())
+    }
 
     #[test]
     fn alpha_dropout_keeps_mean_0_and_variance_1() -> Result<()> {
@@ -308,10 +366,7 @@ mod tests {
         let mut rng = rand::SeedableRng::seed_from_u64(3);
         fill_normal(&mut rng, &mut normal);
         let x = ndarray::Array2::from_shape_vec((1000, 100), normal).expect("100,000 values");
-        let layers = [
-            super::super::Input::new([100]).into(),
-            AlphaDropout::new(0.3).into(),
-        ];
+        let layers = [Input::new([100]).into(), AlphaDropout::new(0.3).into()];
         let mut model = crate::Sequential::from_layers(layers)?.with_seed(1);
         let y = model.pass(&x, None)?.outputs;
         let mean = y.iter().sum::<f32>() / 1e5;

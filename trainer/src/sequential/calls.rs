@@ -1,4 +1,4 @@
-//! The calls of `fit` to its callbacks, in Keras' order.
+//! The calls to callbacks, in Keras' order.
 
 use serde_json::Value;
 
@@ -7,10 +7,11 @@ use crate::Result;
 use crate::callbacks::Callback;
 use crate::history::Logs;
 
-/// The callbacks of one training.
+/// The callbacks of one training, evaluation or prediction.
 ///
 /// Those that keep the others' states come first when a training begins and last in every other
 /// call, so that what they keep is of one moment.
+#[derive(Default)]
 pub(super) struct Callbacks<'a>(Vec<Box<dyn Callback + 'a>>);
 
 impl<'a> Callbacks<'a> {

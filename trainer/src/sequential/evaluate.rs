@@ -1,20 +1,22 @@
-//! `evaluate`, `predict` and the steps on single batches.
+//! `evaluate` and the steps on single batches.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ndarray::{ArrayBase, ArrayD, ArrayView1, Data, Dimension, IxDyn};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use super::Sequential;
+use super::calls::Callbacks;
 use super::data::{Rows, Samples, Targets};
-use super::engine::{BackwardStep, Chain, Mode, Workspace};
+use super::engine::{BackwardStep, Chain, Mode};
+use super::fit::row_weights;
+use super::output::Output;
 use super::progress::{Progress, Verbosity};
+use crate::callbacks::Callback;
 use crate::history::Logs;
 use crate::{Error, Result};
 
 /// How `evaluate` runs. The defaults are Keras'.
-#[derive(Clone, Debug)]
 pub struct EvaluateOptions<'a> {
     /// Rows per pass, `None` for all at once. Defaults to 32.
     pub batch_size: Option<usize>,
@@ -24,6 +26,8 @@ pub struct EvaluateOptions<'a> {
     pub sample_weight: Option<ArrayView1<'a, f32>>,
     /// Batches to look at. Defaults to all.
     pub steps: Option<usize>,
+    /// Called in order. Defaults to none.
+    pub callbacks: Vec<Box<dyn Callback + 'a>>,
 }
 
 impl Default for EvaluateOptions<'_> {
@@ -33,24 +37,7 @@ impl Default for EvaluateOptions<'_> {
             verbose: 1,
             sample_weight: None,
             steps: None,
-        }
-    }
-}
-
-/// How `predict_with` runs. The defaults are Keras'.
-#[derive(Clone, Debug)]
-pub struct PredictOptions {
-    /// Rows per pass, `None` for all at once. Defaults to 32.
-    pub batch_size: Option<usize>,
-    /// 0 for silence, 1 for a progress bar, 2 for one line. Defaults to 1.
-    pub verbose: u8,
-}
-
-impl Default for PredictOptions {
-    fn default() -> Self {
-        Self {
-            batch_size: Some(32),
-            verbose: 1,
+            callbacks: Vec::new(),
         }
     }
 }
@@ -62,7 +49,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    fn new(verbose: u8, steps: usize) -> Result<Option<Self>> {
+    pub(super) fn new(verbose: u8, steps: usize) -> Result<Option<Self>> {
         Ok(match Verbosity::new(verbose)? {
             Verbosity::Silent => None,
             verbosity => Some(Self {
@@ -70,6 +57,27 @@ impl Shown {
                 clock: Instant::now(),
             }),
         })
+    }
+
+    /// Shows a finished step, counted from 0, when it is time to; `logs` are then written first.
+    pub(super) fn step(
+        &mut self,
+        step: usize,
+        logs: &mut Logs,
+        write: impl FnOnce(&mut Logs),
+        output: &Output,
+    ) {
+        let now = self.clock.elapsed().as_secs_f64();
+        if self.progress.is_due(step + 1, now) {
+            write(logs);
+            self.progress.update(step + 1, logs, now, output);
+        }
+    }
+
+    /// Shows the end.
+    pub(super) fn finish(&mut self, logs: &Logs, output: &Output) {
+        let now = self.clock.elapsed().as_secs_f64();
+        self.progress.finish(logs, now, output);
     }
 }
 
@@ -116,7 +124,8 @@ impl Sequential {
         let steps = x.rows().div_ceil(batch_size);
         let steps = options.steps.map_or(steps, |limit| limit.min(steps));
         let shown = Shown::new(options.verbose, steps)?;
-        self.evaluate_rows(data, batch_size, Some(steps), shown)
+        let mut callbacks = Callbacks::new(options.callbacks);
+        self.evaluate_rows(data, batch_size, Some(steps), &mut callbacks, shown)
     }
 
     /// `evaluate` on checked rows; the metrics are made for them.
@@ -125,12 +134,15 @@ impl Sequential {
         data: Rows,
         batch_size: usize,
         steps: Option<usize>,
+        callbacks: &mut Callbacks,
         mut shown: Option<Shown>,
     ) -> Result<Logs> {
         let output = self.output_shape().unwrap_or_default();
         let targets = Targets::of(data.y, output);
         let width = output.last().copied().unwrap_or(1);
         self.refresh_trainable();
+        self.stop_evaluating = false;
+        callbacks.each(|callback| callback.on_test_begin(self))?;
         let compiled = self.compiled_mut()?;
         compiled.build_metrics(targets, width)?;
         compiled.reset();
@@ -141,141 +153,32 @@ impl Sequential {
             .take(steps.unwrap_or(usize::MAX));
         for (step, start) in starts.enumerate() {
             let stop = (start + batch_size).min(rows);
+            callbacks.each_batch(|callback| callback.on_test_batch_begin(self, step))?;
             self.test_step(data.slice(start, stop), targets)?;
-            if let Some(Shown { progress, clock }) = &mut shown {
-                let now = clock.elapsed().as_secs_f64();
-                if progress.is_due(step + 1, now) {
-                    self.compiled()?.write(&mut logs);
-                    progress.update(step + 1, &logs, now, &self.output);
-                }
+            if callbacks.use_batches() {
+                self.compiled()?.write(&mut logs);
+                callbacks.each_batch(|callback| callback.on_test_batch_end(self, step, &logs))?;
+            }
+            if let Some(shown) = &mut shown {
+                let compiled = self.compiled()?;
+                let write = |logs: &mut Logs| compiled.write(logs);
+                shown.step(step, &mut logs, write, &self.output);
+            }
+            if self.stop_evaluating {
+                break;
             }
         }
         self.compiled()?.write(&mut logs);
-        if let Some(Shown { progress, clock }) = &mut shown {
-            progress.finish(&logs, clock.elapsed().as_secs_f64(), &self.output);
+        callbacks.each(|callback| callback.on_test_end(self, &logs))?;
+        if let Some(shown) = &mut shown {
+            shown.finish(&logs, &self.output);
         }
         Ok(logs)
     }
 
-    /// Outputs for the rows of `x`, `[rows, output sample]`, in silence.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] when `x` does not fit, [`Error::Value`] before the model is built.
-    pub fn predict<S, D>(&self, x: &ArrayBase<S, D>) -> Result<ArrayD<f32>>
-    where
-        S: Data<Elem = f32>,
-        D: Dimension,
-    {
-        let quiet = PredictOptions {
-            verbose: 0,
-            ..Default::default()
-        };
-        self.predict_with(x, &quiet)
-    }
-
-    /// Outputs for the rows of `x`, `[rows, output sample]`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sequential::predict`].
-    pub fn predict_with<S, D>(
-        &self,
-        x: &ArrayBase<S, D>,
-        options: &PredictOptions,
-    ) -> Result<ArrayD<f32>>
-    where
-        S: Data<Elem = f32>,
-        D: Dimension,
-    {
-        let x = Samples::new(x);
-        self.check_x(&x)?;
-        let batch_size = checked_batch_size(options.batch_size, x.rows())?;
-        let mut shown = Shown::new(options.verbose, x.rows().div_ceil(batch_size))?;
-        let sample = self.output_shape().unwrap_or_default();
-        let mut out = Vec::with_capacity(x.rows() * sample.iter().product::<usize>());
-        let leaves = self.plan.len();
-        self.each_batch(&x, batch_size, leaves, |step, values| {
-            out.extend_from_slice(values);
-            if let Some(Shown { progress, clock }) = &mut shown {
-                let now = clock.elapsed().as_secs_f64();
-                if progress.is_due(step + 1, now) {
-                    progress.update(step + 1, &Logs::new(), now, &self.output);
-                }
-            }
-        });
-        if let Some(Shown { progress, clock }) = &mut shown {
-            progress.finish(&Logs::new(), clock.elapsed().as_secs_f64(), &self.output);
-        }
-        let shape: Vec<usize> = [&[x.rows()], sample].concat();
-        Ok(ArrayD::from_shape_vec(IxDyn(&shape), out).expect("every row gives one sample"))
-    }
-
-    /// The output of every layer for the rows of `x`, as in inference.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sequential::predict`].
-    pub fn layer_outputs<S, D>(&self, x: &ArrayBase<S, D>) -> Result<Vec<ArrayD<f32>>>
-    where
-        S: Data<Elem = f32>,
-        D: Dimension,
-    {
-        let x = Samples::new(x);
-        self.check_x(&x)?;
-        let output = |(index, sample): (usize, &Vec<usize>)| {
-            let leaves = self
-                .plan
-                .iter()
-                .filter(|leaf| leaf.path[0] <= index)
-                .count();
-            let values = self.outputs_before(leaves, &x);
-            let shape: Vec<usize> = [&[x.rows()], sample.as_slice()].concat();
-            ArrayD::from_shape_vec(IxDyn(&shape), values).expect("every row gives one sample")
-        };
-        Ok(self.output_shapes.iter().enumerate().map(output).collect())
-    }
-
-    /// What leaf `leaf` sees of all rows, in inference.
-    pub(super) fn outputs_before(&self, leaf: usize, x: &Samples) -> Vec<f32> {
-        let mut out = Vec::new();
-        self.each_batch(x, 256, leaf, |_, values| out.extend_from_slice(values));
-        out
-    }
-
-    /// Runs the first `leaves` leaves in inference on batches of rows.
-    fn each_batch(
-        &self,
-        x: &Samples,
-        batch_size: usize,
-        leaves: usize,
-        mut f: impl FnMut(usize, &[f32]),
-    ) {
-        let chain = Chain {
-            layers: &self.layers,
-            plan: &self.plan[..leaves],
-        };
-        let sample = match chain.plan.last() {
-            Some(last) => last.outputs,
-            None => x.width(),
-        };
-        let mut workspace = Workspace::default();
-        let mut rng = ChaCha8Rng::seed_from_u64(0); // nothing is random in inference
-        let (rows, width) = (x.rows(), x.width());
-        for (step, start) in (0..rows).step_by(batch_size).enumerate() {
-            let stop = (start + batch_size).min(rows);
-            let mode = Mode {
-                rows: stop - start,
-                training: false,
-                logits: false,
-            };
-            let x = &x.values()[start * width..stop * width];
-            workspace.infer(chain, &self.values, x, mode, &mut rng);
-            f(step, workspace.values_at(leaves, x, mode.rows * sample));
-        }
-    }
-
-    /// One gradient step on all rows of `x`; loss and metrics are those of this batch.
+    /// One gradient step on all rows of `x`; loss and metrics are those of this batch. Of
+    /// `sample_weight` (a weight of each row in the loss) and `class_weight` (one of each class, 1
+    /// for classes that are not in it) at most one is given.
     ///
     /// # Errors
     ///
@@ -285,6 +188,7 @@ impl Sequential {
         x: &ArrayBase<S, D>,
         y: &ArrayBase<T, E>,
         sample_weight: Option<ArrayView1<f32>>,
+        class_weight: Option<&BTreeMap<i64, f32>>,
     ) -> Result<Logs>
     where
         S: Data<Elem = f32>,
@@ -292,13 +196,19 @@ impl Sequential {
         D: Dimension,
         E: Dimension,
     {
-        self.on_batch(x, y, sample_weight, |model, data, targets| {
-            model.build_optimizer();
-            model.train_step(data.slice(0, data.x.rows()), targets)
-        })
+        self.on_batch(
+            x,
+            y,
+            (sample_weight, class_weight),
+            |model, data, targets| {
+                model.check_training()?;
+                model.build_optimizer();
+                model.train_step(data.slice(0, data.x.rows()), targets)
+            },
+        )
     }
 
-    /// Loss and metrics of this batch, nothing learnt.
+    /// Loss and metrics of this batch, nothing learnt, with a weight of each row in the loss or none.
     ///
     /// # Errors
     ///
@@ -315,27 +225,10 @@ impl Sequential {
         D: Dimension,
         E: Dimension,
     {
-        self.on_batch(x, y, sample_weight, |model, data, targets| {
+        self.on_batch(x, y, (sample_weight, None), |model, data, targets| {
             model.refresh_trainable();
             model.test_step(data.slice(0, data.x.rows()), targets)
         })
-    }
-
-    /// Outputs for the rows of `x` in one pass.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sequential::predict`].
-    pub fn predict_on_batch<S, D>(&self, x: &ArrayBase<S, D>) -> Result<ArrayD<f32>>
-    where
-        S: Data<Elem = f32>,
-        D: Dimension,
-    {
-        let whole = PredictOptions {
-            batch_size: None,
-            verbose: 0,
-        };
-        self.predict_with(x, &whole)
     }
 
     /// Gradients of the loss by all weights, for one batch in training mode; those of weights
@@ -357,7 +250,8 @@ impl Sequential {
         E: Dimension,
     {
         let mut scratch = self.clone();
-        scratch.on_batch(x, y, sample_weight, |model, data, targets| {
+        scratch.on_batch(x, y, (sample_weight, None), |model, data, targets| {
+            model.check_training()?;
             model.refresh_trainable();
             model.differentiate(data.slice(0, data.x.rows()), targets, true)
         })?;
@@ -394,6 +288,7 @@ impl Sequential {
     {
         let x = Samples::new(x);
         self.build_for(&x)?;
+        self.check_training()?;
         let upstream = upstream.map(Samples::new);
         let outputs = self
             .output_shape()
@@ -462,7 +357,7 @@ impl Sequential {
         &mut self,
         x: &ArrayBase<S, D>,
         y: &ArrayBase<T, E>,
-        sample_weight: Option<ArrayView1<f32>>,
+        (sample_weight, class_weight): (Option<ArrayView1<f32>>, Option<&BTreeMap<i64, f32>>),
         step: impl FnOnce(&mut Self, Rows, Targets) -> Result<()>,
     ) -> Result<Logs>
     where
@@ -473,7 +368,7 @@ impl Sequential {
     {
         self.compiled()?;
         let (x, y) = (Samples::new(x), Samples::new(y));
-        let weights = sample_weight.map(|weights| weights.to_vec());
+        let weights = row_weights(&y, sample_weight, class_weight)?;
         let data = Rows {
             x: &x,
             y: &y,
@@ -494,7 +389,7 @@ impl Sequential {
     }
 }
 
-fn checked_batch_size(batch_size: Option<usize>, rows: usize) -> Result<usize> {
+pub(super) fn checked_batch_size(batch_size: Option<usize>, rows: usize) -> Result<usize> {
     match batch_size {
         Some(0) => Err(Error::value("batch_size is 0, expected at least 1")),
         Some(size) => Ok(size),

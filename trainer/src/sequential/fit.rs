@@ -207,18 +207,14 @@ impl Sequential {
     {
         self.compiled()?;
         let (x, y) = (Samples::new(x), Samples::new(y));
-        let weights = options.sample_weight.map(|weights| weights.to_vec());
+        let weights = row_weights(&y, options.sample_weight, options.class_weight.as_ref())?;
         self.build_for(&x)?;
+        self.check_training()?;
         self.check_rows(Rows {
             x: &x,
             y: &y,
             weights: weights.as_deref(),
         })?;
-        if options.sample_weight.is_some() && options.class_weight.is_some() {
-            return Err(Error::value(
-                "class_weight and sample_weight are both given, expected one of them; multiply the class weights into the sample weights",
-            ));
-        }
         let rows = x.rows();
         let split = options.validation_split;
         let validation_rows = match &options.validation_data {
@@ -229,24 +225,21 @@ impl Sequential {
         let split_validation = (validation_rows > 0).then(|| ValidationData {
             x: x.range(train, rows),
             y: y.range(train, rows),
-            sample_weight: weights.as_ref().map(|weights| weights[train..].to_vec()),
+            // Class weights are those of the training alone.
+            sample_weight: options
+                .sample_weight
+                .and(weights.as_ref())
+                .map(|weights| weights[train..].to_vec()),
         });
         let validation = options
             .validation_data
             .as_ref()
             .or(split_validation.as_ref());
         let (x, y) = (x.range(0, train), y.range(0, train));
-        let weights = match &options.class_weight {
-            Some(class_weight) => Some(class_weights(&y, class_weight)),
-            None => weights.map(|mut weights| {
-                weights.truncate(train);
-                weights
-            }),
-        };
         let data = Rows {
             x: &x,
             y: &y,
-            weights: weights.as_deref(),
+            weights: weights.as_ref().map(|weights| &weights[..train]),
         };
         if let Some(validation) = validation {
             self.check_rows(validation.rows())?;
@@ -347,15 +340,14 @@ impl Sequential {
             if let Some(validation) = &validation
                 && options.validation_freq.includes(epoch)
             {
-                callbacks.each(|callback| callback.on_test_begin(self))?;
                 let batch_size = options.validation_batch_size.unwrap_or(feed.batch_size);
                 let validated = self.evaluate_rows(
                     validation.rows(),
                     batch_size,
                     options.validation_steps,
+                    callbacks,
                     None,
                 )?;
-                callbacks.each(|callback| callback.on_test_end(self, &validated))?;
                 logs.extend_validation(&validated);
             }
             callbacks.epoch_end(self, epoch, &mut logs)?;
@@ -453,6 +445,21 @@ fn batch_size(options: &FitOptions, rows: usize) -> Result<usize> {
         (None, Some(steps)) => rows.div_ceil(steps),
         (None, None) => rows,
     })
+}
+
+/// One weight per row from what the user gave, at most one of the two.
+pub(super) fn row_weights(
+    y: &Samples,
+    sample_weight: Option<ArrayView1<f32>>,
+    class_weight: Option<&BTreeMap<i64, f32>>,
+) -> Result<Option<Vec<f32>>> {
+    match (sample_weight, class_weight) {
+        (Some(_), Some(_)) => Err(Error::value(
+            "class_weight and sample_weight are both given, expected one of them; multiply the class weights into the sample weights",
+        )),
+        (sample_weight, None) => Ok(sample_weight.map(|weights| weights.to_vec())),
+        (None, Some(class_weight)) => Ok(Some(class_weights(y, class_weight))),
+    }
 }
 
 /// One weight per row, by its class: the largest of several targets, or the rounded one.

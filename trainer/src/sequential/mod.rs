@@ -11,6 +11,7 @@ mod evaluate;
 mod fit;
 pub(crate) mod functional;
 mod output;
+mod predict;
 mod progress;
 pub(crate) mod rounding;
 mod step;
@@ -24,8 +25,9 @@ use rand_chacha::ChaCha8Rng;
 
 pub use compile::CompileOptions;
 pub use data::Samples;
-pub use evaluate::{EvaluateOptions, Pass, PredictOptions};
+pub use evaluate::{EvaluateOptions, Pass};
 pub use fit::{FitOptions, ValidationData, ValidationFrequency};
+pub use predict::PredictOptions;
 
 use crate::layers::{Input, Layer, Names};
 use crate::variable::Variable;
@@ -72,6 +74,7 @@ pub struct Sequential {
     /// Calls of `fit` so far: each shuffles in its own way.
     fits: u64,
     stop_training: bool,
+    stop_evaluating: bool,
     /// Seed of the running `fit`.
     training_seed: u64,
     /// Epoch and batch to begin the running `fit` with.
@@ -109,6 +112,7 @@ impl Sequential {
             rng: ChaCha8Rng::seed_from_u64(seed),
             fits: 0,
             stop_training: false,
+            stop_evaluating: false,
             training_seed: seed,
             resume: None,
             callback_states: Vec::new(),
@@ -211,6 +215,17 @@ impl Sequential {
     /// Asks `fit` to return after this batch.
     pub fn stop_training(&mut self) {
         self.stop_training = true;
+    }
+
+    /// Asks `evaluate`, or the validation of `fit`, to return after this batch.
+    pub fn stop_evaluating(&mut self) {
+        self.stop_evaluating = true;
+    }
+
+    /// Whether every layer can be trained with its options.
+    pub(crate) fn check_training(&self) -> crate::Result<()> {
+        let mut leaves = self.plan.iter();
+        leaves.try_for_each(|leaf| leaf.layer(&self.layers).op().check_training())
     }
 
     /// Whether [`Sequential::stop_training`] was called since `fit` began.

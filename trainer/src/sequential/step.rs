@@ -184,7 +184,7 @@ mod tests {
             options.optimizer.options.loss_scale_factor = loss_scale_factor;
             model.compile(options).unwrap();
             let (x, y) = (arr2(&[[1., 2.], [3., 4.]]), arr2(&[[1.], [0.]]));
-            model.train_on_batch(&x, &y, None).unwrap();
+            model.train_on_batch(&x, &y, None, None).unwrap();
             model.values().to_vec()
         };
         // A power of two scales and unscales without rounding.

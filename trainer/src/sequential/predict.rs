@@ -1,0 +1,208 @@
+//! `predict`, and the outputs of single layers.
+
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::Sequential;
+use super::calls::Callbacks;
+use super::data::Samples;
+use super::engine::{Chain, Mode, Workspace};
+use super::evaluate::{Shown, checked_batch_size};
+use crate::Result;
+use crate::callbacks::Callback;
+use crate::history::Logs;
+
+/// How `predict_with` runs. The defaults are Keras'.
+pub struct PredictOptions<'a> {
+    /// Rows per pass, `None` for all at once. Defaults to 32.
+    pub batch_size: Option<usize>,
+    /// 0 for silence, 1 for a progress bar, 2 for one line. Defaults to 1.
+    pub verbose: u8,
+    /// Batches to predict. Defaults to all.
+    pub steps: Option<usize>,
+    /// Called in order. Defaults to none.
+    pub callbacks: Vec<Box<dyn Callback + 'a>>,
+}
+
+impl Default for PredictOptions<'_> {
+    fn default() -> Self {
+        Self {
+            batch_size: Some(32),
+            verbose: 1,
+            steps: None,
+            callbacks: Vec::new(),
+        }
+    }
+}
+
+/// The first leaves of a model in inference, on one batch of rows after another.
+struct Inference<'a> {
+    chain: Chain<'a>,
+    values: &'a [f32],
+    x: &'a Samples<'a>,
+    /// Values of one output sample.
+    outputs: usize,
+    workspace: Workspace,
+    rng: ChaCha8Rng,
+}
+
+impl<'a> Inference<'a> {
+    fn new(model: &'a Sequential, leaves: usize, x: &'a Samples<'a>) -> Self {
+        let chain = Chain {
+            layers: &model.layers,
+            plan: &model.plan[..leaves],
+        };
+        Self {
+            chain,
+            values: &model.values,
+            x,
+            outputs: chain.plan.last().map_or(x.width(), |last| last.outputs),
+            workspace: Workspace::default(),
+            rng: ChaCha8Rng::seed_from_u64(0), // nothing is random in inference
+        }
+    }
+
+    /// The outputs for the rows from `start` to before `stop`.
+    fn rows(&mut self, start: usize, stop: usize) -> &[f32] {
+        let mode = Mode {
+            rows: stop - start,
+            training: false,
+            logits: false,
+        };
+        let width = self.x.width();
+        let x = &self.x.values()[start * width..stop * width];
+        self.workspace
+            .infer(self.chain, self.values, x, mode, &mut self.rng);
+        let leaves = self.chain.plan.len();
+        self.workspace
+            .values_at(leaves, x, mode.rows * self.outputs)
+    }
+}
+
+impl Sequential {
+    /// Outputs for the rows of `x`, `[rows, output sample]`, in silence.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`](crate::Error::Shape) when `x` does not fit,
+    /// [`Error::Value`](crate::Error::Value) before the model is built.
+    pub fn predict<S, D>(&self, x: &ArrayBase<S, D>) -> Result<ArrayD<f32>>
+    where
+        S: Data<Elem = f32>,
+        D: Dimension,
+    {
+        let quiet = PredictOptions {
+            verbose: 0,
+            ..Default::default()
+        };
+        self.predict_with(x, quiet)
+    }
+
+    /// Outputs for the rows of `x`, `[rows, output sample]`: for all, or for those of the first
+    /// `steps` batches.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequential::predict`], and what a callback returns.
+    pub fn predict_with<S, D>(
+        &self,
+        x: &ArrayBase<S, D>,
+        options: PredictOptions,
+    ) -> Result<ArrayD<f32>>
+    where
+        S: Data<Elem = f32>,
+        D: Dimension,
+    {
+        let x = Samples::new(x);
+        self.check_x(&x)?;
+        let batch_size = checked_batch_size(options.batch_size, x.rows())?;
+        let steps = x.rows().div_ceil(batch_size.max(1));
+        let steps = options.steps.map_or(steps, |limit| limit.min(steps));
+        let rows = x.rows().min(steps * batch_size);
+        let mut shown = Shown::new(options.verbose, steps)?;
+        let mut callbacks = Callbacks::new(options.callbacks);
+        let sample = self.output_shape().unwrap_or_default();
+        let shape = |rows: usize| IxDyn(&[&[rows], sample].concat());
+        let mut inference = Inference::new(self, self.plan.len(), &x);
+        let mut out = Vec::with_capacity(rows * inference.outputs);
+        let mut nothing = Logs::new();
+        callbacks.each(|callback| callback.on_predict_begin(self))?;
+        for step in 0..steps {
+            let start = step * batch_size;
+            let stop = (start + batch_size).min(rows);
+            callbacks.each_batch(|callback| callback.on_predict_batch_begin(self, step))?;
+            let values = inference.rows(start, stop);
+            out.extend_from_slice(values);
+            if callbacks.use_batches() {
+                let outputs = ArrayViewD::from_shape(shape(stop - start), values)
+                    .expect("every row gives one sample");
+                callbacks.each_batch(|callback| {
+                    callback.on_predict_batch_end(self, step, outputs.view())
+                })?;
+            }
+            if let Some(shown) = &mut shown {
+                shown.step(step, &mut nothing, |_| {}, &self.output);
+            }
+        }
+        callbacks.each(|callback| callback.on_predict_end(self))?;
+        if let Some(shown) = &mut shown {
+            shown.finish(&nothing, &self.output);
+        }
+        Ok(ArrayD::from_shape_vec(shape(rows), out).expect("every row gives one sample"))
+    }
+
+    /// Outputs for the rows of `x` in one pass.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequential::predict`].
+    pub fn predict_on_batch<S, D>(&self, x: &ArrayBase<S, D>) -> Result<ArrayD<f32>>
+    where
+        S: Data<Elem = f32>,
+        D: Dimension,
+    {
+        let whole = PredictOptions {
+            batch_size: None,
+            verbose: 0,
+            ..Default::default()
+        };
+        self.predict_with(x, whole)
+    }
+
+    /// The output of every layer for the rows of `x`, as in inference.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequential::predict`].
+    pub fn layer_outputs<S, D>(&self, x: &ArrayBase<S, D>) -> Result<Vec<ArrayD<f32>>>
+    where
+        S: Data<Elem = f32>,
+        D: Dimension,
+    {
+        let x = Samples::new(x);
+        self.check_x(&x)?;
+        let output = |(index, sample): (usize, &Vec<usize>)| {
+            let leaves = self
+                .plan
+                .iter()
+                .filter(|leaf| leaf.path[0] <= index)
+                .count();
+            let values = self.outputs_before(leaves, &x);
+            let shape: Vec<usize> = [&[x.rows()], sample.as_slice()].concat();
+            ArrayD::from_shape_vec(IxDyn(&shape), values).expect("every row gives one sample")
+        };
+        Ok(self.output_shapes.iter().enumerate().map(output).collect())
+    }
+
+    /// What leaf `leaf` sees of all rows, in inference.
+    pub(super) fn outputs_before(&self, leaf: usize, x: &Samples) -> Vec<f32> {
+        const BATCH: usize = 256;
+        let mut inference = Inference::new(self, leaf, x);
+        let mut out = Vec::with_capacity(x.rows() * inference.outputs);
+        for start in (0..x.rows()).step_by(BATCH) {
+            out.extend_from_slice(inference.rows(start, (start + BATCH).min(x.rows())));
+        }
+        out
+    }
+}
