@@ -133,6 +133,60 @@ pub(crate) struct Layer {
     pub activation: Activation,
 }
 
+/// A [`Layer`] in four bytes, as a model keeps it: a model of eight layers is small enough to be moved
+/// without a call of memcpy, which is a kilobyte of flash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packed {
+    units: u16,
+    operation: Operation,
+    /// Packing in two bits, output in two, activation in three, from the lowest on.
+    rest: u8,
+}
+
+impl Packed {
+    #[inline(always)]
+    pub const fn new(layer: Layer) -> Self {
+        Self {
+            units: layer.units,
+            operation: layer.operation,
+            rest: layer.packing as u8 | (layer.output as u8) << 2 | (layer.activation as u8) << 4,
+        }
+    }
+
+    #[inline(always)]
+    pub const fn layer(self) -> Layer {
+        Layer {
+            units: self.units,
+            operation: self.operation,
+            packing: match self.rest & 3 {
+                0 => Packing::Plain,
+                1 => Packing::Dsp,
+                2 => Packing::Lane,
+                _ => Packing::Mve,
+            },
+            output: match (self.rest >> 2) & 3 {
+                0 => Element::Int8,
+                1 => Element::Int8Wide,
+                2 => Element::Int16,
+                _ => Element::Float,
+            },
+            activation: match self.rest >> 4 {
+                0 => Activation::Linear,
+                1 => Activation::Relu,
+                2 => Activation::Sigmoid,
+                3 => Activation::Tanh,
+                4 => Activation::Softmax,
+                _ => Activation::Table,
+            },
+        }
+    }
+
+    #[inline(always)]
+    pub const fn units(self) -> usize {
+        self.units as usize
+    }
+}
+
 impl Operation {
     /// Whether this build can run it.
     pub(crate) const fn is_built_in(self) -> bool {
@@ -229,7 +283,31 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_is_six_bytes() {
+    fn a_layer_is_six_bytes_and_four_packed() {
         assert_eq!(size_of::<Layer>(), 6);
+        assert_eq!(size_of::<Packed>(), 4);
+    }
+
+    #[test]
+    fn a_packed_layer_is_the_same() {
+        for number in 0..=u16::MAX {
+            let [kind, rest] = number.to_le_bytes();
+            let parts = (
+                Operation::of(kind),
+                Packing::of(rest & 3),
+                Element::of(rest >> 2 & 3),
+                Activation::of(rest >> 4),
+            );
+            if let (Some(operation), Some(packing), Some(output), Some(activation)) = parts {
+                let layer = Layer {
+                    units: !number,
+                    operation,
+                    packing,
+                    output,
+                    activation,
+                };
+                assert_eq!(Packed::new(layer).layer(), layer);
+            }
+        }
     }
 }

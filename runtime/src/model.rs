@@ -1,27 +1,26 @@
 //! A verified blob, ready to run.
 
-use crate::blob::{Activation, Element, Layer, Operation, Packing};
+use crate::blob::{Activation, Element, Layer, Operation, Packed, Packing};
 use crate::error::{Error, What, number};
 use crate::kernel::quantize::{self, quantize};
 use crate::kernel::{self, Step, view};
 use crate::math;
 use crate::pack;
-use crate::verify;
+use crate::verify::{self, Tail};
 
 /// A model that borrows its weights from the blob.
 ///
-/// `LAYERS` is the greatest number of layers it can hold, 6 bytes each; the input's quantization counts
-/// as one.
+/// `LAYERS` is the greatest number of layers it can hold, four bytes each; the input's quantization
+/// counts as one. It is at most 255; with up to eight a model is 56 bytes of RAM.
 #[derive(Clone, Debug)]
 pub struct Model<'a, const LAYERS: usize = 16> {
-    pub(crate) layers: heapless::Vec<Layer, LAYERS>,
+    pub(crate) layers: heapless::Vec<Packed, LAYERS, u8>,
     pub(crate) inputs: u16,
     /// Words.
     pub(crate) scratch: usize,
     pub(crate) tensors: &'a [u8],
-    pub(crate) labels: &'a [u8],
-    pub(crate) tests: &'a [u8],
-    pub(crate) threshold: Option<f32>,
+    /// The blob from behind the layers on.
+    pub(crate) behind: &'a [u8],
 }
 
 /// What [`Model::layers`] tells of a layer.
@@ -98,9 +97,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             inputs: 0,
             scratch: 0,
             tensors: &[],
-            labels: &[],
-            tests: &[],
-            threshold: None,
+            behind: &[],
         };
         verify::read(&mut model, blob, check_crc)?;
         Ok(model)
@@ -113,7 +110,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
 
     /// Values of an output row.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.units.into())
+        self.layers.last().map_or(0, |layer| layer.units())
     }
 
     /// Words of scratch memory that a prediction needs: for the layer that needs most, its inputs
@@ -131,6 +128,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerInfo> + '_ {
         let mut inputs = self.inputs();
         self.layers.iter().map(move |layer| {
+            let layer = layer.layer();
             let units = usize::from(layer.units);
             let info = LayerInfo {
                 operation: layer.operation,
@@ -140,7 +138,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
                 output: layer.output,
                 activation: layer.activation,
                 macs: if layer.quantizes() { 0 } else { inputs * units },
-                bytes: pack::blocks_len(layer, inputs) + layer.table_len(),
+                bytes: pack::blocks_len(&layer, inputs) + layer.table_len(),
             };
             inputs = units;
             info
@@ -149,7 +147,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
 
     /// The classes' names in order, none where the blob has none.
     pub fn labels(&self) -> impl Iterator<Item = &'a str> + use<'a, LAYERS> {
-        let labels = self.labels;
+        let labels = self.tail().labels;
         // The exporter writes UTF-8; of what is not, nothing is shown.
         labels
             .split(|&byte| byte == b'\n')
@@ -162,16 +160,14 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         self.labels().nth(class)
     }
 
-    pub(crate) fn label_count(&self) -> usize {
-        if self.labels.is_empty() {
-            return 0;
-        }
-        1 + self.labels.iter().filter(|&&byte| byte == b'\n').count()
+    /// What the blob has beside layers and tensors.
+    pub(crate) fn tail(&self) -> Tail<'a> {
+        Tail::take(&mut { self.behind }).unwrap_or_default()
     }
 
     /// The output from which on a model with one output says yes.
     pub fn threshold(&self) -> Option<f32> {
-        self.threshold
+        self.tail().threshold
     }
 
     /// Bytes of one self-test vector.
@@ -243,7 +239,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             }
         }
         if outputs.len() == 1 {
-            index = usize::from(score >= self.threshold.unwrap_or(0.5));
+            index = usize::from(score >= self.threshold().unwrap_or(0.5));
         }
         Ok(Class {
             index,
@@ -261,7 +257,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ///
     /// [`Error::SelfTest`] with the first layer that differs.
     pub fn self_test(&self, scratch: &mut [u32], outputs: &mut [f32]) -> Result<(), Error> {
-        for (test, vector) in (0u16..).zip(self.tests.chunks_exact(self.test_len().max(4))) {
+        for (test, vector) in (0u16..).zip(self.tail().tests.chunks_exact(self.test_len().max(4))) {
             let mut words = pack::words(vector);
             let mut checksums = pack::words(vector).skip(self.inputs() + self.outputs());
             let mut result = Ok(());
@@ -341,6 +337,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         let Some((layer, layers)) = self.layers.split_first() else {
             return Ok(());
         };
+        let layer = &layer.layer();
         let mut inputs = usize::from(layer.units);
         let y = if layers.is_empty() {
             &mut *outputs
@@ -353,6 +350,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         let mut index = 1;
         let mut layers = layers.iter();
         while let Some(layer) = layers.next() {
+            let layer = &layer.layer();
             let units = usize::from(layer.units);
             let writes = layer.output.words(units);
             let last = layers.as_slice().is_empty();

@@ -3,7 +3,7 @@
 //! Small on purpose: parts that can fail in one way only say so by `None`, which fits a register,
 //! and each function has one place that writes an [`Error`].
 
-use crate::blob::{self, Activation, Element, Layer, MAGIC, Operation, Packing, VERSION};
+use crate::blob::{self, Activation, Element, Layer, MAGIC, Operation, Packed, Packing, VERSION};
 use crate::error::{Error, What, number};
 use crate::kernel::Step;
 use crate::model::Model;
@@ -72,22 +72,51 @@ fn fields<'a, const LAYERS: usize>(
             output: Element::of(output)?,
             activation: Activation::of(activation)?,
         };
-        if model.layers.push(layer).is_err() {
+        if model.layers.push(Packed::new(layer)).is_err() {
             return Some(layers);
         }
     }
-    let (&some, behind) = rest.split_first()?;
-    *rest = behind;
-    if some != 0 {
-        model.threshold = Some(f32::from_le_bytes(word(rest)?));
-    }
-    model.labels = bytes(rest)?;
-    model.tests = bytes(rest)?;
+    model.behind = rest;
+    let some = *rest.first()?;
+    Tail::take(rest)?;
     let _padding = bytes(rest)?;
     model.tensors = bytes(rest)?;
     let _crc = word(rest)?;
     // One way to write each blob: an option is 0 or 1.
     (some < 2).then_some(layers)
+}
+
+/// What lies behind the layers and is rarely of use: it stays in the blob until it is.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tail<'a> {
+    pub threshold: Option<f32>,
+    pub labels: &'a [u8],
+    pub tests: &'a [u8],
+}
+
+impl<'a> Tail<'a> {
+    #[inline(never)]
+    pub fn take(rest: &mut &'a [u8]) -> Option<Self> {
+        let (&some, behind) = rest.split_first()?;
+        *rest = behind;
+        let threshold = if some == 0 {
+            None
+        } else {
+            Some(f32::from_le_bytes(word(rest)?))
+        };
+        Some(Self {
+            threshold,
+            labels: bytes(rest)?,
+            tests: bytes(rest)?,
+        })
+    }
+
+    pub fn label_count(self) -> usize {
+        if self.labels.is_empty() {
+            return 0;
+        }
+        1 + self.labels.iter().filter(|&&byte| byte == b'\n').count()
+    }
 }
 
 /// A length or count, as postcard has all numbers but bytes and floats.
@@ -125,6 +154,7 @@ fn check<const LAYERS: usize>(model: &mut Model<LAYERS>) -> Result<(), Error> {
     let mut words = 0;
     let mut index = 0;
     'layers: for layer in &model.layers {
+        let layer = &layer.layer();
         let last = index + 1 == model.layers.len();
         let units = usize::from(layer.units);
         let quantizes = layer.quantizes();
@@ -186,15 +216,16 @@ fn check<const LAYERS: usize>(model: &mut Model<LAYERS>) -> Result<(), Error> {
             found: number(found),
         });
     }
-    let labels = model.label_count();
+    let tail = model.tail();
+    let labels = tail.label_count();
     let test = model.test_len();
     let (what, expected, found) = if index == 0 {
         (What::Layers, 1, 0)
     } else if !tensors.is_empty() {
         let expected = model.tensors.len() - tensors.len();
         (What::Tensors, expected, model.tensors.len())
-    } else if model.tests.len().checked_rem(test) != Some(0) {
-        (What::SelfTests, test, model.tests.len())
+    } else if !is_multiple(tail.tests, test) {
+        (What::SelfTests, test, tail.tests.len())
     } else if labels != 0 && labels != width.max(2) && labels != width {
         // One output tells two classes apart.
         (What::Labels, width, labels)
@@ -206,6 +237,15 @@ fn check<const LAYERS: usize>(model: &mut Model<LAYERS>) -> Result<(), Error> {
         expected: number(expected),
         found: number(found),
     })
+}
+
+/// Whether the bytes are some chunks of that length. Without a division: the smallest cores have
+/// none, and 400 bytes of code in its place.
+fn is_multiple(mut bytes: &[u8], chunk: usize) -> bool {
+    while let Some((_, rest)) = bytes.split_at_checked(chunk.max(1)) {
+        bytes = rest;
+    }
+    bytes.is_empty()
 }
 
 /// The first of a layer's scales or float entries that is not finite, or multiplier that is

@@ -31,6 +31,7 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
         let mut tensors = self.tensors;
         let mut inputs = self.inputs();
         for (layer, index) in self.layers.iter().zip(0u8..) {
+            let layer = &layer.layer();
             let (step, rest) = Step::take(layer, inputs, tensors).ok_or(Error::Malformed)?;
             tensors = rest;
             inputs = step.units;
@@ -41,11 +42,11 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
                 found: u32::try_from(wrong.found).unwrap_or(u32::MAX),
             })?;
         }
-        match core::str::from_utf8(self.labels) {
+        match core::str::from_utf8(self.tail().labels) {
             Ok(_) => Ok(()),
             Err(error) => Err(Error::Length {
                 what: What::Labels,
-                expected: number(self.labels.len()),
+                expected: number(self.tail().labels.len()),
                 found: number(error.valid_up_to()),
             }),
         }
