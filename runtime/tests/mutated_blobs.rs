@@ -1,8 +1,8 @@
 //! Any bytes give `Ok` or `Err`: damaged blobs, with a sound checksum or not, never panic, nor do
 //! the models that come out of them.
 //!
-//! `THUMBNET_MUTATIONS=1000000 cargo test --release -p thumbnet-runtime --all-features --test
-//! mutated_blobs` is the long run; the default is short.
+//! `cargo test --release -p thumbnet-runtime --all-features --test mutated_blobs` tries a million, a
+//! debug build a tenth of that; `THUMBNET_MUTATIONS` says another number.
 
 mod common;
 
@@ -80,7 +80,13 @@ fn mutated_blobs_never_panic() {
     let count: u64 = std::env::var("THUMBNET_MUTATIONS")
         .ok()
         .and_then(|count| count.parse().ok())
-        .unwrap_or(if cfg!(miri) { 20 } else { 20_000 });
+        .unwrap_or(if cfg!(miri) {
+            20
+        } else if cfg!(debug_assertions) {
+            100_000
+        } else {
+            1_000_000
+        });
     let mut accepted = 0;
     for seed in 0u64.. {
         let mutations = 500.min(count.saturating_sub(seed * 500));

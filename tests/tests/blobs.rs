@@ -1,0 +1,107 @@
+//! Blobs of version 1 in `golden/blobs`, written once: they stay loadable and predict the same bits.
+//!
+//! `UPDATE=1 cargo test --release -p thumbnet-tests --test blobs` writes them anew; that is for a new
+//! version of the format, beside the old ones.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value, json};
+use thumbnet_runtime::{Activation, Model, Packing};
+use thumbnet_tests::random_model::{Kind, Limits, RandomModel, chain, random_model};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/blobs")
+}
+
+fn models() -> Vec<(String, RandomModel)> {
+    let packings = [
+        ("plain", Packing::Plain),
+        ("dsp", Packing::Dsp),
+        ("lane", Packing::Lane),
+        ("mve", Packing::Mve),
+    ];
+    let mut models = Vec::new();
+    for (kind, dtype) in [
+        (Kind::Int8, "int8"),
+        (Kind::Int4, "int4"),
+        (Kind::Int16, "int16"),
+        (Kind::Float, "f32"),
+    ] {
+        for (name, packing) in packings {
+            if kind != Kind::Float || packing == Packing::Plain {
+                let model = chain(&[9, 14, 3], kind, packing, Activation::Softmax, 4);
+                models.push((format!("{dtype}_{name}"), model));
+            }
+        }
+    }
+    // Tables, other activations, thresholds, labels, self-tests, layers of several types.
+    let limits = Limits {
+        width: 14,
+        weights: 120,
+        packing: None,
+    };
+    models.extend((0..6).map(|seed| (format!("mixed_{seed}"), random_model(seed, 4, &limits))));
+    models
+}
+
+/// The bits of the outputs; no output where the row is refused.
+fn outputs(blob: &[u8], x: &[f32]) -> Vec<u32> {
+    let model: Model = Model::from_bytes(blob).unwrap();
+    let (mut scratch, mut outputs) = (vec![0; model.scratch_len()], vec![0.0; model.outputs()]);
+    x.chunks(model.inputs())
+        .flat_map(|row| match model.predict(row, &mut scratch, &mut outputs) {
+            Ok(()) => outputs.iter().map(|y| y.to_bits()).collect(),
+            Err(_) => Vec::new(),
+        })
+        .collect()
+}
+
+/// Words of a JSON array.
+fn words(value: &Value) -> Vec<u32> {
+    let words = value.as_array().expect("an array").iter();
+    words
+        .map(|word| {
+            word.as_u64()
+                .and_then(|word| word.try_into().ok())
+                .expect("a word")
+        })
+        .collect()
+}
+
+#[test]
+fn golden_blobs_stay_loadable_and_predict_the_same_bits() {
+    let list = folder().join("rows.json");
+    if env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(folder()).unwrap();
+        let mut rows = Map::new();
+        for (name, model) in models() {
+            let x: Vec<u32> = model.x.iter().map(|x| x.to_bits()).collect();
+            let outputs = outputs(&model.blob, &model.x);
+            fs::write(folder().join(&name).with_extension("tnet"), &model.blob).unwrap();
+            rows.insert(name, json!({"x": x, "outputs": outputs}));
+        }
+        let lines: Vec<String> = rows
+            .iter()
+            .map(|(name, row)| format!("{name:?}: {row}"))
+            .collect();
+        fs::write(&list, format!("{{\n{}\n}}\n", lines.join(",\n"))).unwrap();
+    }
+    let rows: Map<String, Value> = serde_json::from_slice(&fs::read(list).unwrap()).unwrap();
+    assert!(rows.len() >= 19);
+    for (name, row) in rows {
+        let blob = fs::read(folder().join(&name).with_extension("tnet")).unwrap();
+        let x: Vec<f32> = words(&row["x"]).into_iter().map(f32::from_bits).collect();
+        assert_eq!(outputs(&blob, &x), words(&row["outputs"]), "{name}");
+        let model: Model = Model::from_bytes(&blob).unwrap();
+        assert_eq!(model.verify_weights(), Ok(()), "{name}");
+        let (mut scratch, mut outputs) = (vec![0; model.scratch_len()], vec![0.0; model.outputs()]);
+        assert_eq!(
+            model.self_test(&mut scratch, &mut outputs),
+            Ok(()),
+            "{name}"
+        );
+    }
+}
