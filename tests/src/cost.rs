@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use thumbnet_runtime::{Activation, Packing};
+use thumbnet_runtime::{Activation, Element, Model, Packing};
 use thumbnet_trainer::{
     Result,
     emulator::{Board, Firmware, Qemu, Run, bench::Cost},
@@ -25,9 +25,8 @@ pub struct Row {
     pub text_bytes: u64,
     pub scratch_bytes: usize,
     pub stack_bytes: usize,
-    /// For loading, with the checksum.
-    pub load_instructions: f64,
-    pub load_stack_bytes: usize,
+    /// Estimated, for Cortex-M4 only.
+    pub cycles: Option<f64>,
 }
 
 /// A model that is measured: a name, widths, what is at its end, and whether only the first dense
@@ -91,6 +90,10 @@ const KINDS: [(Kind, &str, &str); 4] = [
     (Kind::Float, "f32", "f32"),
 ];
 
+/// One build for all columns: `opt-level = "s"`. The kernels are assembly, so that predictions take
+/// as many instructions as with 3, but for a half percent.
+const PROFILE: &str = "size";
+
 /// The packing that the exporter chooses for a core.
 pub fn packing(board: Board) -> Packing {
     match board {
@@ -105,20 +108,30 @@ pub fn packing(board: Board) -> Packing {
 /// # Errors
 ///
 /// Where QEMU or a target is missing, or a firmware fails.
-pub fn measure(boards: &[Board]) -> Result<Vec<Row>> {
+///
+/// `quick` leaves out the larger layers of the weight types beside int8.
+pub fn measure(boards: &[Board], quick: bool) -> Result<Vec<Row>> {
     let qemu = Qemu::find()?;
     let mut rows = Vec::new();
     for &board in boards {
-        let elf = Firmware::release("bench", board).build()?;
+        let firmware = Firmware {
+            profile: PROFILE,
+            ..Firmware::release("bench", board)
+        };
+        let elf = firmware.build()?;
         for (kind, dtype, features) in KINDS {
-            let text_bytes = code_bytes(board, "release", features)?;
+            let text_bytes = code_bytes(board, PROFILE, features)?;
             for reference in &REFERENCES {
+                if quick && kind != Kind::Int8 && reference.name != "128x128" {
+                    continue;
+                }
                 let model = chain(reference.widths, kind, packing(board), reference.last, 1);
                 if model.blob.len() + model.x.len() * 4 + 64 > board.spare().1 {
                     continue;
                 }
                 let cost = cost(&qemu, board, &elf, &model)?;
-                rows.push(row(board, reference, dtype, text_bytes, &cost));
+                let words = words(&model, reference.layer);
+                rows.push(row(board, reference, dtype, text_bytes, words, &cost));
             }
         }
     }
@@ -158,11 +171,36 @@ fn cost(qemu: &Qemu, board: Board, elf: &std::path::Path, model: &RandomModel) -
     )
 }
 
+/// Words that a kernel loads and stores: the tensors once, the inputs for each four units, the outputs.
+fn words(model: &RandomModel, layer: bool) -> usize {
+    let model: Model = Model::from_bytes(&model.blob).expect("it was just made");
+    let mut reads = 4;
+    let words = model.layers().map(|layer| {
+        let inputs = (layer.inputs * reads).div_ceil(4);
+        reads = match layer.output {
+            Element::Int8 => 1,
+            Element::Int8Wide | Element::Int16 => 2,
+            Element::Float => 4,
+        };
+        let times = if layer.macs == 0 {
+            1
+        } else {
+            layer.units.div_ceil(4)
+        };
+        layer.bytes / 4 + inputs * times + (layer.units * reads).div_ceil(4)
+    });
+    match layer {
+        true => words.take(2).last().unwrap_or(0),
+        false => words.sum(),
+    }
+}
+
 fn row(
     board: Board,
     reference: &Reference,
     dtype: &'static str,
     text_bytes: u64,
+    words: usize,
     cost: &Cost,
 ) -> Row {
     let [inputs, units, ..] = *reference.widths else {
@@ -180,9 +218,8 @@ fn row(
         instructions: instructions.round(),
         text_bytes,
         scratch_bytes: cost.scratch_words * 4,
-        stack_bytes: cost.stack,
-        load_instructions: cost.load.round(),
-        load_stack_bytes: cost.load_stack,
+        stack_bytes: cost.stack.max(cost.load_stack),
+        cycles: (board == Board::Mps2An386).then_some(instructions.round() + words as f64),
     }
 }
 
@@ -198,8 +235,6 @@ impl Row {
             "text_bytes": self.text_bytes,
             "scratch_bytes": self.scratch_bytes,
             "stack_bytes": self.stack_bytes,
-            "load_instructions": self.load_instructions as u64,
-            "load_stack_bytes": self.load_stack_bytes,
         })
     }
 
@@ -210,7 +245,7 @@ impl Row {
             .filter(|&before| before != self.instructions)
             .map(|before| format!(" ({:+.1} %)", (self.instructions / before - 1.0) * 100.0));
         format!(
-            "| {} | {} | {} | {} | {}{} | {:.2} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {}{} | {:.2} | {} | {} | {} | {} |",
             self.core,
             self.model,
             self.dtype,
@@ -218,6 +253,8 @@ impl Row {
             self.instructions,
             change.unwrap_or_default(),
             self.instructions / self.macs as f64,
+            self.cycles
+                .map_or(String::new(), |cycles| cycles.to_string()),
             self.text_bytes,
             self.scratch_bytes,
             self.stack_bytes
@@ -230,7 +267,10 @@ pub const HEAD: &str = "\
 Instructions, counted in QEMU, for one row (batch 1), not cycles: a board's pipeline and flash decide
 those. `16x16` and the like are one layer with its requantization; the others are whole predictions,
 input quantization and output activation included. Code is what a model adds to bare firmware that is
-built for this weight type (with int8), verifier and checksum included.
+built for this weight type (with int8), verifier and checksum included. Stack is the most of loading and
+predicting. Cycles are an estimate for Cortex-M4 with flash that does not wait: one for each instruction,
+and one for each word of weights, inputs and outputs, since a load or store of N words takes 1 + N; taken
+branches are not in it. All columns are of one build, with `opt-level = \"s\"` (profile `size`).
 
-| core | model | weights | multiply-accumulates | instructions | per MAC | code bytes | scratch bytes | stack bytes |
-|---|---|---|---|---|---|---|---|---|";
+| core | model | weights | multiply-accumulates | instructions | per MAC | M4 cycles, estimated | code bytes | scratch bytes | stack bytes |
+|---|---|---|---|---|---|---|---|---|---|";

@@ -6,12 +6,13 @@ use serde_json::Value;
 use thumbnet_tests::cost::{HEAD, Row, measure};
 use thumbnet_trainer::{Error, Result, emulator::Board};
 
-const USAGE: &str = "tests/bench [--json] [--update] [BOARD...]
+const USAGE: &str = "tests/bench [--json] [--update] [--quick] [BOARD...]
 
 Measures the reference models on the boards (all of them by default: microbit, mps2-an385, ..., or
 m0, m3, m4, m7, m33, m55) and prints a table with the changes since tests/bench.json.
   --json    print an array of objects instead
-  --update  write the array to tests/bench.json, the committed baseline";
+  --update  write the array to tests/bench.json, the committed baseline
+  --quick   of int4, int16 and f32 the layer 128x128 only";
 
 fn main() -> ExitCode {
     match run() {
@@ -24,11 +25,12 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let (mut json, mut update, mut boards) = (false, false, Vec::new());
+    let (mut json, mut update, mut quick, mut boards) = (false, false, false, Vec::new());
     for argument in env::args().skip(1) {
         match argument.as_str() {
             "--json" => json = true,
             "--update" => update = true,
+            "--quick" => quick = true,
             "--help" | "-h" => {
                 println!("{USAGE}");
                 return Ok(());
@@ -43,7 +45,7 @@ fn run() -> Result<()> {
     let baseline = fs::read_to_string(&path).unwrap_or_else(|_| "[]".into());
     let baseline: Vec<Value> =
         serde_json::from_str(&baseline).map_err(|error| Error::format(&path, error.to_string()))?;
-    let rows = measure(&boards)?;
+    let rows = measure(&boards, quick)?;
     let array = lines(&rows.iter().map(Row::json).collect::<Vec<_>>());
     if json {
         print!("{array}");
