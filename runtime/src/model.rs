@@ -390,7 +390,7 @@ fn step<'a>(
     // The verifier took the same.
     let (step, rest) = Step::take(layer, inputs, tensors)?;
     if layer.quantizes() {
-        return quantize(&step, view::floats(x), y).then_some(rest);
+        return quantized(&step, x, y).then_some(rest);
     }
     kernel::dense(&step, x, y);
     if step.activation != Activation::Linear && step.output == Element::Float {
@@ -402,6 +402,13 @@ fn step<'a>(
         );
     }
     Some(rest)
+}
+
+/// Apart from [`step`] where it takes more stack than that.
+#[cfg_attr(not(target_abi = "eabihf"), inline(never))]
+#[cfg_attr(target_abi = "eabihf", inline(always))]
+fn quantized(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
+    quantize(step, view::floats(x), y)
 }
 
 fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {

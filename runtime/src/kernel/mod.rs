@@ -114,7 +114,7 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
         return;
     }
     #[cfg(kernel = "lane")]
-    if lane::dense(step, x, y) {
+    if apart(step, x, y) {
         return;
     }
     #[cfg(kernel = "mve")]
@@ -122,4 +122,12 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
         return;
     }
     portable::dense(step, x, y);
+}
+
+/// [`lane::dense`], whose stack is free again before other code runs in its place: these cores have
+/// the least memory and few registers.
+#[cfg(kernel = "lane")]
+#[inline(never)]
+fn apart(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
+    lane::dense(step, x, y)
 }

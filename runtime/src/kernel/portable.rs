@@ -7,12 +7,18 @@ use super::{Step, view};
 use crate::blob::{Operation, Packing};
 use crate::pack::{self, Shape, dsp, lane};
 
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     #[cfg(feature = "f32")]
     if step.operation == Operation::DenseFloat {
         return float(step, view::floats(x), view::floats_mut(y));
     }
+    integers(step, x, y);
+}
+
+/// A layer of integer weights.
+#[inline(never)]
+fn integers(step: &Step, x: &[u32], y: &mut [u32]) {
     let shape = Shape::of(step.operation, step.packing);
     let mut units = 0..step.units;
     let mut rest = step.blocks;
@@ -121,6 +127,7 @@ pub(crate) fn weight(step: &Step, shape: Shape, weights: &[u8], row: usize, i: u
 
 /// A layer of f32 weights.
 #[cfg(feature = "f32")]
+#[inline(never)]
 fn float(step: &Step, x: &[f32], y: &mut [f32]) {
     let x = x.get(..step.inputs).unwrap_or(x);
     let mut blocks = step.blocks;
