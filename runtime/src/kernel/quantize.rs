@@ -45,7 +45,12 @@ impl Finite {
 pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> bool {
     #[cfg(fpu_and_dsp)]
     let (done, finite) = super::fpu::quantize(step, x, y);
-    #[cfg(not(fpu_and_dsp))]
+    #[cfg(kernel = "lane")]
+    let (done, finite) = match USES_FLOATS {
+        true => (0, true),
+        false => (super::lane::quantize(step, x, y), true),
+    };
+    #[cfg(not(any(fpu_and_dsp, kernel = "lane")))]
     let (done, finite) = (0, true);
     each(step, x.iter().skip(done).copied(), done, y) && finite
 }
@@ -90,7 +95,7 @@ pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &m
 const USES_FLOATS: bool = cfg!(any(not(target_os = "none"), target_abi = "eabihf"));
 
 /// The same result for cores without an FPU, in a third of the instructions: q, not yet clamped,
-/// and a word whose top bit is set where t is not finite. Of `x`, `a` and `b` the bits.
+/// and a word whose top bit is set where t is not finite. `lane/*/quantize.rs` have it for int8. Of `x`, `a` and `b` the bits.
 ///
 /// `a` is zero or in `[2^-126, 2^64]` in magnitude, so that no product that matters is subnormal.
 #[inline(always)]

@@ -52,3 +52,25 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
         }
     })
 }
+
+/// Quantizes values to int8: says how many it did. None where one might not be finite, or a scale
+/// is too small: that is for other code.
+#[inline(always)]
+pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> usize {
+    // Both may be longer than the layer.
+    let count = step.inputs.min(x.len()).min(y.len() * 4);
+    let pairs = step.blocks.as_ptr().cast::<u32>();
+    let own = step.operation == Operation::QuantizeFeatures;
+    let needed = if own { count * 8 } else { 8 };
+    if step.output != Element::Int8
+        || count == 0
+        || step.blocks.len() < needed
+        || !pairs.is_aligned()
+    {
+        return 0;
+    }
+    // SAFETY: x has `count` values, y room for as many bytes; `pairs` is aligned and has `needed`
+    // bytes.
+    let check = unsafe { kernels::quantize(x.as_ptr(), pairs, y.as_mut_ptr(), count, own.into()) };
+    if check.cast_signed() < 0 { 0 } else { count }
+}

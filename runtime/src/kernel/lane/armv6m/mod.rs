@@ -215,9 +215,11 @@ mod int16;
 #[cfg(feature = "int4")]
 mod int4;
 mod int8;
+mod quantize;
 
 #[cfg(feature = "int4")]
 pub(super) use int4::int4;
 pub(super) use int8::int8;
 #[cfg(feature = "int16")]
 pub(super) use int16::int16;
+pub(super) use quantize::quantize;
