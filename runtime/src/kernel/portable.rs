@@ -65,7 +65,7 @@ pub(crate) fn bias(step: &Step, head: &[u8], row: usize) -> i32 {
         #[cfg(feature = "int4")]
         (Operation::DenseInt4, Packing::Lane) => lane::solve_pairs(words),
         #[cfg(feature = "int4")]
-        (Operation::DenseInt4, Packing::Dsp) => words.map(u32::cast_signed),
+        (Operation::DenseInt4, Packing::Dsp) => dsp::solve_int4(words),
         (_, Packing::Dsp) => dsp::solve(a, b, c),
         (_, Packing::Lane) => lane::solve(a, b, c),
         _ => words.map(u32::cast_signed),
@@ -103,20 +103,17 @@ pub(crate) fn weight(step: &Step, shape: Shape, weights: &[u8], row: usize, i: u
             }
         }
         #[cfg(feature = "int16")]
-        (Operation::DenseInt16, Packing::Dsp) => {
-            // In the order 0, 2, 1, 3: the bits of the place exchanged.
-            signed(byte(row_start + (within >> 1 | (within & 1) << 1)))
-        }
-        #[cfg(feature = "int16")]
         (Operation::DenseInt16, Packing::Plain | Packing::Mve) => signed(byte(row_start + within)),
-        (_, Packing::Dsp) => {
-            // A + 128 and B in the bytes of a halfword; C and D, from whose byte C may borrow.
+        (operation, Packing::Dsp) => {
+            // A and B in the bytes of a halfword, C and D in those of another. A negative byte has
+            // borrowed from the one above it; the A of int8 is not, having 128 added.
+            let offset = !cfg!(feature = "int16") || operation == Operation::DenseInt8;
             let pair = start + within * 2 + (row >> 1) * 4;
             let (low, high) = (byte(pair), byte(pair + 1));
             match row {
-                0 => i32::from(low) - 128,
-                1 => signed(high),
-                2 => signed(low),
+                0 if offset => i32::from(low) - 128,
+                1 if offset => signed(high),
+                0 | 2 => signed(low),
                 _ => signed(high) + i32::from(low >> 7),
             }
         }

@@ -20,13 +20,27 @@
 //! # int4
 //!
 //! One word for the inputs (x[2i], x[2i+1]), a halfword each:
-//! `(A+8) + 16 (B+8) + 256 (C+8) + 4096 D` as a signed halfword. The head is the four biases.
+//! `(A+8) + 16 (B+8) + 256 (C+8) + 4096 D` as a signed halfword. The kernel sums the words
+//! themselves in 64 bits, and modulo 2^32 two pairs of their nibbles, all less what the eights
+//! add:
+//!
+//! ```text
+//! s  += W . x                            A + 16 B + 256 C + 4096 D
+//! e0 += (W & 0x0F0F0F0F) . x             A + 256 C
+//! e1 += (W << 4 & 0x0F000F00 | W >> 8 & 0x000F000F) . x      C + 256 B
+//! ```
+//!
+//! `(s - e0) / 16` would be the third link, `B + 256 D`, and has 28 of its bits, since s has all of
+//! its own: enough for `A`, then `C` and `B` as above, by which all bits of the link are known,
+//! and with them `D`. As exact, under the same bound. The head is s of the biases in two words,
+//! low one first, e0 and e1.
 //!
 //! # int16
 //!
-//! For four inputs there are four words, one per row, bytes in the order x[4i], x[4i+2],
-//! x[4i+1], x[4i+3]: SXTB16 of the word and of the word rotated by 8 gives the pairs as they lie
-//! in memory. The head is the four biases.
+//! For the inputs (p, q) = (x[2i], x[2i+1]) there are two words, p's part in the low halfwords:
+//! `A + 256 B` and `C + 256 D`, as signed halfwords. The kernel sums each with all inputs in 64
+//! bits, and `A` and `C`, the signed low bytes, in 32: what is left is `256 B` and `256 D`. The head
+//! is the four biases.
 
 use super::{ROWS, Rows, low_24, put_words};
 use crate::blob::Operation;
@@ -34,24 +48,20 @@ use crate::blob::Operation;
 pub(crate) fn pack(operation: Operation, rows: &Rows, head: &mut [u8], weights: &mut [u8]) {
     let bias: [u32; ROWS] = core::array::from_fn(|row| rows.bias(row).cast_unsigned());
     let [a, b, c, d] = bias;
+    let chain = |low: u32, high: u32| low.wrapping_add(high << 8);
     if operation == Operation::DenseInt8 {
-        let chain = |low: u32, high: u32| low.wrapping_add(high << 8);
         put_words(head, [chain(a, b), chain(b, c), chain(c, d)]);
         for (i, pair) in weights.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            let halfword = |low: i16, row: usize, input: usize| {
-                let high = i16::from(rows.weight(row + 1, input)) << 8;
-                (low + i16::from(rows.weight(row, input)) + high).cast_unsigned()
-            };
-            let word = |low: i16, row: usize| {
-                u32::from(halfword(low, row, 2 * i))
-                    | u32::from(halfword(low, row, 2 * i + 1)) << 16
-            };
-            put_words(pair, [word(128, 0), word(0, 2)]);
+            put_words(pair, [pair_word(rows, 128, 0, i), pair_word(rows, 0, 2, i)]);
         }
         return;
     }
-    put_words(head, bias);
     if operation == Operation::DenseInt4 {
+        let [wide_a, wide_b, wide_c, wide_d] =
+            core::array::from_fn(|row| i64::from(rows.bias(row)));
+        let s = (wide_a + 16 * wide_b + 256 * wide_c + 4096 * wide_d).cast_unsigned();
+        // The two words of s.
+        put_words(head, [s as u32, (s >> 32) as u32, chain(a, c), chain(c, b)]);
         for (i, word) in weights.as_chunks_mut::<4>().0.iter_mut().enumerate() {
             let halfword = |input: usize| {
                 let nibble = |row: usize| i16::from(rows.weight(row, input));
@@ -62,11 +72,19 @@ pub(crate) fn pack(operation: Operation, rows: &Rows, head: &mut [u8], weights: 
         }
         return;
     }
-    for (i, quad) in weights.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-        for (row, bytes) in quad.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            *bytes = [0, 2, 1, 3].map(|k| rows.weight(row, 4 * i + k).cast_unsigned());
-        }
+    put_words(head, bias);
+    for (i, pair) in weights.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        put_words(pair, [pair_word(rows, 0, 0, i), pair_word(rows, 0, 2, i)]);
     }
+}
+
+/// A word with a pair of inputs' weights of two rows, `offset` added to each of the first.
+fn pair_word(rows: &Rows, offset: i16, row: usize, pair: usize) -> u32 {
+    let halfword = |input: usize| {
+        let high = i16::from(rows.weight(row + 1, input)) << 8;
+        u32::from((offset + i16::from(rows.weight(row, input)) + high).cast_unsigned())
+    };
+    halfword(2 * pair) | halfword(2 * pair + 1) << 16
 }
 
 /// The four sums from the three chained ones.
@@ -79,4 +97,58 @@ pub(crate) fn solve(e0: u32, e1: u32, e2: u32) -> [i32; ROWS] {
     let c = next(e1, b.cast_unsigned());
     let d = next(e2, c.cast_unsigned());
     [a.cast_signed(), b, c, d]
+}
+
+/// The four sums of int4 weights from s, low word first, e0 and e1.
+#[cfg(feature = "int4")]
+#[inline(always)]
+pub(crate) fn solve_int4([low, high, e0, e1]: [u32; ROWS]) -> [i32; ROWS] {
+    let s = low >> 4 | high << 28;
+    let link = s.wrapping_sub(e0 >> 4);
+    let a = low_24(e0.wrapping_sub(e1.wrapping_sub(link << 8) << 8)).cast_signed();
+    let next = |sum: u32, low: i32| sum.wrapping_sub(low.cast_unsigned()).cast_signed();
+    let c256 = next(e0, a);
+    let b256 = next(e1, c256 >> 8);
+    let d256 = next(
+        next(next(s, a >> 4).cast_unsigned(), c256 >> 4).cast_unsigned(),
+        b256 >> 8,
+    );
+    [a, b256 >> 8, c256 >> 8, d256 >> 8]
+}
+
+#[cfg(all(test, feature = "int4"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn int4_sums_come_apart_at_the_ends_of_their_range() {
+        const END: i64 = (1 << 23) - 1;
+        const VALUES: [i64; 13] = [
+            -END,
+            1 - END,
+            -65536,
+            -4096,
+            -257,
+            -16,
+            -1,
+            0,
+            15,
+            256,
+            65535,
+            END - 1,
+            END,
+        ];
+        for a in VALUES {
+            for b in VALUES {
+                for c in VALUES {
+                    for d in VALUES {
+                        let s = (a + 16 * b + 256 * c + 4096 * d).cast_unsigned();
+                        let words = [s, s >> 32, (a + 256 * c) as u64, (c + 256 * b) as u64];
+                        let found = solve_int4(words.map(|word| word as u32)).map(i64::from);
+                        assert_eq!(found, [a, b, c, d]);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -26,7 +26,7 @@
 //! | int4 | lane | 4 | 4 | ceil(n/4)*8 | i8 |
 //! | int4 | mve | 4 | 4 | ceil(n/32)*64 | i8 |
 //! | int16 | plain | 1 | 1 | ceil(n/4)*4 | i16 |
-//! | int16 | dsp | 4 | 4 | ceil(n/4)*16 | i16 |
+//! | int16 | dsp | 4 | 4 | ceil(n/2)*8 | i16 |
 //! | int16 | lane | 4 | 4 | ceil(n/2)*8 | i16 |
 //! | int16 | mve | 4 | 4 | ceil(n/8)*32 | i16 |
 //! | f32 | plain | 4 | 4 | n*16 | f32 |
@@ -83,7 +83,7 @@ impl Shape {
             #[cfg(feature = "int16")]
             Operation::DenseInt16 => match packing {
                 Packing::Plain => shape(1, 1, 2, 2),
-                Packing::Dsp => shape(4, 4, 2, 4),
+                Packing::Dsp => shape(4, 4, 1, 3),
                 Packing::Lane => shape(4, 4, 1, 3),
                 Packing::Mve => shape(4, 4, 3, 5),
             },

@@ -1,6 +1,8 @@
 //! Blocks of `pack/dsp.rs`.
 
 use crate::pack::dsp::solve;
+#[cfg(feature = "int4")]
+use crate::pack::dsp::solve_int4;
 use crate::pack::{ROWS, first_words};
 
 /// The four sums of an int8 block.
@@ -45,7 +47,7 @@ pub(crate) fn int8(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
 #[cfg(feature = "int4")]
 #[inline(always)]
 pub(crate) fn int4(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
-    let mut sums = first_words::<ROWS>(head).map(u32::cast_signed);
+    let mut sums = solve_int4(first_words(head));
     let halfwords = weights.as_chunks::<2>().0;
     for (&bytes, &x) in halfwords.iter().zip(x) {
         let w = i32::from(i16::from_le_bytes(bytes));
@@ -64,9 +66,21 @@ pub(crate) fn int4(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
 #[inline(always)]
 pub(crate) fn int16(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
     let mut sums = first_words::<ROWS>(head).map(u32::cast_signed);
-    for (quad, x) in weights.as_chunks::<16>().0.iter().zip(x.chunks(4)) {
-        for (sum, &[w0, w2, w1, w3]) in sums.iter_mut().zip(quad.as_chunks::<4>().0) {
-            *sum = sum.wrapping_add(super::plain::dot(&[w0, w1, w2, w3], x));
+    let [a, b, c, d] = &mut sums;
+    for (pair, x) in weights.as_chunks::<8>().0.iter().zip(x.chunks(2)) {
+        let &[ap, bp, aq, bq, cp, dp, cq, dq] = pair;
+        for (&x, [low_a, high_b, low_c, high_d]) in
+            x.iter().zip([[ap, bp, cp, dp], [aq, bq, cq, dq]])
+        {
+            let x = i32::from(x);
+            let add = |low_sum: &mut i32, high_sum: &mut i32, low: u8, high: u8| {
+                // The upper byte has lent one where the lower is negative.
+                let high = i32::from(high.cast_signed()) + i32::from(low >> 7);
+                *low_sum = low_sum.wrapping_add(i32::from(low.cast_signed()) * x);
+                *high_sum = high_sum.wrapping_add(high * x);
+            };
+            add(a, b, low_a, high_b);
+            add(c, d, low_c, high_d);
         }
     }
     sums
