@@ -17,6 +17,8 @@
 #[cfg(kernel = "dsp")]
 mod dsp;
 pub(crate) mod finish;
+#[cfg(all(fpu_and_dsp, feature = "f32"))]
+mod float;
 #[cfg(fpu_and_dsp)]
 mod fpu;
 #[cfg(not(target_os = "none"))]
@@ -119,6 +121,10 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     }
     #[cfg(kernel = "mve")]
     if mve::dense(step, x, y) {
+        return;
+    }
+    #[cfg(all(fpu_and_dsp, feature = "f32"))]
+    if float::dense(step, x, y) {
         return;
     }
     portable::dense(step, x, y);
