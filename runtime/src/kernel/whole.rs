@@ -86,8 +86,8 @@ pub(crate) fn run(step: &Step, integer: Element, y: &mut [u32], kernel: impl Fn(
 }
 
 /// Integers that the kernel cannot write: it gives the sums, block by block.
-#[cfg_attr(kernel = "lane", inline(never))] // it takes more stack than the rest
-#[cfg_attr(not(kernel = "lane"), inline(always))]
+// It is rare, and takes more registers and stack than the rest.
+#[inline(never)]
 fn each(step: &Step, y: &mut [u32], kernel: impl Fn(Blocks)) -> bool {
     // Without int16 layers, only a blob that mixes packings comes here.
     if !cfg!(feature = "int16") {
