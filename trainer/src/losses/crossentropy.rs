@@ -75,9 +75,9 @@ pub(super) fn binary_from_probability(t: f32, p: f32) -> f32 {
 
 #[inline(always)]
 pub(super) fn binary_from_probability_d(t: f32, p: f32) -> f32 {
-    let inside = clip_d(p, EPSILON, ONE_MINUS_EPSILON);
-    let p = p.clamp(EPSILON, ONE_MINUS_EPSILON);
-    inside * ((1.0 - t) / (1.0 - p) - t / p)
+    let inside = p.clamp(EPSILON, ONE_MINUS_EPSILON);
+    let d = (1.0 - t) / (1.0 - inside) - t / inside;
+    clip_d(p, EPSILON, ONE_MINUS_EPSILON, d)
 }
 
 pub(super) fn binary(batch: &Batch, from_logits: bool, label_smoothing: f64, out: &mut [f32]) {
@@ -245,9 +245,9 @@ pub(super) fn categorical_gradient(
                 // Derivative to the normalized probability q, before the normalization's own; in
                 // TensorFlow's order, because the two parts cancel.
                 let d = |t: f32, q: f32| {
-                    let inside = clip_d(q, EPSILON, ONE_MINUS_EPSILON);
                     let inverse = 1.0 / q.clamp(EPSILON, ONE_MINUS_EPSILON);
-                    inside * (-scale * smooth.apply(t) * inverse)
+                    let d = -scale * smooth.apply(t) * inverse;
+                    clip_d(q, EPSILON, ONE_MINUS_EPSILON, d)
                 };
                 let to_total = sum_pairs(t, p, |t, p| d(t, p / total) * (-p / total / total));
                 for ((out, &t), p) in out.iter_mut().zip(t).zip(p) {
@@ -361,8 +361,8 @@ pub(super) fn sparse_gradient(
                 out.iter_mut().for_each(|out| *out *= scale);
                 subtract_label(t, scale, out);
                 for (out, &p) in out.iter_mut().zip(p) {
-                    *out *=
-                        clip_d(p, EPSILON, ONE_MINUS_EPSILON) / p.clamp(EPSILON, ONE_MINUS_EPSILON);
+                    let d = *out * (1.0 / p.clamp(EPSILON, ONE_MINUS_EPSILON));
+                    *out = clip_d(p, EPSILON, ONE_MINUS_EPSILON, d);
                 }
             }
         }

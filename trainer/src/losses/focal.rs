@@ -152,12 +152,12 @@ impl Categorical<'_> {
 
     /// Derivative of one class' term to its normalized probability.
     fn d(&self, class: usize, t: f32, q: f32) -> f32 {
-        let inside = clip_d(q, EPSILON, ONE_MINUS_EPSILON);
-        let q = q.clamp(EPSILON, ONE_MINUS_EPSILON);
+        let (unclipped, q) = (q, q.clamp(EPSILON, ONE_MINUS_EPSILON));
         let t = self.smooth.apply(t);
         let easy = 1.0 - q;
         let term = self.gamma * easy.powf(self.gamma - 1.0) * q.ln() - easy.powf(self.gamma) / q;
-        inside * self.alpha(class) * t * term
+        let d = self.alpha(class) * t * term;
+        clip_d(unclipped, EPSILON, ONE_MINUS_EPSILON, d)
     }
 
     pub(super) fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {

@@ -534,10 +534,11 @@ fn by_row(batch: &Batch, out: &mut [f32], f: impl Fn(&[f32], &[f32]) -> f32) {
     }
 }
 
-/// 1 where clipping to `[low, high]` leaves `x` alone, else 0: the derivative of TensorFlow's clip.
+/// `gradient` where clipping to `[low, high]` leaves `x` alone, else 0, whatever `gradient` is: the
+/// way back through TensorFlow's clip, which lets nothing through for a NaN.
 #[inline(always)]
-fn clip_d(x: f32, low: f32, high: f32) -> f32 {
-    if x < low || x > high { 0.0 } else { 1.0 }
+fn clip_d(x: f32, low: f32, high: f32, gradient: f32) -> f32 {
+    if x >= low && x <= high { gradient } else { 0.0 }
 }
 
 /// The class index in a row of sparse targets, truncated as a cast to an integer does.
@@ -579,5 +580,67 @@ mod tests {
         assert_eq!(huber[1], 0.5);
         let cosine = gradient("cosine_similarity", &[1.0, 1.0], &[f32::NAN, 1.0]);
         assert!(cosine.iter().all(|d| d.is_nan()));
+    }
+
+    #[test]
+    fn nan_goes_back_through_a_clip_as_in_keras() {
+        const NAN: f32 = f32::NAN;
+        // Keras 3.15.1 on TensorFlow: loss, targets, predictions, gradient.
+        type Row<'a> = (&'a str, &'a [f32], &'a [f32], &'a [f32]);
+        let rows: [Row; 18] = [
+            ("binary_crossentropy", &[1., 0.], &[NAN, 0.5], &[0., 1.]),
+            ("binary_crossentropy", &[NAN, 0.], &[0.3, 0.5], &[NAN, 1.]),
+            ("binary_crossentropy", &[NAN, NAN], &[2., -1.5], &[0., 0.]),
+            ("msle", &[0., 1.], &[NAN, 0.5], &[0., -0.191_788_06]),
+            ("msle", &[NAN, 0.], &[0.3, 0.5], &[NAN, 0.270_309_98]),
+            ("msle", &[NAN, NAN], &[2., -1.5], &[NAN, 0.]),
+            ("kl_divergence", &[0., 1.], &[NAN, 0.5], &[0., -2.]),
+            ("kl_divergence", &[NAN, 1.], &[0.3, 0.5], &[NAN, -2.]),
+            ("kl_divergence", &[NAN, NAN], &[2., -1.5], &[0., 0.]),
+            ("hinge", &[1., 0.], &[NAN, 0.5], &[0., 0.5]),
+            ("hinge", &[NAN, 0.], &[0.3, 0.5], &[NAN, 0.]),
+            ("squared_hinge", &[1., 0.], &[NAN, 0.5], &[0., 1.5]),
+            ("squared_hinge", &[NAN, 0.], &[0.3, 0.5], &[NAN, 0.]),
+            (
+                "categorical_hinge",
+                &[1., 0., 0.],
+                &[NAN, 0.5, 0.2],
+                &[NAN; 3],
+            ),
+            (
+                "categorical_hinge",
+                &[NAN, 1., 0.],
+                &[0.3, 0.5, 0.2],
+                &[NAN; 3],
+            ),
+            (
+                "categorical_hinge",
+                &[0., 1., 0.],
+                &[f32::INFINITY, 0.5, 0.2],
+                &[0.; 3],
+            ),
+            (
+                "categorical_crossentropy",
+                &[0., 1., 0.],
+                &[NAN, 0.5, 0.2],
+                &[NAN; 3],
+            ),
+            (
+                "sparse_categorical_crossentropy",
+                &[1.],
+                &[NAN, 0.5, 0.2],
+                &[0., NAN, NAN],
+            ),
+        ];
+        for (name, y_true, y_pred, expected) in rows {
+            let loss: Loss = name.parse().expect("a loss");
+            let mut out = vec![0.0; y_pred.len()];
+            let batch = Batch::new(y_true, y_true.len(), y_pred, y_pred.len());
+            loss.gradient(&batch, &[1.0], &mut out);
+            for (found, expected) in out.iter().zip(expected) {
+                let same = (found - expected).abs() <= 1e-6 || found.is_nan() && expected.is_nan();
+                assert!(same, "{name} {y_true:?} {y_pred:?}: {out:?}");
+            }
+        }
     }
 }

@@ -58,7 +58,8 @@ pub(super) fn squared_logarithmic(t: f32, p: f32) -> f32 {
     d * d
 }
 pub(super) fn squared_logarithmic_d(g: f32, t: f32, p: f32) -> f32 {
-    if p < EPSILON {
+    // As through a clip: nothing for a NaN.
+    if p.is_nan() || p < EPSILON {
         return 0.0;
     }
     let d = (p + 1.0).ln() - (at_least(t, EPSILON) + 1.0).ln();

@@ -63,8 +63,8 @@ pub(super) fn kl_gradient(batch: &Batch, scale: &[f32], out: &mut [f32]) {
     let rows = out.chunks_exact_mut(batch.width.max(1));
     for ((out, &scale), (t, p)) in rows.zip(scale).zip(batch.pairs()) {
         for ((out, &t), &p) in out.iter_mut().zip(t).zip(p) {
-            let inside = clip_d(p, EPSILON, 1.0);
-            *out = -scale * inside * t.clamp(EPSILON, 1.0) / p.clamp(EPSILON, 1.0);
+            let d = -scale * t.clamp(EPSILON, 1.0) / p.clamp(EPSILON, 1.0);
+            *out = clip_d(p, EPSILON, 1.0, d);
         }
     }
 }

@@ -17,9 +17,10 @@ pub enum Schedule {
         decay_rate: f64,
         staircase: bool,
     },
-    /// `values[i]` up to and including step `boundaries[i]`, the last value after that.
+    /// `values[i]` up to and including step `boundaries[i]`, the last value after that. As in Keras,
+    /// fractions of boundaries do not count.
     PiecewiseConstantDecay {
-        boundaries: Vec<i64>,
+        boundaries: Vec<f64>,
         values: Vec<f64>,
     },
     /// From initial to `end_learning_rate` (1e-4) by `(1 - step / decay_steps)^power` (1); with
@@ -155,7 +156,7 @@ impl Schedule {
             Self::PiecewiseConstantDecay { boundaries, values } => (
                 "PiecewiseConstantDecay",
                 json!({
-                    "boundaries": boundaries,
+                    "boundaries": boundaries.iter().map(|&b| count(b)).collect::<Vec<_>>(),
                     "values": values,
                     "name": "PiecewiseConstant",
                 }),
@@ -247,8 +248,9 @@ impl Schedule {
                 ref boundaries,
                 ref values,
             } => {
+                // Keras casts boundaries to the integer type of the step.
                 let step = i64::try_from(step).unwrap_or(i64::MAX);
-                let passed = boundaries.iter().take_while(|&&b| step > b).count();
+                let passed = boundaries.iter().take_while(|&&b| step > b as i64).count();
                 values.get(passed).map_or(0.0, |&value| value as f32)
             }
             Self::PolynomialDecay {
@@ -365,11 +367,7 @@ fn piecewise(object: &Object) -> Result<Schedule> {
             values.len()
         )));
     }
-    Ok(Schedule::PiecewiseConstantDecay {
-        // Keras casts boundaries to the integer type of the step.
-        boundaries: boundaries.iter().map(|&b| b as i64).collect(),
-        values,
-    })
+    Ok(Schedule::PiecewiseConstantDecay { boundaries, values })
 }
 
 #[cfg(test)]
@@ -379,11 +377,16 @@ mod tests {
     #[test]
     fn a_boundary_belongs_to_the_value_before_it() {
         let schedule = Schedule::PiecewiseConstantDecay {
-            boundaries: vec![2, 5],
+            boundaries: vec![2.5, 5.0],
             values: vec![1.0, 0.5, 0.25],
         };
         let rates: Vec<f32> = (0..7).map(|step| schedule.at(step)).collect();
         assert_eq!(rates, [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25]);
+        assert_eq!(schedule.config()["config"]["boundaries"], json!([2.5, 5]));
+        assert_eq!(
+            Schedule::from_config(&schedule.config()).expect("its own config"),
+            schedule
+        );
     }
 
     #[test]

@@ -5,8 +5,11 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
+
+use crate::metrics::Metric;
 
 /// A layer that is not itself a model, as a file stores it.
 #[derive(Clone, Debug, PartialEq)]
@@ -298,6 +301,21 @@ pub(crate) fn full_compile(settings: &Value) -> Value {
     Value::Object(full)
 }
 
+/// Keras 3 calls a metric by the text that it was given as. To Keras 2 the name of a class was the
+/// class, whose metrics name themselves: `"AUC"` is in the logs as `auc`.
+pub(crate) fn name_metrics_by_class(settings: &mut Value) {
+    for key in ["metrics", "weighted_metrics"] {
+        let metrics = settings[key].as_array_mut().into_iter().flatten();
+        for metric in metrics {
+            if let Some(name) = metric.as_str()
+                && Metric::from_str(name).is_ok_and(|metric| metric.class_name() == name)
+            {
+                *metric = json!({"class_name": name, "config": {}});
+            }
+        }
+    }
+}
+
 fn optimizer(settings: &Value) -> Option<&Value> {
     let found = settings
         .get("optimizer")
@@ -561,6 +579,22 @@ mod tests {
                 "metrics": [{"module": "keras.metrics", "class_name": "BinaryAccuracy", "config": {"name": "accuracy", "dtype": "float32"}, "registered_name": null}],
             })
         );
+    }
+
+    #[test]
+    fn keras_2_names_metrics_by_their_class() {
+        let mut settings = full_compile(&json!({
+            "loss": "mse",
+            // `Accuracy` goes by the shapes in Keras 2, too, and `MSE` is a function's other name.
+            "metrics": [["AUC", "Accuracy", "MSE", "mae"]],
+        }));
+        name_metrics_by_class(&mut settings);
+        assert_eq!(
+            settings["metrics"],
+            json!([{"class_name": "AUC", "config": {}}, "Accuracy", "MSE", "mae"])
+        );
+        let metric = Metric::from_config(&settings["metrics"][0], 1, 1).expect("a metric");
+        assert_eq!(metric.name(), "auc");
     }
 
     #[test]

@@ -50,12 +50,17 @@ impl Sequential {
         // An uncompiled model's settings are empty.
         let settings = saved.compile_config.as_ref();
         if let Some(settings) = settings.filter(|settings| !settings["loss"].is_null()) {
-            let compiled = model
-                .compile_from_config(&config::full_compile(settings))
-                .and_then(|()| match &saved.optimizer {
-                    Some(state) => model.restore_optimizer(state),
-                    None => Ok(()),
-                });
+            let mut settings = config::full_compile(settings);
+            if saved.keras_version.starts_with("2.") {
+                config::name_metrics_by_class(&mut settings);
+            }
+            let compiled =
+                model
+                    .compile_from_config(&settings)
+                    .and_then(|()| match &saved.optimizer {
+                        Some(state) => model.restore_optimizer(state),
+                        None => Ok(()),
+                    });
             compiled.map_err(|error| {
                 at(
                     path,
