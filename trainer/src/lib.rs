@@ -50,7 +50,9 @@ pub mod quantize;
 pub mod regularizers;
 pub mod saving;
 pub mod sequential;
+mod simd;
 mod sums;
+mod threads;
 pub mod variable;
 
 pub use dataset::Dataset;

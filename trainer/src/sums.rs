@@ -1,5 +1,7 @@
 //! Sums over long float32 slices: sixteen running sums, so that they vectorize and round little.
 
+use crate::simd;
+
 /// Running sums per slice; float32 partial sums of at most this many blocks go into a float64.
 const LANES: usize = 16;
 /// Elements before the float32 lanes are folded into the float64 total.
@@ -8,6 +10,14 @@ const BLOCK: usize = 4096;
 /// `Σ f(x)`; blocks of sixteen float32 lanes, blocks added in float64.
 #[inline(always)]
 fn total(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+    simd::widest(
+        #[inline(always)]
+        || totals(values, f),
+    )
+}
+
+#[inline(always)]
+fn totals(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     let mut total = 0.0;
     for block in values.chunks(BLOCK) {
         let mut lanes = [0f32; LANES];

@@ -6,6 +6,7 @@ use super::forward::{
     softplus32, sparsemax_support,
 };
 use super::math::{exp, sigmoid, tanh};
+use crate::simd;
 
 impl Activation {
     /// Replaces `dy`, the gradient with respect to the output, by that with respect to the input.
@@ -163,9 +164,14 @@ impl Activation {
 
 #[inline(always)]
 fn each(at: &[f32], dy: &mut [f32], f: impl Fn(f32, f32) -> f32) {
-    for (dy, &at) in dy.iter_mut().zip(at) {
-        *dy = f(at, *dy);
-    }
+    simd::widest(
+        #[inline(always)]
+        || {
+            for (dy, &at) in dy.iter_mut().zip(at) {
+                *dy = f(at, *dy);
+            }
+        },
+    );
 }
 
 fn rows(y: &[f32], dy: &mut [f32], width: usize, mut f: impl FnMut(&[f32], &mut [f32])) {

@@ -2,6 +2,7 @@
 
 use super::Activation;
 use super::math::{exp, exp_as_tensorflow, sigmoid, softplus, tanh};
+use crate::simd;
 
 /// selu's scale, and scale times alpha, as TensorFlow has them.
 pub(super) const SELU_SCALE: f32 = 1.050_701;
@@ -101,9 +102,14 @@ impl Activation {
 
 #[inline(always)]
 fn each(x: &mut [f32], f: impl Fn(f32) -> f32) {
-    for x in x {
-        *x = f(*x);
-    }
+    simd::widest(
+        #[inline(always)]
+        || {
+            for x in x {
+                *x = f(*x);
+            }
+        },
+    );
 }
 
 /// Written so that NaN passes through, as in TensorFlow.

@@ -185,6 +185,8 @@ impl Train {
             validation_steps: self.validation_steps,
             validation_freq: self.validation_freq.0.clone(),
             seed: Some(self.seed),
+            // As many as THUMBNET_THREADS says.
+            threads: None,
         };
         let history = model.fit(&rows.data.x, rows.y(), options)?;
         if model.values().iter().any(|value| !value.is_finite()) {

@@ -10,7 +10,7 @@ use super::config::Config;
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
 use crate::regularizers::Regularizer;
-use crate::{Error, Result};
+use crate::{Error, Result, simd};
 
 /// Normalizes by the batch in training, by moving averages otherwise, or always when frozen.
 ///
@@ -150,6 +150,7 @@ impl BatchNormalization {
 
     /// `sum[channel] += f(value of a, value of b)` over all rows. Partial sums of 64 rows are
     /// added up, so that the rounding of a long sum stays small.
+    #[inline(always)]
     fn sum(
         &self,
         a: &[f32],
@@ -190,6 +191,7 @@ impl BatchNormalization {
     }
 
     /// `out = f(channel, out, other)` for every value.
+    #[inline(always)]
     fn each(&self, out: &mut [f32], other: &[f32], f: impl Fn(usize, f32, f32) -> f32) {
         let Built {
             channels, inner, ..
@@ -324,6 +326,41 @@ impl Op for BatchNormalization {
     }
 
     fn forward(&self, pass: Forward) {
+        simd::widest(
+            #[inline(always)]
+            || self.normalize(pass),
+        );
+    }
+
+    fn backward(&self, pass: Backward) {
+        simd::widest(
+            #[inline(always)]
+            || self.differentiate(pass),
+        );
+    }
+
+    fn update_state(&self, values: &mut [f32], scratch: &[f32]) {
+        if !self.uses_batch(true) {
+            return;
+        }
+        let channels = self.built.channels;
+        let old = self.momentum as f32; // Keras computes in f32, too
+        let new = (1.0 - self.momentum) as f32;
+        let ranges = [&self.built.moving_mean, &self.built.moving_variance];
+        for (range, batch) in ranges
+            .into_iter()
+            .zip(scratch.chunks_exact(channels.max(1)))
+        {
+            for (moving, &batch) in values[range.clone()].iter_mut().zip(batch) {
+                *moving = *moving * old + batch * new;
+            }
+        }
+    }
+}
+
+impl BatchNormalization {
+    #[inline(always)]
+    fn normalize(&self, pass: Forward) {
         let built = &self.built;
         let stats = self.stats(pass.scratch);
         if self.uses_batch(pass.training) {
@@ -369,7 +406,8 @@ impl Op for BatchNormalization {
         });
     }
 
-    fn backward(&self, pass: Backward) {
+    #[inline(always)]
+    fn differentiate(&self, pass: Backward) {
         // Ioffe and Szegedy (2015), section 3, with the sums taken over x - mean.
         let built = &self.built;
         let stats = self.stats(pass.scratch);
@@ -426,23 +464,5 @@ impl Op for BatchNormalization {
                 * inverse[channel]
                 * (dy - (sum[channel] + xhat * product[channel]) / count)
         });
-    }
-
-    fn update_state(&self, values: &mut [f32], scratch: &[f32]) {
-        if !self.uses_batch(true) {
-            return;
-        }
-        let channels = self.built.channels;
-        let old = self.momentum as f32; // Keras computes in f32, too
-        let new = (1.0 - self.momentum) as f32;
-        let ranges = [&self.built.moving_mean, &self.built.moving_variance];
-        for (range, batch) in ranges
-            .into_iter()
-            .zip(scratch.chunks_exact(channels.max(1)))
-        {
-            for (moving, &batch) in values[range.clone()].iter_mut().zip(batch) {
-                *moving = *moving * old + batch * new;
-            }
-        }
     }
 }

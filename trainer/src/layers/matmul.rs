@@ -1,14 +1,14 @@
-//! Products of row-major matrices, by the `gemm` crate, which picks the instruction set at run
-//! time. Transposes are strides: nothing is copied.
+//! Products of row-major matrices. Transposes are strides.
 
-use gemm::Parallelism;
+use super::kernel::{Product, Strides};
+use crate::{simd, threads};
 
-/// A row-major or transposed view: elements lie `row` and `column` apart.
-#[derive(Clone, Copy)]
-struct Strides {
-    row: usize,
-    column: usize,
-}
+/// Multiply-adds from which a piece of a product is worth another thread: about 25 microseconds.
+const PIECE: usize = 1 << 20;
+/// More pieces than that only repeat the packing of what they share.
+const MOST_PIECES: usize = 8;
+/// Rows or columns of a piece: full vectors, and many of them.
+const SIDE: usize = 32;
 
 /// `y = x · w`; `x` is `[rows, inner]`, `w` is `[inner, columns]`, `y` is `[rows, columns]`.
 pub(crate) fn set(x: &[f32], w: &[f32], y: &mut [f32], inner: usize, columns: usize) {
@@ -55,11 +55,16 @@ pub(crate) fn set_right_transposed(
 /// `sum` = the sum of the rows of `x`, which is `[rows, sum.len()]`.
 pub(crate) fn sum_rows(x: &[f32], sum: &mut [f32]) {
     sum.fill(0.0);
-    for row in x.chunks_exact(sum.len().max(1)) {
-        for (sum, &x) in sum.iter_mut().zip(row) {
-            *sum += x;
-        }
-    }
+    simd::widest(
+        #[inline(always)]
+        || {
+            for row in x.chunks_exact(sum.len().max(1)) {
+                for (sum, &x) in sum.iter_mut().zip(row) {
+                    *sum += x;
+                }
+            }
+        },
+    );
 }
 
 fn row_major(width: usize) -> Strides {
@@ -76,7 +81,8 @@ fn transposed(width: usize) -> Strides {
     }
 }
 
-/// `out = a · b` for `[m, k] · [k, n]`.
+/// `out = a · b` for `[m, k] · [k, n]`, in pieces of rows or of columns that depend on the shape
+/// alone.
 fn product(
     out: &mut [f32],
     [m, k, n]: [usize; 3],
@@ -84,31 +90,42 @@ fn product(
     (b, b_strides): (&[f32], Strides),
 ) {
     assert!(out.len() == m * n && a.len() == m * k && b.len() == k * n);
-    // SAFETY: the lengths were just checked, so that every element addressed by
-    // `row * strides.row + column * strides.column` lies inside its slice, and `out` is unique.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n.cast_signed(),
-            false,
-            a.as_ptr(),
-            a_strides.column.cast_signed(),
-            a_strides.row.cast_signed(),
-            b.as_ptr(),
-            b_strides.column.cast_signed(),
-            b_strides.row.cast_signed(),
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
+    // A column is a row of the transposed product, and a row fills vectors.
+    let ([m, n], [(a, a_strides), (b, b_strides)]) = match n {
+        1 => (
+            [1, m],
+            [(b, b_strides.transposed()), (a, a_strides.transposed())],
+        ),
+        _ => ([m, n], [(a, a_strides), (b, b_strides)]),
+    };
+    let whole = Product {
+        out: out.as_mut_ptr(),
+        out_row: n,
+        a: a.as_ptr(),
+        a_strides,
+        b: b.as_ptr(),
+        b_strides,
+        k,
+    };
+    let pieces = m.saturating_mul(n).saturating_mul(k) / PIECE;
+    let pieces = pieces.min(m.max(n) / SIDE).min(MOST_PIECES);
+    // A power of two, so that two or four threads have as much to do each.
+    let pieces = 1 << pieces.max(1).ilog2();
+    let bound = |side: usize, piece: usize| match piece == pieces {
+        true => side,
+        false => side * piece / pieces / SIDE * SIDE,
+    };
+    threads::run(pieces, &|piece| {
+        let part = |side: usize| bound(side, piece)..bound(side, piece + 1);
+        let (rows, columns) = match m >= n {
+            true => (part(m), 0..n),
+            false => (0..m, part(n)),
+        };
+        // SAFETY: the lengths were checked above, so that every element addressed by
+        // `row * strides.row + column * strides.column` lies inside its slice; `out` is unique, and
+        // no two pieces have an element of it in common.
+        unsafe { whole.compute(rows, columns) }
+    });
 }
 
 #[cfg(test)]
@@ -140,5 +157,71 @@ mod tests {
         let mut db = [9.; 2];
         sum_rows(&dy, &mut db);
         assert_eq!(db, [3., -1.]);
+    }
+
+    #[test]
+    fn a_product_in_pieces_has_the_same_bits_with_any_number_of_threads() {
+        // Cut by rows, by columns, and with a last piece that is longer than the others.
+        for [m, k, n] in [[300, 200, 100], [40, 784, 130], [512, 64, 509]] {
+            let values = |len: usize| -> Vec<f32> {
+                (0..len)
+                    .map(|i| (i * 37 % 101) as f32 / 7.0 - 6.0)
+                    .collect()
+            };
+            let (x, w) = (values(m * k), values(k * n));
+            let product = |threads: usize| {
+                let _limit = threads::Limit::new(Some(threads));
+                let mut y = vec![f32::NAN; m * n];
+                set(&x, &w, &mut y, k, n);
+                y
+            };
+            let one = product(1);
+            assert!(one == product(2) && one == product(3), "{m} {k} {n}");
+            let exact = |row: usize, column: usize| -> f64 {
+                let terms = (0..k).map(|i| (x[row * k + i], w[i * n + column]));
+                terms.map(|(x, w)| f64::from(x) * f64::from(w)).sum()
+            };
+            for (row, column) in [(0, 0), (m / 2, n / 2), (m - 1, n - 1), (0, n - 1)] {
+                let found = f64::from(one[row * n + column]);
+                // Sums of up to 784 products of up to 64 round by less than this.
+                assert!((found - exact(row, column)).abs() < 0.05, "{row} {column}");
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_all_shapes_are_the_sums_of_products() {
+        // Every remainder of rows and of vectors, one column, rows far apart.
+        let sizes = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 300];
+        let values = |len: usize, step: usize| -> Vec<f32> {
+            (0..len).map(|i| (i * step % 11) as f32 - 5.0).collect()
+        };
+        // Small whole numbers: every sum is exact, in any order.
+        for [rows, inner, columns] in sizes
+            .iter()
+            .flat_map(|&a| sizes.iter().map(move |&b| [a, b]))
+            .flat_map(|[a, b]| [[a, b, 1], [a, 6, b], [b, 300, 19], [4, a, b]])
+        {
+            let x = values(rows * inner, 7);
+            let w = values(inner * columns, 3);
+            let dy = values(rows * columns, 5);
+            let sum = |count: usize, term: &dyn Fn(usize) -> f32| (0..count).map(term).sum::<f32>();
+            let (mut y, mut dw, mut dx) = (dy.clone(), w.clone(), x.clone());
+            set(&x, &w, &mut y, inner, columns);
+            set_left_transposed(&x, &dy, &mut dw, inner, columns);
+            set_right_transposed(&dy, &w, &mut dx, columns, inner);
+            for (r, c) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
+                let exact = sum(inner, &|i| x[r * inner + i] * w[i * columns + c]);
+                assert_eq!(y[r * columns + c], exact, "{rows} {inner} {columns}");
+            }
+            for (i, c) in (0..inner).flat_map(|i| (0..columns).map(move |c| (i, c))) {
+                let exact = sum(rows, &|r| x[r * inner + i] * dy[r * columns + c]);
+                assert_eq!(dw[i * columns + c], exact, "{rows} {inner} {columns}");
+            }
+            for (r, i) in (0..rows).flat_map(|r| (0..inner).map(move |i| (r, i))) {
+                let exact = sum(columns, &|c| dy[r * columns + c] * w[i * columns + c]);
+                assert_eq!(dx[r * inner + i], exact, "{rows} {inner} {columns}");
+            }
+        }
     }
 }

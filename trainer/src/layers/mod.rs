@@ -6,6 +6,7 @@ mod batch_normalization;
 mod config;
 mod dense;
 mod groups;
+mod kernel;
 mod layer_normalization;
 mod matmul;
 mod naming;

@@ -2,10 +2,19 @@
 
 use super::batch::Batch;
 use super::math::{sum_map, sum_pairs};
+use crate::simd;
 
 /// `out[i] = mean_j f(y_true[i][j], y_pred[i][j])`; a target of width 1 is used for the whole row.
 #[inline(always)]
 pub(super) fn mean(batch: &Batch, out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    simd::widest(
+        #[inline(always)]
+        || means(batch, out, f),
+    );
+}
+
+#[inline(always)]
+fn means(batch: &Batch, out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
     let width = batch.width as f32;
     if batch.width == 1 && batch.y_true_width == 1 {
         for ((out, &t), &p) in out.iter_mut().zip(batch.y_true).zip(batch.y_pred) {
@@ -35,6 +44,14 @@ pub(super) fn gradient(
     out: &mut [f32],
     d: impl Fn(f32, f32, f32) -> f32,
 ) {
+    simd::widest(
+        #[inline(always)]
+        || gradients(batch, scale, out, d),
+    );
+}
+
+#[inline(always)]
+fn gradients(batch: &Batch, scale: &[f32], out: &mut [f32], d: impl Fn(f32, f32, f32) -> f32) {
     if batch.width == 1 && batch.y_true_width == 1 {
         let pairs = batch.y_true.iter().zip(batch.y_pred);
         for ((out, &scale), (&t, &p)) in out.iter_mut().zip(scale).zip(pairs) {

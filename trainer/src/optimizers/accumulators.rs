@@ -1,7 +1,5 @@
 //! Rules that divide by accumulated squares of gradients: RMSprop, Adagrad, Adadelta.
 
-use std::ops::Range;
-
 use super::{Step, flushed};
 
 /// `v = ρ·v + (1 - ρ)·g²; w -= lr·g / √(v + ε)`; centered, less the square of the mean gradient.
@@ -28,14 +26,8 @@ impl RmsProp {
 
     /// `rest` are the slots after the velocity: the momentum if there is one, then, if centered,
     /// the average gradient.
-    pub fn apply(
-        &self,
-        w: &mut [f32],
-        g: &[f32],
-        v: &mut [f32],
-        rest: &mut [Vec<f32>],
-        range: Range<usize>,
-    ) {
+    #[inline(always)]
+    pub fn apply(&self, w: &mut [f32], g: &[f32], v: &mut [f32], rest: &mut [&mut [f32]]) {
         let (rho, one_less_rho, epsilon) = (self.rho, self.one_less_rho, self.epsilon);
         let rate = self.learning_rate;
         for (v, &g) in v.iter_mut().zip(g) {
@@ -61,18 +53,18 @@ impl RmsProp {
                 }
             }
             (None, Some(average)) => {
-                for (((w, &g), v), a) in elements.zip(&mut average[range]) {
+                for (((w, &g), v), a) in elements.zip(average.iter_mut()) {
                     *w -= centered(a, g, *v);
                 }
             }
             (Some(momentum), None) => {
-                for (((w, &g), v), m) in elements.zip(&mut momentum[range]) {
+                for (((w, &g), v), m) in elements.zip(momentum.iter_mut()) {
                     *m = flushed(self.momentum * *m + increment(g, *v));
                     *w -= *m;
                 }
             }
             (Some(momentum), Some(average)) => {
-                let slots = momentum[range.clone()].iter_mut().zip(&mut average[range]);
+                let slots = momentum.iter_mut().zip(average.iter_mut());
                 for (((w, &g), v), (m, a)) in elements.zip(slots) {
                     *m = flushed(self.momentum * *m + centered(a, g, *v));
                     *w -= *m;
@@ -96,6 +88,7 @@ impl Adagrad {
         }
     }
 
+    #[inline(always)]
     pub fn apply(&self, w: &mut [f32], g: &[f32], accumulator: &mut [f32]) {
         for ((w, &g), a) in w.iter_mut().zip(g).zip(accumulator) {
             *a += g * g;
@@ -122,6 +115,7 @@ impl Adadelta {
         }
     }
 
+    #[inline(always)]
     pub fn apply(&self, w: &mut [f32], g: &[f32], gradient: &mut [f32], delta: &mut [f32]) {
         let root = |x: f32| (x + self.epsilon).sqrt();
         let mean = |old: f32, x: f32| flushed(self.rho * old + self.one_less_rho * (x * x));

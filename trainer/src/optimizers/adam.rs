@@ -41,6 +41,7 @@ impl Adam {
         }
     }
 
+    #[inline(always)]
     pub fn apply(&self, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
         let Moments {
             one_less_beta_1: c1,
@@ -56,6 +57,7 @@ impl Adam {
         }
     }
 
+    #[inline(always)]
     pub fn apply_amsgrad(
         &self,
         w: &mut [f32],
@@ -96,6 +98,7 @@ impl Adamax {
         }
     }
 
+    #[inline(always)]
     pub fn apply(&self, w: &mut [f32], g: &[f32], m: &mut [f32], u: &mut [f32]) {
         let Moments {
             one_less_beta_1: c1,
@@ -159,6 +162,7 @@ impl Nadam {
         }
     }
 
+    #[inline(always)]
     pub fn apply(&self, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
         for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
             *m = flushed(*m + (g - *m) * self.one_less_beta_1);
@@ -201,6 +205,7 @@ impl ScheduleFree {
     }
 
     /// Keras keeps `z` as the momentum; on TensorFlow it reads it after its update in both places.
+    #[inline(always)]
     pub fn apply(&self, y: &mut [f32], g: &[f32], z: &mut [f32], v: &mut [f32]) {
         let (b, rest) = (self.beta_1, 1.0 - self.beta_1);
         for (((y, &g), z), v) in y.iter_mut().zip(g).zip(z).zip(v) {

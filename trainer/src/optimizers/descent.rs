@@ -18,12 +18,14 @@ impl Sgd {
         }
     }
 
+    #[inline(always)]
     pub fn apply(&self, w: &mut [f32], g: &[f32]) {
         for (w, g) in w.iter_mut().zip(g) {
             *w -= g * self.learning_rate;
         }
     }
 
+    #[inline(always)]
     pub fn apply_momentum(&self, w: &mut [f32], g: &[f32], m: &mut [f32]) {
         let &Self {
             learning_rate,
@@ -61,6 +63,7 @@ impl Lion {
         }
     }
 
+    #[inline(always)]
     pub fn apply(&self, w: &mut [f32], g: &[f32], m: &mut [f32]) {
         let &Self {
             learning_rate,
@@ -101,6 +104,7 @@ impl Ftrl {
         }
     }
 
+    #[inline(always)]
     pub fn apply(&self, w: &mut [f32], g: &[f32], accumulator: &mut [f32], linear: &mut [f32]) {
         let (rate, power) = (self.learning_rate, self.power);
         let raised = |x: f32| {

@@ -18,7 +18,7 @@ mod names;
 pub mod schedules;
 mod state;
 
-use crate::{Error, Result, Variable};
+use crate::{Error, Result, Variable, simd, threads};
 pub use algorithm::{Algorithm, Muon};
 pub use schedules::Schedule;
 use state::State;
@@ -102,8 +102,11 @@ struct Step {
     number: f32,
 }
 
-/// Elements that go through decay, update and average together, while they are in the cache.
-const BLOCK: usize = 2048;
+/// Elements that go through decay and update together, while they are in the cache, and on one
+/// thread.
+const BLOCK: usize = 8192;
+/// Fewer elements are updated before another thread has begun.
+const ONE_THREAD: usize = 4 * BLOCK;
 
 impl Optimizer {
     /// An optimizer with Keras' defaults for `algorithm`.
@@ -283,16 +286,22 @@ impl Optimizer {
         let State { runs, slots, .. } = &mut self.state;
         for run in runs {
             let weight_decay = weight_decay.filter(|_| run.decays);
-            for start in (0..run.values.len()).step_by(BLOCK) {
-                let len = BLOCK.min(run.values.len() - start);
-                let at = run.values.start + start;
-                let w = &mut values[at..at + len];
-                let g = &grads[at..at + len];
+            let grads = &grads[run.values.clone()];
+            let count = slots.len();
+            let mut slots = slots.iter_mut().map(|slot| &mut slot[run.slots()]);
+            let mut slot = || slots.next().unwrap_or_default();
+            let arrays = [&mut values[run.values.clone()], slot(), slot(), slot()];
+            let _limit = threads::Limit::new((grads.len() < ONE_THREAD).then_some(1));
+            threads::chunks(arrays, BLOCK, |start, [w, mut slots @ ..]| {
+                let g = &grads[start..start + w.len()];
                 if let Some(weight_decay) = weight_decay {
                     decay(w, weight_decay, step.learning_rate);
                 }
-                rule.apply(w, g, slots, run.start + start);
-            }
+                simd::widest(
+                    #[inline(always)]
+                    || rule.apply(w, g, &mut slots[..count]),
+                );
+            });
         }
     }
 
@@ -512,36 +521,22 @@ impl Rule {
         }
     }
 
-    /// Updates `w` by `g`; the slots of `w[0]` are at `start`.
-    fn apply(&self, w: &mut [f32], g: &[f32], slots: &mut [Vec<f32>], start: usize) {
-        let range = start..start + w.len();
+    /// Updates `w` by `g`, with the slots of the same elements.
+    #[inline(always)]
+    fn apply(&self, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {
         match (self, slots) {
             (Self::Sgd(rule), []) => rule.apply(w, g),
-            (Self::Sgd(rule), [m]) => rule.apply_momentum(w, g, &mut m[range]),
-            (Self::Lion(rule), [m]) => rule.apply(w, g, &mut m[range]),
-            (Self::Ftrl(rule), [accumulator, linear]) => {
-                rule.apply(w, g, &mut accumulator[range.clone()], &mut linear[range]);
-            }
-            (Self::Adam(rule), [m, v]) => rule.apply(w, g, &mut m[range.clone()], &mut v[range]),
-            (Self::Adam(rule), [m, v, largest]) => rule.apply_amsgrad(
-                w,
-                g,
-                &mut m[range.clone()],
-                &mut v[range.clone()],
-                &mut largest[range],
-            ),
-            (Self::Adamax(rule), [m, u]) => rule.apply(w, g, &mut m[range.clone()], &mut u[range]),
-            (Self::Nadam(rule), [m, v]) => rule.apply(w, g, &mut m[range.clone()], &mut v[range]),
-            (Self::ScheduleFree(rule), [z, v]) => {
-                rule.apply(w, g, &mut z[range.clone()], &mut v[range]);
-            }
-            (Self::RmsProp(rule), [v, rest @ ..]) => {
-                rule.apply(w, g, &mut v[range.clone()], rest, range);
-            }
-            (Self::Adagrad(rule), [accumulator]) => rule.apply(w, g, &mut accumulator[range]),
-            (Self::Adadelta(rule), [gradient, delta]) => {
-                rule.apply(w, g, &mut gradient[range.clone()], &mut delta[range]);
-            }
+            (Self::Sgd(rule), [m]) => rule.apply_momentum(w, g, m),
+            (Self::Lion(rule), [m]) => rule.apply(w, g, m),
+            (Self::Ftrl(rule), [accumulator, linear]) => rule.apply(w, g, accumulator, linear),
+            (Self::Adam(rule), [m, v]) => rule.apply(w, g, m, v),
+            (Self::Adam(rule), [m, v, largest]) => rule.apply_amsgrad(w, g, m, v, largest),
+            (Self::Adamax(rule), [m, u]) => rule.apply(w, g, m, u),
+            (Self::Nadam(rule), [m, v]) => rule.apply(w, g, m, v),
+            (Self::ScheduleFree(rule), [z, v]) => rule.apply(w, g, z, v),
+            (Self::RmsProp(rule), [v, rest @ ..]) => rule.apply(w, g, v, rest),
+            (Self::Adagrad(rule), [accumulator]) => rule.apply(w, g, accumulator),
+            (Self::Adadelta(rule), [gradient, delta]) => rule.apply(w, g, gradient, delta),
             _ => {}
         }
     }

@@ -13,7 +13,7 @@ use super::data::{Order, Rows, Samples, Targets};
 use super::progress::{Progress, Verbosity};
 use crate::callbacks::Callback;
 use crate::history::{History, Logs};
-use crate::{Error, Result};
+use crate::{Error, Result, threads};
 
 /// How `fit` trains. The defaults are Keras'.
 pub struct FitOptions<'a> {
@@ -50,6 +50,9 @@ pub struct FitOptions<'a> {
     pub validation_freq: ValidationFrequency,
     /// Of shuffling and noise. Defaults to the model's own, different in each call of `fit`.
     pub seed: Option<u64>,
+    /// Most threads for work that is large enough to share; results do not depend on them.
+    /// Defaults to the environment variable `THUMBNET_THREADS`, else to all cores.
+    pub threads: Option<usize>,
 }
 
 impl Default for FitOptions<'_> {
@@ -70,6 +73,7 @@ impl Default for FitOptions<'_> {
             validation_batch_size: None,
             validation_freq: ValidationFrequency::Every(1),
             seed: None,
+            threads: None,
         }
     }
 }
@@ -257,6 +261,7 @@ impl Sequential {
         callbacks: &mut Callbacks,
     ) -> Result<History> {
         let verbosity = Verbosity::new(options.verbose)?;
+        let _limit = threads::Limit::new(options.threads);
         let rows = data.x.rows();
         let mut feed = Feed {
             batch_size: batch_size(options, rows)?,
@@ -431,6 +436,7 @@ fn batch_size(options: &FitOptions, rows: usize) -> Result<usize> {
         ("validation_batch_size", options.validation_batch_size),
         ("steps_per_epoch", options.steps_per_epoch),
         ("validation_steps", options.validation_steps),
+        ("threads", options.threads),
     ];
     let every = match options.validation_freq {
         ValidationFrequency::Every(every) => Some(every),
@@ -515,5 +521,45 @@ mod tests {
             batch_size(&options, 10).unwrap_err().to_string(),
             "validation_freq is 0, expected at least 1"
         );
+    }
+
+    #[test]
+    fn training_and_predicting_have_the_same_bits_with_any_number_of_threads() {
+        use crate::layers::{BatchNormalization, Dense, Input};
+        use crate::sequential::CompileOptions;
+
+        // Large enough for every kind of work to be shared: products by rows and by columns, the
+        // update, batches of a prediction.
+        let x = ndarray::Array2::from_shape_fn((2100, 300), |(row, column)| {
+            ((row * 31 + column * 17) % 97) as f32 / 97.0
+        });
+        let y = ndarray::Array1::from_shape_fn(2100, |row| (row % 10) as f32);
+        let train = |threads: usize| {
+            let mut model = Sequential::new().with_seed(5);
+            model.add(Input::new([300])).unwrap();
+            let relu = "relu".parse().unwrap();
+            model.add(Dense::new(160).with_activation(relu)).unwrap();
+            model.add(BatchNormalization::new()).unwrap();
+            let softmax = "softmax".parse().unwrap();
+            model.add(Dense::new(10).with_activation(softmax)).unwrap();
+            let loss = "sparse_categorical_crossentropy";
+            model
+                .compile(CompileOptions::named("adam", loss, &["accuracy"]).unwrap())
+                .unwrap();
+            let options = FitOptions {
+                batch_size: Some(100),
+                verbose: 0,
+                threads: Some(threads),
+                ..FitOptions::default()
+            };
+            let history = model.fit(&x, &y, options).unwrap();
+            let _limit = threads::Limit::new(Some(threads));
+            let predictions = model.predict(&x).unwrap();
+            (model.values().to_vec(), predictions, history)
+        };
+        let one = train(1);
+        assert!(one.0.iter().all(|value| value.is_finite()));
+        assert!(one == train(2));
+        assert!(one == train(3));
     }
 }
