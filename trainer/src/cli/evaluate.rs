@@ -3,14 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ndarray::ArrayD;
 use serde_json::{Map, Value, json};
 use thumbnet_trainer::{
-    Result, Sequential,
-    losses::Batch,
-    metrics::Metric,
-    quantize::DeviceModel,
-    sequential::{CompileOptions, EvaluateOptions},
+    Sequential,
+    quantize::{DeviceModel, scores},
+    sequential::EvaluateOptions,
 };
 
 use super::{
@@ -100,7 +97,7 @@ impl Evaluate {
             .compile
             .options(None, head, outputs, rows.y().shape())?;
         check_labels(&options.loss, outputs, rows)?;
-        Ok(score(&model.predict(&rows.data.x)?, rows.y(), &options)?)
+        Ok(scores(&model.predict(&rows.data.x)?, rows.y(), &options)?)
     }
 
     fn print(&self, results: &[(String, f64)]) {
@@ -118,33 +115,4 @@ impl Evaluate {
             println!("{}", parts.join(" - "));
         }
     }
-}
-
-/// Loss and metrics of predictions, `[rows, outputs]`, as `evaluate` computes them from them.
-pub fn score(
-    predictions: &ArrayD<f32>,
-    y: &ArrayD<f32>,
-    options: &CompileOptions,
-) -> Result<Vec<(String, f64)>> {
-    let loss = &options.loss;
-    loss.check_targets(y.shape(), predictions.shape())?;
-    let width = predictions.shape().last().copied().unwrap_or(1).max(1);
-    let rows = predictions.len() / width;
-    let y_true_width = (y.len() / rows.max(1)).max(1);
-    let (y_true, y_pred) = (y.as_standard_layout(), predictions.as_standard_layout());
-    let y_true = y_true.as_slice().expect("standard layout is contiguous");
-    let y_pred = y_pred.as_slice().expect("standard layout is contiguous");
-
-    let batch = Batch::new(y_true, y_true_width, y_pred, width);
-    let mut losses = vec![0.0; rows];
-    loss.per_sample(&batch, &mut losses);
-    // Means of many rows, in f64 so that their number does not show.
-    let mean = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / rows.max(1) as f64;
-    let mut results = vec![("loss".to_string(), mean)];
-    for metric in &options.metrics {
-        let mut metric = Metric::from_config(metric, y_true_width, width)?;
-        metric.update(&batch, None);
-        results.push((metric.name().to_string(), f64::from(metric.result())));
-    }
-    Ok(results)
 }

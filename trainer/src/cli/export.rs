@@ -1,6 +1,10 @@
 //! `thumbnet export`: from a Keras file to the blob that the device runs.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::{Args, ValueEnum};
 use thumbnet_trainer::{
@@ -8,7 +12,7 @@ use thumbnet_trainer::{
     dataset::{CsvOptions, Target},
     output,
     quantize::{
-        Comparison, DataType, LayerTypes, Packing, QuantizeOptions, Quantized, RangeMethod,
+        Budget, DataType, LayerTypes, Packing, QuantizeOptions, Quantized, RangeMethod, compare,
         quantize,
     },
 };
@@ -16,8 +20,10 @@ use thumbnet_trainer::{
 use super::{
     Failure, Outcome,
     data::{self, is_npy},
+    head::Head,
     inspect::thousands,
     models::{check_row_shape, has_extension, is_device, load_keras},
+    report,
 };
 
 /// Quantize a Keras file and write the model that the device runs
@@ -49,6 +55,21 @@ pub struct Export {
     /// float32; or of some by name, such as dense=int4,dense_1=int16, with int8 for the others
     #[arg(long, default_value = "int8", value_name = "TYPE|LAYER=TYPE,..")]
     dtype: DataTypes,
+    /// In place of --dtype: the smallest model that loses at most this much of the score against
+    /// float32 on the rows of --evaluate (else --calibrate), such as 0.5% or 0.005; without labels,
+    /// of the rows decided as in float32
+    #[arg(long, value_name = "LOSS", conflicts_with = "dtype", value_parser = share)]
+    budget: Option<f64>,
+    /// Labelled rows to compare float32 and the device on, better not those trained on: a CSV file,
+    /// or .npy with --evaluate-y [default: the rows of --calibrate]
+    #[arg(long, value_name = "FILE")]
+    evaluate: Option<PathBuf>,
+    /// Targets of --evaluate
+    #[arg(long, value_name = "FILE.npy", requires = "evaluate")]
+    evaluate_y: Option<PathBuf>,
+    /// File for the whole comparison, .html or .json; may be given twice
+    #[arg(long, value_name = "FILE")]
+    report: Vec<PathBuf>,
     /// How ranges are chosen: auto (by the measured result), min-max, percentile:99.99, mse or
     /// entropy
     #[arg(long, default_value = "auto", value_name = "METHOD", value_parser = range_method)]
@@ -60,6 +81,9 @@ pub struct Export {
     #[arg(long, value_name = "FILE.tnet")]
     output: PathBuf,
 }
+
+/// A squared error of the outputs of this share of their variance deserves a warning.
+const USELESS: f64 = 0.1;
 
 /// What the weights are arranged for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -93,6 +117,7 @@ impl Export {
             )));
         }
         output::check(&self.output)?;
+        report::check(&self.report)?;
         if is_device(&self.model)? {
             return Err(Failure::usage(format!(
                 "{} is exported already, expected a Keras file (.h5 or .keras)",
@@ -100,61 +125,133 @@ impl Export {
             )));
         }
         let model = load_keras(&self.model)?;
-        let rows = self.rows()?;
+        let rows = self.rows(&self.calibrate, None, self.class_names())?;
         check_row_shape(&model, &rows, &self.calibrate)?;
         let labels = self
-            .labels
-            .clone()
-            .or(self.classes.clone())
+            .class_names()
             .or(rows.class_names.clone())
             .unwrap_or_default();
+        let evaluation = self.evaluation(&labels)?;
+        if let (Some(rows), Some(path)) = (&evaluation, &self.evaluate) {
+            check_row_shape(&model, rows, path)?;
+        }
+        let compared = evaluation.as_ref().unwrap_or(&rows);
+        // A class beside the calibration rows of an autoencoder is no target of it.
+        let outputs: usize = model.output_shape().unwrap_or_default().iter().product();
+        let scores = compared.y.is_some()
+            && (evaluation.is_some() || Head::of(&model) != Head::Other || outputs == 1);
+        let types = match self.budget {
+            None => self.dtype.0.clone(),
+            Some(loss) => LayerTypes::Budget(Budget {
+                loss,
+                rows: compared.x.clone(),
+                labels: compared.y.clone().filter(|_| scores),
+            }),
+        };
         let options = QuantizeOptions {
             range: self.range.0,
-            types: self.dtype.0.clone(),
+            types,
             packing: self.core.packing(),
             labels,
             threshold: self.threshold,
             ..QuantizeOptions::default()
         };
-        let Quantized { device, report } = quantize(&model, &rows.x, &options)?;
+        let Quantized { device, mut report } = quantize(&model, &rows.x, &options)?;
+        if scores {
+            let found = compare(&model, &device, &compared.x, compared.y.as_ref())?;
+            match evaluation {
+                Some(_) => report.evaluation = Some(found),
+                None => report.calibration = found,
+            }
+        }
         device.save(&self.output)?;
-        println!(
-            "saved {}: {} inputs, {} outputs, {} bytes of flash, {} bytes of scratch, {} multiply-accumulates",
-            self.output.display(),
+        let name = self.output.display().to_string();
+        for path in &self.report {
+            report::write(path, &report, &name)?;
+        }
+        let saved = format!(
+            "saved {name}: {} inputs, {} outputs, {} bytes of flash, {} bytes of scratch, {} multiply-accumulates",
             device.inputs(),
             device.outputs(),
             thousands(report.flash_bytes),
             thousands(report.scratch_bytes),
             thousands(report.macs),
         );
-        println!("{}", agreement(&report.calibration));
+        let text = format!("{saved}\n{}\n", report::text(&report));
+        // A reader such as `head` may have seen enough.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        if let Some(error) = report.relative_error.filter(|error| *error > USELESS) {
+            eprintln!(
+                "warning: the outputs' squared error on the calibration rows is {:.0} % of their variance, little is left of the model; see the fix above, try another --range, or remove rows far from all others",
+                100.0 * error
+            );
+        }
         Ok(())
     }
 
-    fn rows(&self) -> Outcome<Dataset> {
-        if is_npy(&self.calibrate) {
-            return data::features(&self.calibrate, None);
+    /// Of `--labels`.
+    fn class_names(&self) -> Option<Vec<String>> {
+        self.labels.clone().or(self.classes.clone())
+    }
+
+    /// The rows of `--evaluate`, with labels where they are there.
+    fn evaluation(&self, labels: &[String]) -> Outcome<Option<Dataset>> {
+        let Some(path) = &self.evaluate else {
+            return Ok(None);
+        };
+        let names = Some(labels.to_vec()).filter(|names| !names.is_empty());
+        let rows = self.rows(path, self.evaluate_y.as_deref(), names)?;
+        if rows.y.is_none() {
+            let how = if is_npy(path) {
+                "--evaluate-y"
+            } else {
+                "--target"
+            };
+            return Err(Failure::usage(format!(
+                "{} has no labels, expected some to score with; name them with {how}",
+                path.display()
+            )));
+        }
+        Ok(Some(rows))
+    }
+
+    /// Rows with their labels where they are there.
+    fn rows(
+        &self,
+        path: &Path,
+        y: Option<&Path>,
+        class_names: Option<Vec<String>>,
+    ) -> Outcome<Dataset> {
+        if is_npy(path) {
+            return match y {
+                Some(y) => Ok(data::labelled_npy(path, y)?.data),
+                None => data::features(path, None),
+            };
+        }
+        if y.is_some() {
+            return Err(Failure::usage(format!(
+                "--evaluate-y goes with .npy rows, but {} is a CSV file; leave it out",
+                path.display()
+            )));
         }
         let options = CsvOptions {
             target: Target::ReadIfThere(self.target.clone()),
-            class_names: None,
+            class_names,
         };
-        Ok(Dataset::from_csv(&self.calibrate, &options)?)
+        Ok(Dataset::from_csv(path, &options)?)
     }
 }
 
-/// How far quantization moved the outputs on the calibration rows.
-fn agreement(compared: &Comparison) -> String {
-    let classes = match compared.agreement {
-        Some(share) => format!("the same class for {:.2} % of them, ", 100.0 * share),
-        None => String::new(),
+/// `0.5%` or `0.005`.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.strip_suffix('%') {
+        Some(percent) => (percent, 0.01),
+        None => (text, 1.0),
     };
-    format!(
-        "against float32 on {} calibration rows: {classes}outputs differ by {:.2e} at most, {:.2e} on average",
-        thousands(compared.rows),
-        compared.worst_difference,
-        compared.mean_difference
-    )
+    match number.trim().parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&(value * unit)) => Ok(value * unit),
+        _ => Err("expected a share from 0 to 1, such as 0.005 or 0.5%".to_string()),
+    }
 }
 
 /// `--dtype`.
@@ -231,6 +328,16 @@ mod tests {
             Err("\"int8\" is no pair of layer and type such as dense=int4".to_string())
         );
         assert!("int5".parse::<DataTypes>().unwrap_err().contains("int5"));
+    }
+
+    #[test]
+    fn a_budget_is_a_share_or_a_percentage() {
+        assert_eq!(share("0.5%"), Ok(0.005));
+        assert_eq!(share("0.25"), Ok(0.25));
+        let expected = "expected a share from 0 to 1, such as 0.005 or 0.5%";
+        for text in ["-1%", "101%", "NaN", "much", ""] {
+            assert_eq!(share(text), Err(expected.to_string()));
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod json;
 mod layers;
 mod models;
 mod predict;
+mod report;
 mod summary;
 mod train;
 mod values;

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ndarray::Array1;
+use serde_json::Value;
 use thumbnet_trainer::{
     Dataset, Error, Sequential,
+    callbacks::Callback,
     dataset::read_npy,
     layers::{BatchNormalization, Dense, Dropout, Flatten, Input, Normalization},
     output,
+    quantize::{DataType, DeviceMetrics, LayerTypes, QuantizeAware, QuantizeOptions, folded},
     sequential::{FitOptions, ValidationData},
 };
 
@@ -115,6 +118,16 @@ pub struct Train {
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
+    /// Train with the device's rounding, for an export with the same --dtype: int8 or int4. The
+    /// model is first folded to what the device runs, from scratch or from --model
+    #[arg(long, value_name = "int8|int4")]
+    quantize_aware: Option<DataType>,
+    /// Report loss and metrics of the device's own arithmetic on the validation rows after every
+    /// epoch, as val_q_loss and so on, for --monitor too [default: the type of --quantize-aware, or
+    /// int8]
+    #[arg(long, value_name = "TYPE", num_args = 0..=1, require_equals = true)]
+    q_metrics: Option<Option<DataType>>,
+
     #[command(flatten)]
     callbacks: CallbackArguments,
 
@@ -145,8 +158,16 @@ impl Train {
         if let Some(validation) = &validation {
             check_row_shape(&model, &validation.data, &validation.x_path)?;
         }
-        self.compile(&mut model, &rows, validation.as_ref())?;
-        if let Some(path) = &self.weights {
+        let own = model.compile_config();
+        if self.quantize_aware.is_some() {
+            // Folding needs the weights, and leaves no optimizer state that would fit.
+            if let Some(path) = &self.weights {
+                model.load_weights(path)?;
+            }
+            model = folded(&model)?.with_seed(self.seed);
+        }
+        self.compile(&mut model, own, &rows, validation.as_ref())?;
+        if let (Some(path), None) = (&self.weights, self.quantize_aware) {
             // With the optimizer that they were saved with.
             model.build_optimizer();
             model.load_weights(path)?;
@@ -166,9 +187,7 @@ impl Train {
                 }
             }
         };
-        let callbacks = self
-            .callbacks
-            .callbacks(validation.is_some() || self.validation_split > 0.0)?;
+        let callbacks = self.callbacks(&rows, validation.as_ref())?;
         let options = FitOptions {
             epochs: self.epochs,
             batch_size: self.batch_size.0,
@@ -217,6 +236,17 @@ impl Train {
                 self.initial_epoch + self.epochs
             )));
         }
+        let only_trains = |layer: &LayerSpec| {
+            matches!(
+                layer,
+                LayerSpec::Dropout { .. } | LayerSpec::BatchNormalization
+            )
+        };
+        if self.quantize_aware.is_some() && self.layers.iter().any(only_trains) {
+            return Err(Failure::usage(
+                "--quantize-aware trains what the device runs, which has neither dropout nor batch_normalization; train with them first, then go on with --model",
+            ));
+        }
         check_keras_name(&self.output)?;
         for path in [Some(&self.output), self.history.as_ref()]
             .into_iter()
@@ -225,6 +255,46 @@ impl Train {
             output::check(path)?;
         }
         self.callbacks.check_outputs()
+    }
+
+    /// Callbacks in the order that they are called in.
+    fn callbacks(
+        &self,
+        rows: &Labelled,
+        validation: Option<&Labelled>,
+    ) -> Outcome<Vec<Box<dyn Callback>>> {
+        let (training, held) = rows.data.split_at(self.training_rows(rows.data.rows()));
+        let held = match validation {
+            Some(validation) => &validation.data,
+            None => &held,
+        };
+        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        // First, so that the others see the device's metrics.
+        if let Some(data_type) = self.q_metrics {
+            if held.rows() == 0 {
+                return Err(Failure::usage(
+                    "--q-metrics is given without rows to validate on; add --validation-split 0.2 or --validation-data v.csv",
+                ));
+            }
+            let options = QuantizeOptions {
+                types: LayerTypes::All(data_type.or(self.quantize_aware).unwrap_or_default()),
+                self_tests: 0,
+                ..QuantizeOptions::default()
+            };
+            let y = held.y.as_ref().expect("labelled rows have targets");
+            callbacks.push(Box::new(DeviceMetrics::new(
+                &training.x,
+                &held.x,
+                y,
+                options,
+            )?));
+        }
+        callbacks.extend(self.callbacks.callbacks(held.rows() > 0)?);
+        // Last, so that weights which another one restores are rounded too.
+        if let Some(data_type) = self.quantize_aware {
+            callbacks.push(Box::new(QuantizeAware::new(data_type, &training.x)?));
+        }
+        Ok(callbacks)
     }
 
     fn validation(&self, rows: &Labelled) -> Outcome<Option<Labelled>> {
@@ -277,9 +347,11 @@ impl Train {
         Ok(model)
     }
 
+    /// Compiles with `own` settings, those of the model's file, where no options ask for others.
     fn compile(
         &self,
         model: &mut Sequential,
+        own: Option<Value>,
         rows: &Labelled,
         validation: Option<&Labelled>,
     ) -> Outcome {
@@ -288,8 +360,9 @@ impl Train {
             .and_then(<[usize]>::last)
             .copied()
             .unwrap_or(1);
-        let own = model.compile_config();
-        let keep = own.is_some() && !self.compile.are_given() && self.optimizer.is_none();
+        let keep = model.compile_config().is_some()
+            && !self.compile.are_given()
+            && self.optimizer.is_none();
         let mut options = self
             .compile
             .options(own, Head::of(model), outputs, rows.y().shape())?;

@@ -1,28 +1,28 @@
 //! Quantization-aware training: `fit` with the device's rounding, and the device's own metrics
 //! during any `fit`.
 
-use ndarray::{Array2, ArrayD, Axis, s};
+use ndarray::{ArrayD, Axis};
 
 use super::calibrate::{Calibration, RangeMethod};
 use super::chain::Chain;
-use super::comparison::Score;
 use super::data_type::DataType;
 use super::fold::fold;
 use super::plan::{Output, Plan, PlanOptions, Step};
 use super::range::TensorQuant;
-use super::{QuantizeOptions, flat, quantize};
+use super::{QuantizeOptions, choose, flat, scores};
 use crate::callbacks::Callback;
 use crate::history::Logs;
-use crate::layers::{Dense, Input, Rescaling};
-use crate::sequential::Sequential;
+use crate::layers::{Dense, Flatten, Input, Rescaling};
 use crate::sequential::rounding::{Grid, KernelGrid, Rounding};
+use crate::sequential::{CompileOptions, Sequential};
 use crate::{Error, Result};
 
 /// Rows that ranges are taken from, anew before each epoch.
 const ROWS: usize = 512;
 
-/// The same network as a model that can be trained with the device's rounding: one Rescaling for
-/// the inputs, then Dense layers, everything else folded into them.
+/// The same network as a model that can be trained with the device's rounding: a Flatten
+/// for rows of several axes, one Rescaling for the inputs, then Dense layers, everything else
+/// folded into them.
 ///
 /// # Errors
 ///
@@ -30,7 +30,11 @@ const ROWS: usize = 512;
 pub fn folded(model: &Sequential) -> Result<Sequential> {
     let chain = fold(model)?;
     let mut folded = Sequential::new().with_name(model.name());
-    folded.add(Input::new([chain.inputs()]))?;
+    let shape = model.input_shape().unwrap_or_default().to_vec();
+    folded.add(Input::new(shape.clone()))?;
+    if shape.len() > 1 {
+        folded.add(Flatten::new())?;
+    }
     let mut scaling = Rescaling::new(1.0, 0.0);
     scaling.scale = chain.input.scale.to_vec();
     scaling.offset = chain.input.offset.to_vec();
@@ -47,7 +51,7 @@ pub fn folded(model: &Sequential) -> Result<Sequential> {
         weights.push(layer.kernel.t().mapv(|w| w as f32).into_dyn());
         weights.push(layer.bias.mapv(|b| b as f32).into_dyn());
     }
-    folded.build(&[chain.inputs()])?;
+    folded.build(&shape)?;
     folded.set_weights(&weights)?;
     Ok(folded)
 }
@@ -102,7 +106,6 @@ impl QuantizeAware {
         let rows = flat(&self.rows, chain.inputs())?;
         let calibration = Calibration::run(&chain, &rows.view())?;
         let options = PlanOptions {
-            range: RangeMethod::MinMax,
             types: vec![self.data_type; chain.layers.len()],
             ..PlanOptions::plain(chain.layers.len())
         };
@@ -181,19 +184,19 @@ impl Callback for QuantizeAware {
     }
 }
 
-/// Adds `val_q_accuracy` (or `val_q_r2_score`) to the logs of every epoch: the score of the
-/// device's own kernels on the validation rows. Put it before callbacks that watch it.
+/// Adds `val_q_loss`, `val_q_accuracy` and so on to the logs of every epoch: the loss and metrics
+/// that the model is compiled with, of the device's own kernels on the validation rows. Put it
+/// before callbacks that watch them.
 pub struct DeviceMetrics {
     calibration: ArrayD<f32>,
     x: ArrayD<f32>,
-    /// A class or a value per row.
-    labels: ndarray::Array1<f32>,
+    labels: ArrayD<f32>,
     options: QuantizeOptions,
 }
 
 impl DeviceMetrics {
     /// Calibrates on `calibration` and scores `x`, `[rows, ...]`, against `y`, a class or a value
-    /// per row.
+    /// per row, or one per output.
     ///
     /// # Errors
     ///
@@ -205,10 +208,10 @@ impl DeviceMetrics {
         options: QuantizeOptions,
     ) -> Result<Self> {
         let rows = x.shape().first().copied().unwrap_or(0);
-        if y.len() != rows {
+        if y.shape().first() != Some(&rows) {
             return Err(Error::shape(format!(
-                "{} labels for {rows} rows, expected a class or a value per row",
-                y.len()
+                "labels have the shape {:?} for {rows} rows, expected one per row or one per output",
+                y.shape()
             )));
         }
         let stride = calibration
@@ -222,7 +225,7 @@ impl DeviceMetrics {
         Ok(Self {
             calibration: calibration.to_owned(),
             x: x.clone(),
-            labels: y.iter().copied().collect(),
+            labels: y.clone(),
             options,
         })
     }
@@ -239,28 +242,25 @@ impl Callback for DeviceMetrics {
         _epoch: usize,
         logs: &mut Logs,
     ) -> Result<()> {
-        let quantized = quantize(model, &self.calibration, &self.options)?;
+        let chain = fold(model)?;
+        let rows = flat(&self.calibration, chain.inputs())?;
+        let (_, quantized) = choose(&chain, &rows.view(), &self.options)?;
         let outputs = quantized.device.predict(&self.x)?;
-        let rows = self.labels.len();
-        let outputs: Array2<f32> = outputs
-            .into_shape_with_order((rows, quantized.device.outputs()))
-            .expect("predict returns a row of outputs per row");
-        let score = if quantized.report.calibration.agreement.is_some() {
-            Score::Accuracy
-        } else {
-            Score::R2
-        };
-        let value = score.of(&outputs.slice(s![.., ..]), &self.labels.view());
-        logs.set(&format!("val_q_{}", score.name()), value);
+        let settings = model.compile_config().unwrap_or_default();
+        let settings = CompileOptions::from_config(&settings)?;
+        for (name, value) in scores(&outputs, &self.labels, &settings)? {
+            logs.set(&format!("val_q_{name}"), value);
+        }
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::quantize;
     use super::*;
     use crate::dataset;
-    use crate::sequential::{CompileOptions, FitOptions};
+    use crate::sequential::FitOptions;
     use ndarray::Array1;
 
     /// Iris, standardized by hand; every fifth row for validation.
@@ -331,6 +331,8 @@ mod tests {
         let history = aware.fit(&x, &y, options).expect("a training");
         let after = loss(&aware);
         assert!(after < before, "{after} is not less than {before}");
+        let losses = history.get("val_q_loss").expect("reported");
+        assert!(losses[39] < losses[0], "{losses:?}");
         let scores = history.get("val_q_accuracy").expect("reported");
         assert_eq!(scores.len(), 40);
         // Of three classes a third would be chance.

@@ -1,15 +1,16 @@
 //! From a plan to the device's blob.
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use thumbnet_runtime as runtime;
 use thumbnet_runtime::{
     DenseSpec, FloatTable, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, SelfTest,
     WeightsSpec,
 };
 
-use super::DeviceModel;
 use super::data_type::DataType;
 use super::plan::{Output, Plan, Step, Weights};
+use super::tune::Tuned;
+use super::{DeviceModel, QuantizeOptions};
 use crate::activations::Activation;
 use crate::{Error, Result};
 
@@ -22,6 +23,20 @@ pub struct Metadata {
     pub threshold: Option<f32>,
     /// Rows kept with their outputs, `[rows, inputs]`, for `Model::self_test`.
     pub self_tests: Array2<f32>,
+}
+
+impl Metadata {
+    /// As the options say, with the first calibration rows for the self-test.
+    pub fn of(tuned: &Tuned, options: &QuantizeOptions) -> Self {
+        let rows = &tuned.calibration.rows;
+        let tests = options.self_tests.min(rows.nrows());
+        Self {
+            labels: options.labels.clone(),
+            threshold: options.threshold,
+            // The rows came from f32.
+            self_tests: rows.slice(s![..tests, ..]).mapv(|v| v as f32),
+        }
+    }
 }
 
 /// Values of the interpolated activation tables.

@@ -221,44 +221,164 @@ fn steepest(activation: &Activation, low: f64, high: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::calibrate::Calibration;
-    use super::super::plan::PlanOptions;
+    use super::super::data_type::DataType;
+    use super::super::device_model::DeviceModel;
+    use super::super::plan::{PlanOptions, Weights};
     use super::super::tests::{network, uniform};
     use super::*;
     use ndarray::Axis;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    const MIXTURES: [[DataType; 3]; 7] = [
+        [DataType::Int8; 3],
+        [DataType::Int4; 3],
+        [DataType::Int16; 3],
+        [DataType::Float32; 3],
+        [DataType::Int8, DataType::Int16, DataType::Int4],
+        [DataType::Float32, DataType::Int8, DataType::Int16],
+        [DataType::Int4, DataType::Float32, DataType::Int8],
+    ];
+
+    const ACTIVATIONS: [[&str; 3]; 5] = [
+        ["relu", "relu", "sigmoid"],
+        ["tanh", "relu6", "linear"],
+        ["gelu", "sigmoid", "softmax"],
+        ["softsign", "elu", "tanh"],
+        ["leaky_relu", "silu", "softplus"],
+    ];
+
+    /// A network in the device's arithmetic with the box of its calibration rows.
+    struct Case {
+        chain: Chain,
+        device: DeviceModel,
+        plan: Plan,
+        low: Array1<f64>,
+        high: Array1<f64>,
+    }
+
+    fn case(activations: &[&str; 3], types: &[DataType; 3], rng: &mut ChaCha8Rng) -> Case {
+        let chain = network(&[6, 9, 7, 3], activations, rng);
+        let rows = uniform((200, 6), 20.0, rng) + 50.0;
+        let rows = rows.mapv(|v| f64::from(v as f32));
+        let calibration = Calibration::run(&chain, &rows.view()).expect("finite rows");
+        let options = PlanOptions {
+            types: types.to_vec(),
+            ..PlanOptions::plain(3)
+        };
+        let plan = Plan::new(&chain, &calibration, &options).expect("a plan");
+        Case {
+            device: super::super::blob::build(&plan, Default::default(), &Default::default())
+                .expect("a blob"),
+            low: rows.fold_axis(Axis(0), f64::INFINITY, |a, b| a.min(*b)),
+            high: rows.fold_axis(Axis(0), f64::NEG_INFINITY, |a, b| a.max(*b)),
+            chain,
+            plan,
+        }
+    }
+
+    impl Case {
+        /// `|device - float|`, `[rows, outputs]`.
+        fn differences(&self, rows: &Array2<f64>) -> Array2<f64> {
+            let rows = rows.mapv(|v| f64::from(v as f32));
+            let float = self.chain.predict(&rows.view());
+            let found = self
+                .device
+                .predict(&rows.mapv(|v| v as f32).into_dyn())
+                .expect("finite rows")
+                .into_dimensionality::<ndarray::Ix2>()
+                .expect("rows of outputs");
+            (float - found.mapv(f64::from)).mapv(f64::abs)
+        }
+
+        /// From `row`, the value of one input after the other that makes output `output` worst,
+        /// of both ends and points between; until nothing helps.
+        fn climb(&self, mut row: Array1<f64>, output: usize) -> f64 {
+            let mut worst = 0.0;
+            loop {
+                let before = worst;
+                for input in 0..row.len() {
+                    let (low, high) = (self.low[input], self.high[input]);
+                    let tries = Array2::from_shape_fn((18, row.len()), |(step, i)| {
+                        match (i == input, step) {
+                            (false, _) | (true, 17) => row[i],
+                            (true, step) => low + (high - low) * step as f64 / 16.0,
+                        }
+                    });
+                    let found = self.differences(&tries);
+                    for (tried, &difference) in tries.outer_iter().zip(found.column(output)) {
+                        if difference > worst {
+                            worst = difference;
+                            row = tried.to_owned();
+                        }
+                    }
+                }
+                if worst <= before {
+                    return worst;
+                }
+            }
+        }
+    }
+
     #[test]
-    fn no_input_of_the_box_not_even_a_corner_is_further_off_than_the_bound() {
+    fn no_input_of_the_box_found_by_search_is_further_off_than_the_bound() {
         let mut rng = ChaCha8Rng::seed_from_u64(11);
-        for activations in [["relu", "sigmoid"], ["tanh", "linear"], ["gelu", "softmax"]] {
-            let chain = network(&[6, 9, 3], &activations, &mut rng);
-            let rows = uniform((200, 6), 20.0, &mut rng) + 50.0;
-            let calibration = Calibration::run(&chain, &rows.view()).expect("finite rows");
-            let plan = Plan::new(&chain, &calibration, &PlanOptions::plain(2)).expect("a plan");
-            let low = rows.fold_axis(Axis(0), f64::INFINITY, |a, b| a.min(*b));
-            let high = rows.fold_axis(Axis(0), f64::NEG_INFINITY, |a, b| a.max(*b));
-            let bound = error_bound(&chain, &plan, low.view(), high.view());
-            let device = super::super::blob::build(&plan, Default::default(), &Default::default())
-                .expect("a blob");
-            // Corners, edges and inner points, where weights add up with one sign.
-            let tries = Array2::from_shape_fn((2000, 6), |(_, i)| match rng.random_range(0..3) {
-                0 => low[i],
-                1 => high[i],
-                _ => rng.random_range(low[i]..high[i]),
-            });
-            let tries = tries.mapv(|v| f64::from(v as f32));
-            let float = chain.predict(&tries.view());
-            let found = device
-                .predict(&tries.mapv(|v| v as f32).into_dyn())
-                .expect("finite rows");
-            for (row, (float, found)) in float.outer_iter().zip(found.outer_iter()).enumerate() {
-                for ((f, d), bound) in float.iter().zip(&found).zip(&bound) {
-                    let difference = (f - f64::from(*d)).abs();
+        for activations in &ACTIVATIONS {
+            for types in &MIXTURES {
+                let case = case(activations, types, &mut rng);
+                let (low, high) = (&case.low, &case.high);
+                let bound = error_bound(&case.chain, &case.plan, low.view(), high.view());
+                // Corners, edges and inner points, where weights add up with one sign.
+                let tries =
+                    Array2::from_shape_fn((500, 6), |(_, i)| match rng.random_range(0..3) {
+                        0 => low[i],
+                        1 => high[i],
+                        _ => rng.random_range(low[i]..high[i]),
+                    });
+                let found = case.differences(&tries);
+                for (output, &bound) in bound.iter().enumerate() {
+                    let column = found.column(output);
+                    let (worst, &random) = column
+                        .indexed_iter()
+                        .max_by(|a, b| a.1.total_cmp(b.1))
+                        .expect("rows were tried");
+                    let climbed = case.climb(tries.row(worst).to_owned(), output);
+                    assert!(climbed >= random);
                     assert!(
-                        difference <= *bound,
-                        "{activations:?} row {row}: {difference} > {bound}"
+                        climbed <= bound,
+                        "{activations:?} {types:?} output {output}: {climbed} > {bound}"
                     );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_worst_input_of_every_unit_reaches_its_bound_and_stays_within_the_accumulator() {
+        let mut rng = ChaCha8Rng::seed_from_u64(12);
+        for types in &MIXTURES {
+            let case = case(&ACTIVATIONS[0], types, &mut rng);
+            for layer in case.plan.layers() {
+                let Weights::Integer { dense, data_type } = &layer.weights else {
+                    continue;
+                };
+                let limit = i64::from(data_type.input_limit().expect("integers"));
+                let held = if limit == 127 {
+                    (1 << 23) - 1
+                } else {
+                    i64::from(i32::MAX)
+                };
+                for (unit, row) in dense.weights.rows().into_iter().enumerate() {
+                    // Every input at the end that its weight drives away from 0, as the bias does.
+                    let bias = i64::from(dense.bias[unit]);
+                    let sign = if bias < 0 { -1 } else { 1 };
+                    let mut sum = bias;
+                    for &weight in row {
+                        let input = limit * i64::from(weight).signum() * sign;
+                        sum += i64::from(weight) * input;
+                        assert!(sum.abs() <= held, "{types:?} {sum}");
+                    }
+                    assert_eq!(sum.abs(), dense.bounds[unit]);
                 }
             }
         }

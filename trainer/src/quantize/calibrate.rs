@@ -1,5 +1,7 @@
 //! What the tensors of a network hold on calibration rows, and the ranges chosen from it.
 
+use std::cell::{OnceCell, RefCell};
+
 use ndarray::{Array2, ArrayView2, Axis};
 
 use super::chain::Chain;
@@ -43,12 +45,14 @@ impl std::fmt::Display for RangeMethod {
 /// Values of one tensor over the calibration rows.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// Smallest value of all rows.
+    /// Smallest value of all rows, but for those [`FAR`] off.
     pub low: f64,
-    /// Largest value of all rows.
+    /// Largest value of all rows, but for those [`FAR`] off.
     pub high: f64,
     /// At most [`SAMPLE`] of the values, sorted.
     sample: Vec<f64>,
+    /// Ranges that were asked for: every plan asks anew.
+    ranges: RefCell<Vec<(RangeMethod, i32, (f64, f64))>>,
 }
 
 /// Values kept of a tensor for the methods that need more than its ends.
@@ -64,16 +68,35 @@ impl Observed {
         let stride = values.len().div_ceil(SAMPLE).max(1);
         let mut sample: Vec<f64> = values.iter().step_by(stride).copied().collect();
         sample.sort_by(f64::total_cmp);
+        let (nearest, farthest) = believable(&sample);
+        sample.retain(|v| (nearest..=farthest).contains(v));
         let (low, high) = values
             .iter()
+            .filter(|v| (nearest..=farthest).contains(*v))
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| {
                 (low.min(v), high.max(v))
             });
-        Self { low, high, sample }
+        Self {
+            low,
+            high,
+            sample,
+            ranges: RefCell::default(),
+        }
     }
 
     /// The range to quantize, within `[low, high]`.
     pub fn range(&self, method: RangeMethod, limit: i32) -> (f64, f64) {
+        let mut ranges = self.ranges.borrow_mut();
+        let known = ranges.iter().find(|(m, l, _)| (*m, *l) == (method, limit));
+        if let Some((.., range)) = known {
+            return *range;
+        }
+        let range = self.find_range(method, limit);
+        ranges.push((method, limit, range));
+        range
+    }
+
+    fn find_range(&self, method: RangeMethod, limit: i32) -> (f64, f64) {
         match method {
             RangeMethod::MinMax => (self.low, self.high),
             RangeMethod::Percentile(percent) => (
@@ -186,6 +209,23 @@ impl Observed {
     }
 }
 
+/// Spreads that a value may lie outside the bulk of them: no integers, not even of 16 bits, have
+/// room for both beyond that, and a single sensor that failed must not leave one step for the rest.
+const FAR: f64 = 1e6;
+
+/// Where values of a sorted sample are taken seriously.
+fn believable(sorted: &[f64]) -> (f64, f64) {
+    let last = sorted.len().saturating_sub(1);
+    let low = sorted.get(last / 20).copied().unwrap_or(0.0);
+    let high = sorted.get(last - last / 20).copied().unwrap_or(0.0);
+    let spread = high - low;
+    if spread > 0.0 {
+        (low - FAR * spread, high + FAR * spread)
+    } else {
+        (f64::NEG_INFINITY, f64::INFINITY)
+    }
+}
+
 /// Rows that are kept whole, for measuring what quantization does to each tensor.
 const KEPT: usize = 2048;
 
@@ -211,6 +251,8 @@ pub struct Calibration {
     pub rows: Array2<f64>,
     /// One for each dense layer.
     pub layers: Vec<LayerTrace>,
+    /// What the first dense layer sees of each input, on the kept rows.
+    columns: OnceCell<Vec<Observed>>,
 }
 
 impl Calibration {
@@ -251,6 +293,18 @@ impl Calibration {
             seen_inputs,
             rows: rows.select(Axis(0), &kept),
             layers,
+            columns: OnceCell::new(),
+        })
+    }
+
+    /// What the first dense layer sees of each input, on the kept rows.
+    pub fn columns(&self, chain: &Chain) -> &[Observed] {
+        self.columns.get_or_init(|| {
+            let inputs = chain.scaled_inputs(&self.rows.view());
+            let columns = inputs.axis_iter(Axis(1));
+            columns
+                .map(|column| Observed::of(&column.insert_axis(Axis(1))))
+                .collect()
         })
     }
 
@@ -297,6 +351,19 @@ mod tests {
         values.push(1000.0);
         let values = Array2::from_shape_vec((1, values.len()), values).expect("one row");
         Observed::of(&values.view())
+    }
+
+    #[test]
+    fn a_value_that_no_integers_could_hold_beside_the_others_is_left_out() {
+        let mut values = Array2::from_shape_fn((100, 1), |(row, _)| row as f64);
+        values[[7, 0]] = 1e30;
+        values[[8, 0]] = 1e6;
+        let observed = Observed::of(&values.view());
+        assert_eq!((observed.low, observed.high), (0.0, 1e6));
+        // Nothing to compare with.
+        let mut values = Array2::zeros((100, 1));
+        values[[7, 0]] = 1e30;
+        assert_eq!(Observed::of(&values.view()).high, 1e30);
     }
 
     #[test]

@@ -11,27 +11,36 @@ mod dense;
 mod device_model;
 mod equalize;
 mod fold;
+pub mod instructions;
+mod output_error;
+mod page;
 mod plan;
 mod range;
 mod report;
+mod scores;
 mod tune;
 mod types;
+mod weakest;
 
-use ndarray::{Array2, ArrayD, ArrayView2, s};
+use ndarray::{Array2, ArrayD, ArrayView2};
 pub use thumbnet_runtime::Packing;
 
 pub use aware::{DeviceMetrics, QuantizeAware, folded};
 pub use calibrate::RangeMethod;
-pub use comparison::{Comparison, Score, ScorePair, classes};
+pub use comparison::{Comparison, Outputs, Score, ScorePair, compare};
 pub use data_type::DataType;
 pub use device_model::DeviceModel;
-pub use report::{LayerReport, Report, Weakest};
-pub use types::LayerTypes;
+pub use instructions::Instructions;
+pub use report::{LayerReport, Report};
+pub use scores::scores;
+pub use types::{Budget, LayerTypes};
+pub use weakest::{Fix, Weakest};
 
 use crate::sequential::Sequential;
 use crate::{Error, Result};
 use blob::Metadata;
 use chain::Chain;
+use plan::Plan;
 use tune::{Tuned, tune};
 
 /// What [`quantize`] may be told.
@@ -112,6 +121,19 @@ fn quantize_chain(
     rows: &ArrayView2<f64>,
     options: &QuantizeOptions,
 ) -> Result<Quantized> {
+    let (tuned, mut quantized) = choose(chain, rows, options)?;
+    let metadata = Metadata::of(&tuned, options);
+    let flash = |plan: &Plan| Ok(blob::build(plan, options.packing, &metadata)?.bytes().len());
+    quantized.report.weakest = weakest::weakest(&tuned, flash)?;
+    Ok(quantized)
+}
+
+/// [`quantize_chain`] without the search for the weakest layer.
+fn choose(
+    chain: &Chain,
+    rows: &ArrayView2<f64>,
+    options: &QuantizeOptions,
+) -> Result<(Tuned, Quantized)> {
     let names: Vec<&str> = chain
         .layers
         .iter()
@@ -119,23 +141,19 @@ fn quantize_chain(
         .collect();
     match &options.types {
         LayerTypes::Budget(budget) => types::within(chain, rows, options, budget),
-        chosen => pack(
-            tune(chain, rows, &chosen.each(&names)?, options.range)?,
-            options,
-        ),
+        chosen => {
+            let tuned = tune(chain, rows, &chosen.each(&names)?, options.range)?;
+            let quantized = pack(&tuned, options)?;
+            Ok((tuned, quantized))
+        }
     }
 }
 
 /// A tuned plan to its blob, run on the calibration rows.
-fn pack(tuned: Tuned, options: &QuantizeOptions) -> Result<Quantized> {
+fn pack(tuned: &Tuned, options: &QuantizeOptions) -> Result<Quantized> {
     // The rows came from f32.
     let rows = tuned.calibration.rows.mapv(|v| v as f32);
-    let tests = options.self_tests.min(rows.nrows());
-    let metadata = Metadata {
-        labels: options.labels.clone(),
-        threshold: options.threshold,
-        self_tests: rows.slice(s![..tests, ..]).to_owned(),
-    };
+    let metadata = Metadata::of(tuned, options);
     let device = blob::build(&tuned.plan, options.packing, &metadata)?;
     let found = device.predict(&rows.into_dyn())?;
     let outputs = device.outputs();
@@ -143,8 +161,9 @@ fn pack(tuned: Tuned, options: &QuantizeOptions) -> Result<Quantized> {
         .into_shape_with_order((tuned.calibration.rows.nrows(), outputs))
         .expect("predict returns a row of outputs per row");
     let float = tuned.calibration.outputs().mapv(|v| v as f32);
-    let calibration = Comparison::new(&float.view(), &found.view(), tuned.is_classifier(), None);
-    let report = Report::new(&tuned, &device, calibration);
+    let kind = Outputs::of(tuned.activation(), outputs, None, options.threshold);
+    let calibration = Comparison::new(&float.view(), &found.view(), kind, None);
+    let report = Report::new(tuned, &device, calibration);
     Ok(Quantized { device, report })
 }
 

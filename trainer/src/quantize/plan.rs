@@ -9,15 +9,16 @@ use super::data_type::DataType;
 use super::dense::{
     Input, QuantizedDense, Target, largest_weight_scales, least_error_scales, quantize_dense,
 };
+use super::output_error::OutputError;
 use super::range::TensorQuant;
 use crate::activations::Activation;
 use crate::{Error, Result};
 
 /// The user's choices, and those that are made by trying.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlanOptions {
-    /// How ranges are chosen.
-    pub range: RangeMethod,
+    /// How the ranges of tensors are chosen: of the inputs, then of each layer's outputs.
+    pub ranges: Vec<RangeMethod>,
     /// Whether each input has a range of its own instead of one for all.
     pub range_per_feature: bool,
     /// Whether weight scales are chosen by the error of the sums instead of the largest weight.
@@ -32,7 +33,7 @@ impl PlanOptions {
     /// Everything in int8, min-max ranges, nothing tried.
     pub fn plain(layers: usize) -> Self {
         Self {
-            range: RangeMethod::MinMax,
+            ranges: vec![RangeMethod::MinMax; layers + 1],
             range_per_feature: false,
             least_error_weights: false,
             bias_correction: false,
@@ -141,9 +142,10 @@ pub enum Output {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub steps: Vec<Step>,
-    /// Mean squared difference of the outputs from the float model's on the calibration's kept
-    /// rows.
+    /// Of the outputs on the calibration's kept rows; see [`OutputError`].
     pub error: f64,
+    /// The same over the outputs' variance; none where they do not vary.
+    pub relative_error: Option<f64>,
 }
 
 /// Values between two steps on the calibration rows.
@@ -174,7 +176,7 @@ impl Plan {
         for (index, (layer, trace)) in chain.layers.iter().zip(&calibration.layers).enumerate() {
             let data_type = options.types[index];
             if let (Signal::Floats(x), Some(limit)) = (&signal, data_type.input_limit()) {
-                let (step, quantized) = quantize_between(x, options.range, limit)?;
+                let (step, quantized) = quantize_between(x, options.ranges[index], limit)?;
                 steps.push(step);
                 signal = quantized;
             }
@@ -182,7 +184,7 @@ impl Plan {
             let output = match next.and_then(|next| next.input_limit()) {
                 // A float layer's sums stay floats; the next step quantizes them.
                 Some(limit) if data_type != DataType::Float32 => {
-                    integer_output(layer, trace, options.range, limit)?
+                    integer_output(layer, trace, options.ranges[index + 1], limit)?
                 }
                 _ => Output::Float {
                     activation: layer.activation.clone(),
@@ -197,11 +199,16 @@ impl Plan {
             Signal::Floats(y) => y,
             Signal::Integers { q, .. } => q,
         };
-        let error = calibration
+        let found = chain
             .layers
             .last()
-            .map_or(0.0, |trace| mean_square(&(&outputs - &trace.outputs)));
-        Ok(Self { steps, error })
+            .zip(calibration.layers.last())
+            .map(|(layer, trace)| OutputError::of(&outputs, &trace.outputs, &layer.activation));
+        Ok(Self {
+            steps,
+            error: found.map_or(0.0, |found| found.error),
+            relative_error: found.and_then(|found| found.relative()),
+        })
     }
 
     /// The dense layers.
@@ -227,14 +234,13 @@ fn quantize_inputs(
     limit: i32,
 ) -> Result<(Step, Signal)> {
     let normalization = &chain.input;
-    let (low, high) = calibration.seen_inputs.range(options.range, limit);
+    let method = options.ranges[0];
+    let (low, high) = calibration.seen_inputs.range(method, limit);
     let whole = TensorQuant::covering(low, high, limit)?;
     let mut tensors = vec![whole; chain.inputs()];
     if options.range_per_feature {
-        let inputs = chain.scaled_inputs(&calibration.rows.view());
-        for (tensor, column) in tensors.iter_mut().zip(inputs.axis_iter(Axis(1))) {
-            let column = Observed::of(&column.insert_axis(Axis(1)));
-            let (low, high) = column.range(options.range, limit);
+        for (tensor, column) in tensors.iter_mut().zip(calibration.columns(chain)) {
+            let (low, high) = column.range(method, limit);
             // A column that hardly moves must not get steps so fine that the next value saturates.
             let least = whole.scale / 64.0;
             let own = TensorQuant::covering(low, high, limit)?;

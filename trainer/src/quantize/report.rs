@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
+use super::calibrate::RangeMethod;
 use super::comparison::Comparison;
 use super::data_type::DataType;
+use super::instructions::{self, Instructions};
 use super::plan::{Output, PlannedLayer, Weights};
 use super::tune::Tuned;
+use super::weakest::Weakest;
 use super::{DeviceModel, bound};
 
 /// One dense layer on the device.
@@ -34,8 +37,8 @@ pub struct LayerReport {
 /// Everything about one export.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// How ranges were chosen.
-    pub range: String,
+    /// How the ranges were chosen: of the inputs, then of each layer's outputs.
+    pub ranges: Vec<String>,
     /// Whether every input has a range of its own.
     pub range_per_feature: bool,
     /// Whether weight scales were chosen by the error of the sums.
@@ -45,54 +48,68 @@ pub struct Report {
     /// Whether mean errors went into the biases.
     pub bias_corrected: bool,
     pub layers: Vec<LayerReport>,
-    /// The layer that costs the most accuracy, and the cheapest cure.
+    /// The layer that costs the most accuracy, and the cheapest cure; none without any error.
     pub weakest: Option<Weakest>,
     /// On the calibration rows.
     pub calibration: Comparison,
-    /// On rows with labels, where some were given.
-    pub labelled: Option<Comparison>,
-    /// For each output, the most that the device can differ from float for any input within the
-    /// smallest and largest values of the calibration rows. Proven, hence loose.
+    /// Squared error of the outputs on the calibration rows over their variance, rows far from all
+    /// others counted no more than the spread: 1 is as bad as one answer for all rows. None where
+    /// the outputs do not vary.
+    pub relative_error: Option<f64>,
+    /// On the rows to evaluate on, where some were given: see [`compare`](super::compare).
+    pub evaluation: Option<Comparison>,
+    /// For each output, the most that the device can differ from float for any input within
+    /// [`input_low`](Self::input_low) and [`input_high`](Self::input_high). Proven, hence loose.
     pub error_bound: Vec<f64>,
+    /// Smallest value of each input on the calibration rows.
+    pub input_low: Vec<f64>,
+    /// Largest value of each input on the calibration rows.
+    pub input_high: Vec<f64>,
     /// Bytes of the blob, which stays in flash.
     pub flash_bytes: usize,
     /// Bytes of scratch memory that a prediction needs.
     pub scratch_bytes: usize,
+    /// Bytes of RAM that the caller holds for a prediction: scratch memory, a row of inputs and one
+    /// of outputs. The stack comes on top.
+    pub ram_bytes: usize,
     /// Multiply-accumulates of a prediction.
     pub macs: usize,
-}
-
-/// The layer that loses most, with what helps.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Weakest {
-    pub layer: String,
-    pub signal_to_noise_db: f64,
-    /// What to do, cheapest first.
-    pub fix: String,
+    /// About how many instructions a prediction takes, on the cores that the weights are arranged
+    /// for.
+    pub instructions: Vec<Instructions>,
 }
 
 impl Report {
     pub(super) fn new(tuned: &Tuned, device: &DeviceModel, calibration: Comparison) -> Self {
-        let layers: Vec<LayerReport> = tuned.plan.layers().map(layer).collect();
         let rows = &tuned.calibration.rows;
         let low = rows.fold_axis(ndarray::Axis(0), f64::INFINITY, |a, b| a.min(*b));
         let high = rows.fold_axis(ndarray::Axis(0), f64::NEG_INFINITY, |a, b| a.max(*b));
         let bound = bound::error_bound(&tuned.chain, &tuned.plan, low.view(), high.view());
         let model = device.model();
         Self {
-            range: tuned.options.range.to_string(),
+            ranges: tuned
+                .options
+                .ranges
+                .iter()
+                .map(RangeMethod::to_string)
+                .collect(),
             range_per_feature: tuned.options.range_per_feature,
             least_error_weights: tuned.options.least_error_weights,
             equalized: tuned.equalized,
             bias_corrected: tuned.options.bias_correction,
-            weakest: weakest(&layers),
-            layers,
+            weakest: None,
+            layers: tuned.plan.layers().map(layer).collect(),
             calibration,
-            labelled: None,
+            relative_error: tuned.plan.relative_error,
+            evaluation: None,
             error_bound: bound.to_vec(),
+            input_low: low.to_vec(),
+            input_high: high.to_vec(),
             flash_bytes: device.bytes().len(),
             scratch_bytes: model.scratch_len() * 4,
+            ram_bytes: (model.scratch_len() + model.inputs() + model.outputs()) * 4,
             macs: model.macs(),
+            instructions: instructions::estimate(device),
         }
     }
 }
@@ -129,36 +146,4 @@ fn layer(planned: &PlannedLayer) -> LayerReport {
         output_scale: tensor.map(|tensor| tensor.scale),
         output_zero: tensor.map(|tensor| tensor.zero),
     }
-}
-
-/// Below this, a layer's noise shows in the outputs.
-const NOISY_DB: f64 = 30.0;
-
-/// The layer at which the signal-to-noise ratio falls most.
-fn weakest(layers: &[LayerReport]) -> Option<Weakest> {
-    let mut before = f64::INFINITY;
-    let mut worst: Option<(f64, &LayerReport)> = None;
-    for layer in layers {
-        let ratio = layer.signal_to_noise_db.unwrap_or(f64::INFINITY);
-        let fall = before.min(90.0) - ratio.min(90.0);
-        if worst.is_none_or(|(most, _)| fall > most) {
-            worst = Some((fall, layer));
-        }
-        before = ratio;
-    }
-    let (_, layer) = worst?;
-    let ratio = layer.signal_to_noise_db?;
-    let fix = match layer.data_type.as_str() {
-        "int4" => "give it int8 weights, at twice its flash; or train with int4 in mind",
-        _ if layer.saturated > 0.01 => "calibrate with rows that cover what the device will see",
-        "int8" if ratio < NOISY_DB => {
-            "give it int16 activations, at the same flash; or train with int8 in mind"
-        }
-        _ => "nothing needs to be done",
-    };
-    Some(Weakest {
-        layer: layer.name.clone(),
-        signal_to_noise_db: ratio,
-        fix: fix.to_owned(),
-    })
 }

@@ -22,11 +22,12 @@ pub struct Tuned {
     pub equalized: bool,
 }
 
-/// The plan with the least mean squared difference from the float model on the calibration rows.
+/// The plan with the least squared error of the outputs on the calibration rows.
 ///
 /// Choices are tried one after the other, each on top of the best so far: the range method where
-/// `range` is none, weight scales by error, ranges per input, equalization, bias correction.
-/// A choice that does not lower the error by at least 1 % is not taken.
+/// `range` is none, weight scales by error, ranges per input, equalization, bias correction; then
+/// the range methods again, tensor by tensor. A choice that does not lower the error by at least
+/// 1 % is not taken.
 ///
 /// # Errors
 ///
@@ -39,7 +40,7 @@ pub fn tune(
 ) -> Result<Tuned> {
     let calibration = Calibration::run(chain, rows)?;
     let options = PlanOptions {
-        range: range.unwrap_or(RangeMethod::MinMax),
+        ranges: vec![range.unwrap_or(RangeMethod::MinMax); chain.layers.len() + 1],
         types: types.to_vec(),
         ..PlanOptions::plain(chain.layers.len())
     };
@@ -53,13 +54,24 @@ pub fn tune(
     };
     if range.is_none() {
         for method in RangeMethod::ALL {
-            best.improve(|options| options.range = method)?;
+            best.improve(|options| options.ranges.fill(method))?;
         }
     }
     best.improve(|options| options.least_error_weights = true)?;
     best.improve(|options| options.range_per_feature = true)?;
     best.equalize(rows)?;
     best.improve(|options| options.bias_correction = true)?;
+    if range.is_none() {
+        for method in RangeMethod::ALL {
+            best.improve(|options| options.ranges.fill(method))?;
+        }
+        // The last layer's outputs stay floats.
+        for tensor in 0..chain.layers.len() {
+            for method in RangeMethod::ALL {
+                best.improve(|options| options.ranges[tensor] = method)?;
+            }
+        }
+    }
     Ok(best)
 }
 
@@ -67,16 +79,30 @@ pub fn tune(
 const WORTH: f64 = 0.99;
 
 impl Tuned {
-    /// Whether the outputs are scores of classes: a softmax or a sigmoid at the end.
-    pub fn is_classifier(&self) -> bool {
-        self.chain.layers.last().is_some_and(|layer| {
-            matches!(layer.activation, Activation::Softmax | Activation::Sigmoid)
-        })
+    /// The last one.
+    pub fn activation(&self) -> &Activation {
+        let last = self.chain.layers.last();
+        last.map_or(&Activation::Linear, |layer| &layer.activation)
+    }
+
+    /// The best plan with other options, of which what is free to choose is chosen again, but for
+    /// ranges and equalization.
+    pub fn refined(&self, options: PlanOptions) -> Result<Plan> {
+        let mut other = self.clone();
+        other.plan = Plan::new(&self.chain, &self.calibration, &options)?;
+        other.options = options;
+        other.improve(|options| options.least_error_weights ^= true)?;
+        other.improve(|options| options.range_per_feature ^= true)?;
+        other.improve(|options| options.bias_correction ^= true)?;
+        Ok(other.plan)
     }
 
     fn improve(&mut self, change: impl FnOnce(&mut PlanOptions)) -> Result<()> {
         let mut options = self.options.clone();
         change(&mut options);
+        if options == self.options {
+            return Ok(());
+        }
         let plan = Plan::new(&self.chain, &self.calibration, &options)?;
         if plan.error < self.plan.error * WORTH {
             self.plan = plan;

@@ -1,12 +1,13 @@
 //! Which arithmetic each layer gets: by hand, or the smallest that stays within a stated loss.
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array2, ArrayD, ArrayView2};
 
 use super::chain::Chain;
-use super::comparison::{Comparison, Score};
+use super::comparison::{Comparison, Outputs, Score, label_rows};
 use super::data_type::DataType;
 use super::tune::{Tuned, tune};
 use super::{QuantizeOptions, Quantized, pack};
+use crate::activations::Activation;
 use crate::{Error, Result};
 
 /// The arithmetic of the dense layers.
@@ -32,10 +33,11 @@ pub struct Budget {
     /// Largest fall of the score against the float model, as a share: 0.005 is half a point of
     /// accuracy.
     pub loss: f64,
-    /// Rows to measure on, `[rows, inputs]`; not those that the model was trained on.
-    pub rows: Array2<f32>,
-    /// A class or a value per row, `[rows]`. Without, the float model's own predictions.
-    pub labels: Option<Array1<f32>>,
+    /// Rows to measure on, `[rows, ...]`; better not those that the model was trained on.
+    pub rows: ArrayD<f32>,
+    /// A class or a value per row, or one per output. Without, the float model's own predictions
+    /// are what is right.
+    pub labels: Option<ArrayD<f32>>,
 }
 
 impl LayerTypes {
@@ -62,79 +64,145 @@ impl LayerTypes {
 }
 
 /// From the smallest: every layer in int4; then, one layer at a time, the step up that wins most
-/// of the score for its bytes, until the loss is within the budget.
+/// of the score for its bytes, until the loss is within the budget. At last each layer is tried
+/// again with smaller weights, and the whole in int8.
 pub(super) fn within(
     chain: &Chain,
     rows: &ArrayView2<f64>,
     options: &QuantizeOptions,
     budget: &Budget,
-) -> Result<Quantized> {
-    let measured = budget.rows.mapv(f64::from);
-    if measured.nrows() == 0 || measured.ncols() != chain.inputs() {
-        return Err(Error::shape(format!(
-            "the budget's rows have the shape {:?}, expected rows of the model's {} inputs",
-            measured.dim(),
-            chain.inputs()
-        )));
+) -> Result<(Tuned, Quantized)> {
+    let measure = Measure::new(chain, options, budget)?;
+    let attempt = |types: &[DataType]| -> Result<Attempt> {
+        let tuned = tune(chain, rows, types, options.range)?;
+        let quantized = pack(&tuned, options)?;
+        Ok(Attempt {
+            lost: measure.loss(&quantized)?,
+            tuned,
+            quantized,
+            types: types.to_vec(),
+        })
+    };
+    let mut best = attempt(&vec![DataType::Int4; chain.layers.len()])?;
+    while best.lost > budget.loss {
+        let mut next: Option<(f64, Attempt)> = None;
+        for layer in 0..best.types.len() {
+            let Some(types) = step(&best.types, layer, 1) else {
+                continue;
+            };
+            let tried = attempt(&types)?;
+            let bytes = (tried.bytes() as f64 - best.bytes() as f64).max(1.0);
+            let worth = (best.lost - tried.lost) / bytes;
+            // A step that wins nothing may still be needed for the next one: the cheapest then.
+            let worth = if worth > 0.0 { worth } else { -bytes };
+            if next.as_ref().is_none_or(|(most, _)| worth > *most) {
+                next = Some((worth, tried));
+            }
+        }
+        let Some((_, tried)) = next else {
+            return Err(Error::value(format!(
+                "even with float32 everywhere {:.4} of the score is lost, more than the budget of \
+                 {}; allow more",
+                best.lost, budget.loss
+            )));
+        };
+        best = tried;
     }
-    let float = chain.predict(&measured.view()).mapv(|v| v as f32);
-    let loss = |quantized: &Quantized, is_classifier: bool| -> Result<f64> {
-        let found = quantized.device.predict(&budget.rows.clone().into_dyn())?;
+    for layer in 0..best.types.len() {
+        if let Some(types) = step(&best.types, layer, -1) {
+            best = best.smaller(attempt(&types)?, budget.loss);
+        }
+    }
+    let int8 = attempt(&vec![DataType::Int8; chain.layers.len()])?;
+    let best = best.smaller(int8, budget.loss);
+    Ok((best.tuned, best.quantized))
+}
+
+/// The types with one layer's a step larger or smaller; none at the end.
+fn step(types: &[DataType], layer: usize, by: isize) -> Option<Vec<DataType>> {
+    let place = DataType::ALL.iter().position(|t| *t == types[layer])?;
+    let mut stepped = types.to_vec();
+    stepped[layer] = *DataType::ALL.get(place.checked_add_signed(by)?)?;
+    Some(stepped)
+}
+
+/// One choice of types, measured.
+struct Attempt {
+    lost: f64,
+    tuned: Tuned,
+    quantized: Quantized,
+    types: Vec<DataType>,
+}
+
+impl Attempt {
+    fn bytes(&self) -> usize {
+        self.quantized.device.bytes().len()
+    }
+
+    /// The other one where it is within the loss and smaller.
+    fn smaller(self, other: Self, loss: f64) -> Self {
+        if other.lost <= loss && other.bytes() < self.bytes() {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// The float model's outputs on the budget's rows, and what is right there.
+struct Measure {
+    rows: Array2<f32>,
+    float: Array2<f32>,
+    labels: Option<Array2<f32>>,
+    kind: Outputs,
+}
+
+impl Measure {
+    fn new(chain: &Chain, options: &QuantizeOptions, budget: &Budget) -> Result<Self> {
+        let count = budget.rows.shape().first().copied().unwrap_or(0);
+        let rows = super::flat(&budget.rows, chain.inputs())?;
+        if rows.nrows() == 0 || rows.ncols() != chain.inputs() {
+            return Err(Error::shape(format!(
+                "the budget's rows have the shape {:?}, expected rows of the model's {} inputs",
+                budget.rows.shape(),
+                chain.inputs()
+            )));
+        }
+        // The models' outputs are f32.
+        let float = chain.predict(&rows.view()).mapv(|v| v as f32);
+        let labels = budget.labels.as_ref();
+        let labels = labels
+            .map(|y| label_rows(y, count, float.ncols()))
+            .transpose()?;
+        let last = chain
+            .layers
+            .last()
+            .map_or(&Activation::Linear, |layer| &layer.activation);
+        let width = labels.as_ref().map(Array2::ncols);
+        Ok(Self {
+            kind: Outputs::of(last, float.ncols(), width, options.threshold),
+            // The rows came from f32.
+            rows: rows.mapv(|v| v as f32),
+            float,
+            labels,
+        })
+    }
+
+    /// How much of the score is lost.
+    fn loss(&self, quantized: &Quantized) -> Result<f64> {
+        let found = quantized.device.predict(&self.rows.clone().into_dyn())?;
         let found = found
-            .into_shape_with_order(float.dim())
+            .into_shape_with_order(self.float.dim())
             .expect("predict returns a row of outputs per row");
-        let labels = budget.labels.as_ref().map(|labels| labels.view());
-        let compared =
-            Comparison::new(&float.view(), &found.view(), is_classifier, labels.as_ref());
+        let labels = self.labels.as_ref().map(|labels| labels.view());
+        let float = self.float.view();
+        let compared = Comparison::new(&float, &found.view(), self.kind, labels.as_ref());
         Ok(match (compared.score, compared.agreement) {
             (Some(score), _) => score.float - score.device,
             (None, Some(agreement)) => 1.0 - agreement,
-            (None, None) => {
-                let own = float.column(0).to_owned();
-                1.0 - Score::R2.of(&found.view(), &own.view())
-            }
+            (None, None) => 1.0 - Score::R2.of(&found.view(), &float),
         })
-    };
-    let attempt = |types: &[DataType]| -> Result<(f64, Quantized, bool)> {
-        let tuned: Tuned = tune(chain, rows, types, options.range)?;
-        let is_classifier = tuned.is_classifier();
-        let quantized = pack(tuned, options)?;
-        Ok((loss(&quantized, is_classifier)?, quantized, is_classifier))
-    };
-    let mut types = vec![DataType::Int4; chain.layers.len()];
-    let (mut lost, mut best, _) = attempt(&types)?;
-    while lost > budget.loss {
-        let mut next: Option<(f64, f64, Quantized, Vec<DataType>)> = None;
-        for layer in 0..types.len() {
-            let Some(&up) = DataType::ALL.get(
-                1 + DataType::ALL
-                    .iter()
-                    .position(|t| *t == types[layer])
-                    .unwrap_or(0),
-            ) else {
-                continue;
-            };
-            let mut tried = types.clone();
-            tried[layer] = up;
-            let (found, quantized, _) = attempt(&tried)?;
-            let bytes = quantized.device.bytes().len() as f64 - best.device.bytes().len() as f64;
-            let worth = (lost - found) / bytes.max(1.0);
-            // A step that wins nothing may still be needed for the next one: the cheapest then.
-            let worth = if worth > 0.0 { worth } else { -bytes.max(1.0) };
-            if next.as_ref().is_none_or(|(most, ..)| worth > *most) {
-                next = Some((worth, found, quantized, tried));
-            }
-        }
-        let Some((_, found, quantized, tried)) = next else {
-            return Err(Error::value(format!(
-                "even with float32 everywhere {lost:.4} of the score is lost, more than the \
-                 budget of {}; allow more",
-                budget.loss
-            )));
-        };
-        (lost, best, types) = (found, quantized, tried);
     }
-    Ok(best)
 }
 
 #[cfg(test)]
@@ -155,7 +223,7 @@ mod tests {
             let options = QuantizeOptions {
                 types: LayerTypes::Budget(Budget {
                     loss,
-                    rows: rows.mapv(|v| v as f32),
+                    rows: rows.mapv(|v| v as f32).into_dyn(),
                     labels: None,
                 }),
                 ..QuantizeOptions::default()
@@ -191,7 +259,7 @@ mod tests {
                 .map(|layer| DataType::ALL[mixture >> (2 * layer) & 3])
                 .collect();
             let tuned = tune(&chain, &rows.view(), &types, None).expect("a plan");
-            let quantized = pack(tuned, &QuantizeOptions::default()).expect("a blob");
+            let quantized = pack(&tuned, &QuantizeOptions::default()).expect("a blob");
             let found = &quantized.report.calibration;
             if !types.contains(&DataType::Int4) {
                 assert!(

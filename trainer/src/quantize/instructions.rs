@@ -1,0 +1,123 @@
+//! About how many instructions a prediction takes on a core, from counts in the emulator.
+//!
+//! `tests/bench --estimate` measures layers of many shapes in QEMU, fits what follows to them and
+//! writes `data/instructions.json`; a test compares the estimates with fresh counts. These are
+//! instructions, not cycles: what a board takes depends on its pipeline and its flash.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+use thumbnet_runtime::{Activation, Element, LayerInfo, Operation, Packing};
+
+use super::DeviceModel;
+
+/// What a prediction takes on one core.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Instructions {
+    /// Such as `Cortex-M4F`.
+    pub core: String,
+    /// An estimate, rounded to whole instructions.
+    pub instructions: u64,
+}
+
+/// What layers cost on one core: sums of fitted terms.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CoreCost {
+    /// The input's quantization: for the layer, for each input.
+    pub quantize: [f64; 2],
+    /// Dense layers by the type of their weights and inputs, such as `int8`.
+    pub dense: BTreeMap<String, DenseCost>,
+}
+
+/// What dense layers of one type cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DenseCost {
+    /// A layer with relu: for the layer, for each unit, for each input, for each
+    /// multiply-accumulate.
+    pub relu: [f64; 4],
+    /// What float outputs cost more than a relu to integers (a table costs about as much as that),
+    /// by activation: for the layer, for each unit.
+    pub last: BTreeMap<String, [f64; 2]>,
+}
+
+impl CoreCost {
+    /// The estimate for one layer.
+    pub fn layer(&self, layer: &LayerInfo) -> f64 {
+        let dense = match data_type(layer.operation) {
+            None => return self.quantize[0] + self.quantize[1] * layer.inputs as f64,
+            Some(name) => self.dense.get(name),
+        };
+        let Some(dense) = dense else { return 0.0 };
+        let [each, unit, input, mac] = dense.relu;
+        let [more, more_unit] = match layer.output {
+            Element::Float => dense.last.get(activation(layer.activation)),
+            _ => None,
+        }
+        .copied()
+        .unwrap_or_default();
+        each + more
+            + (unit + more_unit) * layer.units as f64
+            + input * layer.inputs as f64
+            + mac * layer.macs as f64
+    }
+}
+
+/// The key in [`CoreCost::dense`]; none for the input's quantization.
+pub fn data_type(operation: Operation) -> Option<&'static str> {
+    match operation {
+        Operation::QuantizeTensor | Operation::QuantizeFeatures => None,
+        Operation::DenseInt8 => Some("int8"),
+        Operation::DenseInt4 => Some("int4"),
+        Operation::DenseInt16 => Some("int16"),
+        Operation::DenseFloat => Some("float32"),
+    }
+}
+
+/// The key in [`DenseCost::last`].
+fn activation(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Sigmoid => "sigmoid",
+        Activation::Softmax => "softmax",
+        // A table of floats is interpolated, about as much work.
+        Activation::Tanh | Activation::Table => "tanh",
+        Activation::Linear | Activation::Relu => "linear",
+    }
+}
+
+/// Every core's costs, by name.
+pub fn cores() -> &'static BTreeMap<String, CoreCost> {
+    static CORES: LazyLock<BTreeMap<String, CoreCost>> = LazyLock::new(|| {
+        serde_json::from_str(include_str!("../../data/instructions.json"))
+            .expect("the file is read by the tests")
+    });
+    &CORES
+}
+
+/// The cores that a packing is for.
+fn cores_of(packing: Packing) -> &'static [&'static str] {
+    match packing {
+        Packing::Lane => &["Cortex-M0", "Cortex-M3"],
+        Packing::Dsp => &["Cortex-M4F", "Cortex-M7", "Cortex-M33"],
+        Packing::Mve => &["Cortex-M55"],
+        Packing::Plain => &[],
+    }
+}
+
+/// Estimates for the cores that the model's weights are arranged for.
+pub fn estimate(device: &DeviceModel) -> Vec<Instructions> {
+    let model = device.model();
+    let packing = model
+        .layers()
+        .find(|layer| layer.macs > 0)
+        .map_or(Packing::Plain, |layer| layer.packing);
+    cores_of(packing)
+        .iter()
+        .filter_map(|core| Some((core, cores().get(*core)?)))
+        .map(|(core, cost)| Instructions {
+            core: (*core).to_string(),
+            // Far below 2^53, and not negative for sound fits.
+            instructions: model.layers().map(|layer| cost.layer(&layer)).sum::<f64>() as u64,
+        })
+        .collect()
+}
