@@ -83,7 +83,7 @@ const REFERENCES: [Reference; 11] = [
     ),
 ];
 
-const KINDS: [(Kind, &str, &str); 4] = [
+pub(crate) const KINDS: [(Kind, &str, &str); 4] = [
     (Kind::Int8, "int8", ""),
     (Kind::Int4, "int4", "int4"),
     (Kind::Int16, "int16", "int16"),
@@ -156,7 +156,12 @@ pub fn code_bytes(board: Board, profile: &'static str, features: &'static str) -
     Ok(size("bare")? - size("empty")?)
 }
 
-fn cost(qemu: &Qemu, board: Board, elf: &std::path::Path, model: &RandomModel) -> Result<Cost> {
+/// What predictions of a model cost on a board.
+///
+/// # Errors
+///
+/// Where the firmware fails.
+pub fn cost(qemu: &Qemu, board: Board, elf: &std::path::Path, model: &RandomModel) -> Result<Cost> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // 400 repetitions of a short prediction make a count exact to a tenth of an instruction; the
     // timer wraps after 500 million.

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod cost;
+pub mod estimate;
 pub mod golden;
 pub mod log;
 pub mod qemu;

@@ -3,16 +3,21 @@
 use std::{env, fs, path::Path, process::ExitCode};
 
 use serde_json::Value;
-use thumbnet_tests::cost::{HEAD, Row, measure};
-use thumbnet_trainer::{Error, Result, emulator::Board};
+use thumbnet_tests::{
+    cost::{HEAD, Row, measure},
+    estimate::fit,
+};
+use thumbnet_trainer::{Error, Result, emulator::Board, quantize::instructions::cores};
 
-const USAGE: &str = "tests/bench [--json] [--update] [--quick] [BOARD...]
+const USAGE: &str = "tests/bench [--json] [--update] [--quick] [--estimate] [BOARD...]
 
 Measures the reference models on the boards (all of them by default: microbit, mps2-an385, ..., or
 m0, m3, m4, m7, m33, m55) and prints a table with the changes since tests/bench.json.
   --json    print an array of objects instead
   --update  write the array to tests/bench.json, the committed baseline
-  --quick   of int4, int16 and f32 the layer 128x128 only";
+  --quick   of int4, int16 and f32 the layer 128x128 only
+  --estimate  measure layers instead, and write what they cost to trainer/data/instructions.json,
+              from which `thumbnet export` estimates";
 
 fn main() -> ExitCode {
     match run() {
@@ -25,12 +30,14 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let (mut json, mut update, mut quick, mut boards) = (false, false, false, Vec::new());
+    let (mut json, mut update, mut quick, mut estimate) = (false, false, false, false);
+    let mut boards = Vec::new();
     for argument in env::args().skip(1) {
         match argument.as_str() {
             "--json" => json = true,
             "--update" => update = true,
             "--quick" => quick = true,
+            "--estimate" => estimate = true,
             "--help" | "-h" => {
                 println!("{USAGE}");
                 return Ok(());
@@ -41,7 +48,16 @@ fn run() -> Result<()> {
     if boards.is_empty() {
         boards.extend(Board::ALL);
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench.json");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if estimate {
+        let path = folder.join("../trainer/data/instructions.json");
+        let mut costs = cores().clone();
+        costs.extend(fit(&boards)?);
+        let mut text = serde_json::to_string_pretty(&costs).expect("numbers and names are JSON");
+        text.push('\n');
+        return fs::write(&path, text).map_err(|error| Error::io(&path, error));
+    }
+    let path = folder.join("bench.json");
     let baseline = fs::read_to_string(&path).unwrap_or_else(|_| "[]".into());
     let baseline: Vec<Value> =
         serde_json::from_str(&baseline).map_err(|error| Error::format(&path, error.to_string()))?;
