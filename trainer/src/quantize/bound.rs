@@ -115,14 +115,15 @@ fn through(layer: &FoldedDense, planned: &PlannedLayer, x: &Spread) -> Spread {
                     sums.high.mapv_inplace(|v| activation.eval(v));
                 }
                 activation => {
+                    let mut bends = Array1::zeros(sums.error.len());
+                    if !is_direct(activation) {
+                        let units = sums.low.iter().zip(&sums.high).zip(&sums.error);
+                        for (bend, ((low, high), error)) in bends.iter_mut().zip(units) {
+                            *bend = table_error(activation, *range, low - error, high + error);
+                        }
+                    }
                     activate(activation, &mut sums);
-                    let step = (range.1.max(0.0) - range.0.min(0.0)) / 255.0;
-                    sums.error += F32_SLACK
-                        + if is_direct(activation) {
-                            0.0
-                        } else {
-                            step * step
-                        };
+                    sums.error += &(bends + F32_SLACK);
                 }
             }
         }
@@ -145,6 +146,34 @@ impl Spread {
             *error += cut + 0.5 * tensor.scale + planned.multiplier_error(unit) * reach;
         }
     }
+}
+
+/// How far the device's float table can be from the activation on `[low, high]`: what the curve
+/// bends between two entries, and where the table's ends, extended, lead beyond its range.
+fn table_error(activation: &Activation, range: (f64, f64), low: f64, high: f64) -> f64 {
+    // As the blob's.
+    let step = ((range.1.max(0.0) - range.0.min(0.0)) / 255.0).max(1e-6);
+    let start = (range.0.min(0.0) / step).floor() * step;
+    let end = start + 256.0 * step;
+    let inside = step * step;
+    let beyond = |end: f64, inner: f64, until: f64| {
+        let slope = (activation.eval(end) - activation.eval(inner)) / (end - inner);
+        let width = (until - end) / f64::from(GRID);
+        let off = (0..=GRID).map(|i| {
+            let x = end + width * f64::from(i);
+            (activation.eval(x) - activation.eval(end) - slope * (x - end)).abs()
+        });
+        let between = (steepest(activation, low, high) + slope.abs()) * width.abs() / 2.0;
+        off.fold(0.0, f64::max) + between
+    };
+    let mut error = inside;
+    if low < start {
+        error = error.max(inside + beyond(start, start + step, low));
+    }
+    if high > end {
+        error = error.max(inside + beyond(end, end - step, high));
+    }
+    error
 }
 
 /// Whether the device computes it in f32, without a table.
