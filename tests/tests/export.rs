@@ -144,12 +144,12 @@ fn bad_calibration_rows_are_refused_and_no_output_is_touched() {
         (
             "nan",
             "5,3,nan,1,0\n",
-            "nan.csv:2: column \"petal_length\" is \"nan\", expected a finite number",
+            "nan.csv:2: column \"petal_length\" is \"nan\", expected a number",
         ),
         (
             "infinite",
             "5,3,1,inf,0\n",
-            "infinite.csv:2: column \"petal_width\" is \"inf\", expected a finite number",
+            "infinite.csv:2: column \"petal_width\" is \"inf\", expected a number",
         ),
         (
             "large",
