@@ -109,8 +109,9 @@ fn least_squares<const N: usize>(rows: &[([f64; N], f64)]) -> [f64; N] {
         b.swap(i, pivot);
         for row in (0..N).filter(|row| *row != i) {
             let factor = a[row][i] / a[i][i];
-            for column in 0..N {
-                a[row][column] -= factor * a[i][column];
+            let of_pivot = a[i];
+            for (value, of_pivot) in a[row].iter_mut().zip(of_pivot) {
+                *value -= factor * of_pivot;
             }
             b[row] -= factor * b[i];
         }

@@ -89,6 +89,10 @@ pub(crate) fn chunks<const N: usize>(
         /// # Safety
         ///
         /// No element may be in the parts of two calls at a time.
+        #[expect(
+            clippy::mut_from_ref,
+            reason = "the pointers are those of unique slices"
+        )]
         unsafe fn part(&self, start: usize, stop: usize) -> [&mut [f32]; N] {
             self.0.map(|(pointer, len)| {
                 let (start, stop) = (start.min(len), stop.min(len));

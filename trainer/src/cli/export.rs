@@ -142,11 +142,11 @@ impl Export {
             && (evaluation.is_some() || Head::of(&model) != Head::Other || outputs == 1);
         let types = match self.budget {
             None => self.dtype.0.clone(),
-            Some(loss) => LayerTypes::Budget(Budget {
+            Some(loss) => LayerTypes::Budget(Box::new(Budget {
                 loss,
                 rows: compared.x.clone(),
                 labels: compared.y.clone().filter(|_| scores),
-            }),
+            })),
         };
         let options = QuantizeOptions {
             range: self.range.0,

@@ -18,7 +18,7 @@ mod summary;
 mod train;
 mod values;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
@@ -52,7 +52,7 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let outcome = match cli.verb {
+    let outcome = threads(env::var("THUMBNET_THREADS").ok()).and_then(|()| match cli.verb {
         Verb::Train(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
@@ -60,7 +60,7 @@ pub fn run() -> ExitCode {
         Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Demo(verb) => verb.run(),
-    };
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -86,6 +86,18 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// Refuses a number of threads that the library would ignore.
+fn threads(variable: Option<String>) -> Outcome {
+    match variable {
+        Some(text) if !text.parse().is_ok_and(|threads: usize| threads > 0) => {
+            Err(Failure::usage(format!(
+                "THUMBNET_THREADS is {text:?}, expected a number of threads such as 2; unset it to use every core"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `error: what is wrong; tip; see thumbnet train --help`, without the usage itself.
 fn one_line(message: &str, verb: Option<&str>) -> String {
     let end = ["\n\nUsage:", "\n\nFor more information"]
@@ -109,6 +121,20 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_number_of_threads_is_a_number() {
+        assert!(threads(None).is_ok());
+        assert!(threads(Some("2".into())).is_ok());
+        for wrong in ["0", "two", ""] {
+            assert_eq!(
+                threads(Some(wrong.into())).unwrap_err().to_string(),
+                format!(
+                    "THUMBNET_THREADS is {wrong:?}, expected a number of threads such as 2; unset it to use every core"
+                )
+            );
+        }
     }
 
     #[test]

@@ -52,7 +52,15 @@ pub struct Observed {
     /// At most [`SAMPLE`] of the values, sorted.
     sample: Vec<f64>,
     /// Ranges that were asked for: every plan asks anew.
-    ranges: RefCell<Vec<(RangeMethod, i32, (f64, f64))>>,
+    ranges: RefCell<Vec<FoundRange>>,
+}
+
+/// A range that was asked for before.
+#[derive(Clone, Copy, Debug)]
+struct FoundRange {
+    method: RangeMethod,
+    limit: i32,
+    range: (f64, f64),
 }
 
 /// Values kept of a tensor for the methods that need more than its ends.
@@ -87,12 +95,18 @@ impl Observed {
     /// The range to quantize, within `[low, high]`.
     pub fn range(&self, method: RangeMethod, limit: i32) -> (f64, f64) {
         let mut ranges = self.ranges.borrow_mut();
-        let known = ranges.iter().find(|(m, l, _)| (*m, *l) == (method, limit));
-        if let Some((.., range)) = known {
-            return *range;
+        let known = ranges
+            .iter()
+            .find(|known| (known.method, known.limit) == (method, limit));
+        if let Some(known) = known {
+            return known.range;
         }
         let range = self.find_range(method, limit);
-        ranges.push((method, limit, range));
+        ranges.push(FoundRange {
+            method,
+            limit,
+            range,
+        });
         range
     }
 

@@ -18,7 +18,7 @@ pub enum LayerTypes {
     /// By layer name; the others get int8.
     Named(Vec<(String, DataType)>),
     /// The smallest blob within a loss.
-    Budget(Budget),
+    Budget(Box<Budget>),
 }
 
 impl Default for LayerTypes {
@@ -221,11 +221,11 @@ mod tests {
         let rows = rows.mapv(|v| f64::from(v as f32));
         let within = |loss: f64| {
             let options = QuantizeOptions {
-                types: LayerTypes::Budget(Budget {
+                types: LayerTypes::Budget(Box::new(Budget {
                     loss,
                     rows: rows.mapv(|v| v as f32).into_dyn(),
                     labels: None,
-                }),
+                })),
                 ..QuantizeOptions::default()
             };
             quantize_chain(&chain, &rows.view(), &options).expect("a blob")
