@@ -1,5 +1,6 @@
 //! Shared by the integration tests beside this crate.
 
+pub mod allocations;
 pub mod command;
 pub mod cost;
 pub mod estimate;

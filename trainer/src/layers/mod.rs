@@ -8,7 +8,7 @@ mod dense;
 mod groups;
 mod kernel;
 mod layer_normalization;
-mod matmul;
+pub(crate) mod matmul;
 mod naming;
 mod nested;
 mod noise;

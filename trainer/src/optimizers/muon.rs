@@ -1,9 +1,7 @@
 //! Muon: momentum of matrices, orthogonalized; Adam for everything else (Jordan et al. 2024).
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2};
-
 use super::{Muon, Step};
+use crate::layers::matmul;
 use crate::sums;
 
 /// Whether Muon leaves a variable to Adam: no matrix, an embedding, or named to be excluded.
@@ -113,26 +111,15 @@ impl Rule {
             let square = &mut scratch.square[..short * short];
             let sum = &mut scratch.sum[..short * short];
             next.copy_from_slice(x);
-            let wide = view(next, short, long);
-            general_mat_mul(
-                1.0,
-                &wide,
-                &wide.t(),
-                0.0,
-                &mut view_mut(square, short, short),
-            );
-            sum.copy_from_slice(square);
-            let squared = view(square, short, short);
-            let mut polynomial = view_mut(sum, short, short);
-            general_mat_mul(self.c, &squared, &squared, self.b, &mut polynomial);
-            let polynomial = view(sum, short, short);
-            general_mat_mul(
-                1.0,
-                &polynomial,
-                &wide,
-                self.a,
-                &mut view_mut(x, short, long),
-            );
+            matmul::set_right_transposed(next, next, square, long, short);
+            matmul::set(square, square, sum, short, short);
+            for (sum, square) in sum.iter_mut().zip(&*square) {
+                *sum = self.b * square + self.c * *sum;
+            }
+            matmul::set(sum, next, x, short, long);
+            for (x, next) in x.iter_mut().zip(&*next) {
+                *x += self.a * next;
+            }
         }
         if transpose {
             for (i, &x) in x.iter().enumerate() {
@@ -142,14 +129,6 @@ impl Rule {
             g.copy_from_slice(x);
         }
     }
-}
-
-fn view(values: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
-    ArrayView2::from_shape((rows, columns), values).expect("slices are cut to rows x columns")
-}
-
-fn view_mut(values: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_, f32> {
-    ArrayViewMut2::from_shape((rows, columns), values).expect("slices are cut to rows x columns")
 }
 
 #[cfg(test)]
