@@ -60,9 +60,6 @@ pub fn fit(boards: &[Board]) -> Result<BTreeMap<String, CoreCost>> {
                 let terms = [1.0, units as f64, inputs as f64, (inputs * units) as f64];
                 relu.push((terms, counted[1]));
             }
-            if kind == Kind::Int8 {
-                core.quantize = least_squares(&quantize);
-            }
             let mut dense = DenseCost {
                 relu: least_squares(&relu),
                 last: BTreeMap::new(),
@@ -80,6 +77,11 @@ pub fn fit(boards: &[Board]) -> Result<BTreeMap<String, CoreCost>> {
                     .insert(activation.to_owned(), least_squares(&more));
             }
             let name = if name == "f32" { "float32" } else { name };
+            // Layers of int4 weights read what those of int8 weights read.
+            if kind != Kind::Int4 {
+                core.quantize
+                    .insert(name.to_owned(), least_squares(&quantize));
+            }
             core.dense.insert(name.to_owned(), dense);
         }
         cores.insert(board.core().to_owned(), core);

@@ -24,8 +24,8 @@ pub struct Instructions {
 /// What layers cost on one core: sums of fitted terms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CoreCost {
-    /// The input's quantization: for the layer, for each input.
-    pub quantize: [f64; 2],
+    /// The input's quantization by what it writes, such as `int8`: for the layer, for each input.
+    pub quantize: BTreeMap<String, [f64; 2]>,
     /// Dense layers by the type of their weights and inputs, such as `int8`.
     pub dense: BTreeMap<String, DenseCost>,
 }
@@ -45,7 +45,15 @@ impl CoreCost {
     /// The estimate for one layer.
     pub fn layer(&self, layer: &LayerInfo) -> f64 {
         let dense = match data_type(layer.operation) {
-            None => return self.quantize[0] + self.quantize[1] * layer.inputs as f64,
+            None => {
+                let written = match layer.output {
+                    Element::Int16 => "int16",
+                    Element::Float => "float32",
+                    _ => "int8",
+                };
+                let [each, input] = self.quantize.get(written).copied().unwrap_or_default();
+                return each + input * layer.inputs as f64;
+            }
             Some(name) => self.dense.get(name),
         };
         let Some(dense) = dense else { return 0.0 };
@@ -107,15 +115,17 @@ fn cores_of(packing: Packing) -> &'static [&'static str] {
 /// Estimates for the cores that the model's weights are arranged for.
 pub fn estimate(device: &DeviceModel) -> Vec<Instructions> {
     let model = device.model();
-    let packing = model
+    // f32 weights have one arrangement for all cores.
+    let packed = model
         .layers()
-        .find(|layer| layer.macs > 0)
-        .map_or(Packing::Plain, |layer| layer.packing);
-    cores_of(packing)
+        .find(|layer| layer.macs > 0 && layer.operation != Operation::DenseFloat);
+    cores()
         .iter()
-        .filter_map(|core| Some((core, cores().get(*core)?)))
+        .filter(|(core, _)| {
+            packed.is_none_or(|layer| cores_of(layer.packing).contains(&core.as_str()))
+        })
         .map(|(core, cost)| Instructions {
-            core: (*core).to_string(),
+            core: core.clone(),
             // Far below 2^53, and not negative for sound fits.
             instructions: model.layers().map(|layer| cost.layer(&layer)).sum::<f64>() as u64,
         })
