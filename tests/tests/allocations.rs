@@ -149,7 +149,7 @@ impl Case {
         let mut model = self.model();
         let (validation, _) = allocations::of(|| model.fit(&few.0, &few.1, validated).unwrap());
         let (prediction, _) = allocations::of(|| model.predict(&x).unwrap());
-        [fit, validation.count, prediction.count]
+        [fit, validation, prediction]
     }
 }
 
