@@ -15,6 +15,16 @@ const VECTORS: usize = 2;
 /// same few lines of the cache.
 const FAR: usize = 256;
 
+/// Products that are summed before they are added to the others, where the inner axis is longer:
+/// cut evenly, as Eigen does, which TensorFlow uses. Sums of large numbers that nearly cancel (the
+/// first layer of MLPerf Tiny's anomaly model) come out as Keras' do only so.
+const DEPTH: usize = 512;
+
+/// [`DEPTH`] or less, for an inner axis of `k`.
+fn depth(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(DEPTH).max(1)).next_multiple_of(8)
+}
+
 thread_local! {
     /// Columns of `b` close together, in use by one product at a time.
     static PANEL: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
@@ -197,40 +207,60 @@ impl Product {
         out: *mut f32,
         last: usize,
     ) {
-        let mut sums = [[simd.splat_f32s(0.0); COUNT]; ROWS];
         let Strides { row, column } = self.a_strides;
         // SAFETY: every address is that of an element in rows and columns of this part; a short
         // vector touches its first elements alone.
         unsafe {
             let mut a = a;
             let mut b = panel.first;
-            for _ in 0..self.k {
-                let mut vectors = [simd.splat_f32s(0.0); COUNT];
-                for (i, vector) in vectors.iter_mut().enumerate() {
-                    let at = b.add(i * S::F32_LANES);
-                    *vector = if SHORT && i + 1 == COUNT {
-                        simd.mask_load_ptr_f32s(simd.mask_between_m32s(0, last as u32), at)
-                    } else {
-                        at.cast::<S::f32s>().read_unaligned()
-                    };
+            let depth = depth(self.k);
+            let mut done = 0;
+            loop {
+                let mut sums = [[simd.splat_f32s(0.0); COUNT]; ROWS];
+                for _ in done..self.k.min(done + depth) {
+                    let mut vectors = [simd.splat_f32s(0.0); COUNT];
+                    for (i, vector) in vectors.iter_mut().enumerate() {
+                        let at = b.add(i * S::F32_LANES);
+                        *vector = if SHORT && i + 1 == COUNT {
+                            simd.mask_load_ptr_f32s(simd.mask_between_m32s(0, last as u32), at)
+                        } else {
+                            at.cast::<S::f32s>().read_unaligned()
+                        };
+                    }
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let value = simd.splat_f32s(*a.add(i * row));
+                        for (sum, &vector) in sums.iter_mut().zip(&vectors) {
+                            *sum = simd.mul_add_e_f32s(value, vector, *sum);
+                        }
+                    }
+                    a = a.wrapping_add(column);
+                    b = b.wrapping_add(panel.row);
                 }
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let value = simd.splat_f32s(*a.add(i * row));
-                    for (sum, &vector) in sums.iter_mut().zip(&vectors) {
-                        *sum = simd.mul_add_e_f32s(value, vector, *sum);
+                for (i, sums) in sums.iter().enumerate() {
+                    for (j, &sum) in sums.iter().enumerate() {
+                        let at = out.add(i * self.out_row + j * S::F32_LANES);
+                        if SHORT && j + 1 == COUNT {
+                            let mask = simd.mask_between_m32s(0, last as u32);
+                            let sum = if done == 0 {
+                                sum
+                            } else {
+                                simd.add_f32s(simd.mask_load_ptr_f32s(mask, at), sum)
+                            };
+                            simd.mask_store_ptr_f32s(mask, at, sum);
+                        } else {
+                            let at = at.cast::<S::f32s>();
+                            let sum = if done == 0 {
+                                sum
+                            } else {
+                                simd.add_f32s(at.read_unaligned(), sum)
+                            };
+                            at.write_unaligned(sum);
+                        }
                     }
                 }
-                a = a.wrapping_add(column);
-                b = b.wrapping_add(panel.row);
-            }
-            for (i, sums) in sums.iter().enumerate() {
-                for (j, &sum) in sums.iter().enumerate() {
-                    let at = out.add(i * self.out_row + j * S::F32_LANES);
-                    if SHORT && j + 1 == COUNT {
-                        simd.mask_store_ptr_f32s(simd.mask_between_m32s(0, last as u32), at, sum);
-                    } else {
-                        at.cast::<S::f32s>().write_unaligned(sum);
-                    }
+                done += depth;
+                if done >= self.k {
+                    break;
                 }
             }
         }

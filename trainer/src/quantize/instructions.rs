@@ -102,15 +102,15 @@ pub fn cores() -> &'static BTreeMap<String, CoreCost> {
     &CORES
 }
 
-/// The cores that a packing is for.
-fn cores_of(packing: Packing) -> &'static [&'static str] {
-    match packing {
-        Packing::Lane => &["Cortex-M0", "Cortex-M3"],
-        Packing::Dsp => &["Cortex-M4F", "Cortex-M7", "Cortex-M33"],
-        Packing::Mve => &["Cortex-M55"],
-        Packing::Plain => &[],
-    }
-}
+/// The cores in the order of their power, with the packing that is for them.
+const CORES: [(&str, Packing); 6] = [
+    ("Cortex-M0", Packing::Lane),
+    ("Cortex-M3", Packing::Lane),
+    ("Cortex-M4F", Packing::Dsp),
+    ("Cortex-M7", Packing::Dsp),
+    ("Cortex-M33", Packing::Dsp),
+    ("Cortex-M55", Packing::Mve),
+];
 
 /// Estimates for the cores that the model's weights are arranged for.
 pub fn estimate(device: &DeviceModel) -> Vec<Instructions> {
@@ -119,13 +119,12 @@ pub fn estimate(device: &DeviceModel) -> Vec<Instructions> {
     let packed = model
         .layers()
         .find(|layer| layer.macs > 0 && layer.operation != Operation::DenseFloat);
-    cores()
+    CORES
         .iter()
-        .filter(|(core, _)| {
-            packed.is_none_or(|layer| cores_of(layer.packing).contains(&core.as_str()))
-        })
+        .filter(|(_, packing)| packed.is_none_or(|layer| layer.packing == *packing))
+        .filter_map(|(core, _)| Some((core, cores().get(*core)?)))
         .map(|(core, cost)| Instructions {
-            core: core.clone(),
+            core: (*core).to_string(),
             // Far below 2^53, and not negative for sound fits.
             instructions: model.layers().map(|layer| cost.layer(&layer)).sum::<f64>() as u64,
         })
