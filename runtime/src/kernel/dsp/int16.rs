@@ -11,8 +11,6 @@
 //! r0 and r2 the sums of A and C; r1 and r4, r3 and r5 the 64 bits of A + 256 B and of C + 256 D; r6,
 //! r7 two pairs of inputs; r8 to r11 two pairs of weights. Nothing on the stack below the frame.
 
-use super::kernel;
-
 /// One pair of inputs in `$x`, the words of A and B and of C and D.
 macro_rules! pair {
     ($x:literal, $ab:literal, $cd:literal) => {

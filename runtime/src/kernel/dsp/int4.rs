@@ -14,8 +14,6 @@
 //! four words of weights; r10 B and C of one of them; r11 the mask 0x0F000F00. On the stack below
 //! the frame: what the eights added to s, in 64 bits, and to e0 and e1 each.
 
-use super::{kernel, sum_of_inputs, to_int8};
-
 /// One pair of inputs in `$x`, the word `$w`.
 macro_rules! pair {
     ($x:literal, $w:literal) => {

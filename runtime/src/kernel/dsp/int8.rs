@@ -12,8 +12,6 @@
 //! r0, r1, r2 the sums e0, e1, e2; r3 to r6 four pairs of inputs; r7 to r10 two pairs of weights;
 //! r11 the mask 0xFF00FF00. On the stack below the frame: 128 times the sum of the inputs.
 
-use super::{kernel, sum_of_inputs, to_int8};
-
 /// One pair of inputs in `$x`, the words W1 and W2.
 macro_rules! pair {
     ($x:literal, $w1:literal, $w2:literal) => {

@@ -229,13 +229,12 @@ macro_rules! kernel {
                 // To floats.
                 ".p2align 2",
                 "14:",
-                crate::kernel::dsp::floats!($a, $b, $c, $d, $fraction),
+                floats!($a, $b, $c, $d, $fraction),
                 frame = const $words * 4,
             )
         }
     };
 }
-pub(crate) use kernel;
 
 /// The four sums to floats. `$fraction` says how many bits of them are fractional.
 #[cfg(target_abi = "eabihf")]
@@ -282,7 +281,6 @@ macro_rules! floats {
         ""
     };
 }
-pub(crate) use floats;
 
 /// Sums of inputs for `prepare`: into r4.
 macro_rules! sum_of_inputs {
@@ -312,7 +310,6 @@ macro_rules! sum_of_inputs {
         "
     };
 }
-pub(crate) use sum_of_inputs;
 
 /// The products in `$a` to `$d`, which the packer has proved to fit 16 bits, as int8 in the
 /// halfwords of `$a` and `$c`.
@@ -369,7 +366,6 @@ macro_rules! to_int8 {
         )
     };
 }
-pub(crate) use to_int8;
 
 #[cfg(feature = "int16")]
 mod int16;
