@@ -64,38 +64,12 @@ pub enum Element {
     Float,
 }
 
-/// The variants by their numbers, as postcard counts them.
-macro_rules! numbered {
-    ($($name:ident: $($variant:ident)*;)*) => {$(
-        impl $name {
-            pub(crate) const fn of(number: u8) -> Option<Self> {
-                $(if number == Self::$variant as u8 {
-                    return Some(Self::$variant);
-                })*
-                None
-            }
-        }
-    )*};
-}
-
-numbered! {
-    Operation: QuantizeTensor QuantizeFeatures DenseInt8 DenseInt4 DenseInt16 DenseFloat;
-    Packing: Plain Dsp Lane Mve;
-    Element: Int8 Int8Wide Int16 Float;
-    Activation: Linear Relu Sigmoid Tanh Softmax Table;
-}
-
 impl Element {
     /// Words of scratch memory for `count` values, at most `MAX_WIDTH`.
     #[inline(always)]
     pub(crate) const fn words(self, count: usize) -> usize {
-        // Values of one byte, two or four.
-        let shift = match self {
-            Self::Int8 => 2,
-            Self::Int8Wide | Self::Int16 => 1,
-            Self::Float => 0,
-        };
-        (count + (1 << shift) - 1) >> shift
+        // Values of one byte, two or four: 2^0, 2^1, 2^1, 2^2, without a table.
+        ((count << ((self as usize + 1) >> 1)) + 3) >> 2
     }
 }
 
@@ -122,6 +96,21 @@ pub enum Activation {
     Table,
 }
 
+impl Activation {
+    /// By its number, at most that of `Table`.
+    #[inline(always)]
+    pub(crate) const fn from_verified(number: u8) -> Self {
+        match number {
+            0 => Self::Linear,
+            1 => Self::Relu,
+            2 => Self::Sigmoid,
+            3 => Self::Tanh,
+            4 => Self::Softmax,
+            _ => Self::Table,
+        }
+    }
+}
+
 /// One step of a model. What it reads is what the step before wrote, and its tensors lie behind
 /// that step's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,9 +122,10 @@ pub(crate) struct Layer {
     pub activation: Activation,
 }
 
-/// A [`Layer`] in four bytes, as a model keeps it: a model of eight layers is small enough to be moved
-/// without a call of memcpy, which is a kilobyte of flash.
-#[derive(Clone, Copy, Debug)]
+/// A [`Layer`] in four bytes, as a model keeps it and functions take it: a model of eight layers is
+/// small enough to be moved without a call of memcpy, which is a kilobyte of flash, and a layer fits
+/// a register.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Packed {
     units: u16,
     operation: Operation,
@@ -153,37 +143,97 @@ impl Packed {
         }
     }
 
+    /// From the units and the numbers of operation, packing, output and activation, each of which
+    /// may be anything.
     #[inline(always)]
-    pub const fn layer(self) -> Layer {
-        Layer {
-            units: self.units,
-            operation: self.operation,
-            packing: match self.rest & 3 {
-                0 => Packing::Plain,
-                1 => Packing::Dsp,
-                2 => Packing::Lane,
-                _ => Packing::Mve,
-            },
-            output: match (self.rest >> 2) & 3 {
-                0 => Element::Int8,
-                1 => Element::Int8Wide,
-                2 => Element::Int16,
-                _ => Element::Float,
-            },
-            activation: match self.rest >> 4 {
-                0 => Activation::Linear,
-                1 => Activation::Relu,
-                2 => Activation::Sigmoid,
-                3 => Activation::Tanh,
-                4 => Activation::Softmax,
-                _ => Activation::Table,
-            },
+    pub const fn of(units: u16, numbers: [u8; 4]) -> Option<Self> {
+        let [operation, packing, output, activation] = numbers;
+        let operation = match operation {
+            0 => Operation::QuantizeTensor,
+            1 => Operation::QuantizeFeatures,
+            2 => Operation::DenseInt8,
+            3 => Operation::DenseInt4,
+            4 => Operation::DenseInt16,
+            5 => Operation::DenseFloat,
+            _ => return None,
+        };
+        if packing > Packing::Mve as u8
+            || output > Element::Float as u8
+            || activation > Activation::Table as u8
+        {
+            return None;
         }
+        Some(Self {
+            units,
+            operation,
+            rest: packing | output << 2 | activation << 4,
+        })
+    }
+
+    #[inline(always)]
+    pub const fn operation(self) -> Operation {
+        self.operation
     }
 
     #[inline(always)]
     pub const fn units(self) -> usize {
         self.units as usize
+    }
+
+    #[inline(always)]
+    pub const fn packing(self) -> Packing {
+        match self.rest & 3 {
+            0 => Packing::Plain,
+            1 => Packing::Dsp,
+            2 => Packing::Lane,
+            _ => Packing::Mve,
+        }
+    }
+
+    /// What it writes.
+    #[inline(always)]
+    pub const fn output(self) -> Element {
+        match (self.rest >> 2) & 3 {
+            0 => Element::Int8,
+            1 => Element::Int8Wide,
+            2 => Element::Int16,
+            _ => Element::Float,
+        }
+    }
+
+    #[inline(always)]
+    pub const fn activation(self) -> Activation {
+        Activation::from_verified(self.activation_number())
+    }
+
+    /// [`activation`](Self::activation) by its number.
+    #[inline(always)]
+    pub const fn activation_number(self) -> u8 {
+        self.rest >> 4
+    }
+
+    /// What it reads.
+    #[inline(always)]
+    pub const fn input(self) -> Element {
+        match self.operation() {
+            Operation::DenseInt8 | Operation::DenseInt4 => match self.packing() {
+                Packing::Dsp => Element::Int8Wide,
+                _ => Element::Int8,
+            },
+            Operation::DenseInt16 => Element::Int16,
+            _ => Element::Float,
+        }
+    }
+
+    /// Bytes of the activation table behind the blocks.
+    #[inline(always)]
+    pub const fn table_len(self) -> usize {
+        if self.activation_number() != Activation::Table as u8 {
+            return 0;
+        }
+        // 256 values of one byte, 257 of two and two more bytes, or 257 of four and two more words:
+        // each time so much, less 4.
+        (260 << (self.output() as usize).saturating_sub(1)) - 4
     }
 }
 
@@ -194,49 +244,13 @@ impl Operation {
             && (cfg!(feature = "int16") || !matches!(self, Self::DenseInt16))
             && (cfg!(feature = "f32") || !matches!(self, Self::DenseFloat))
     }
-}
-
-impl Layer {
-    /// What it reads.
-    #[inline(always)]
-    pub const fn input(&self) -> Element {
-        match self.operation {
-            Operation::DenseInt8 | Operation::DenseInt4 => match self.packing {
-                Packing::Dsp => Element::Int8Wide,
-                _ => Element::Int8,
-            },
-            Operation::DenseInt16 => Element::Int16,
-            _ => Element::Float,
-        }
-    }
 
     /// Whether it turns floats into integers, or scales them.
     #[inline(always)]
-    pub const fn quantizes(&self) -> bool {
-        matches!(
-            self.operation,
-            Operation::QuantizeTensor | Operation::QuantizeFeatures
-        )
-    }
-
-    /// Bytes of the activation table behind the blocks.
-    #[inline(always)]
-    pub const fn table_len(&self) -> usize {
-        if !matches!(self.activation, Activation::Table) {
-            return 0;
-        }
-        match self.output {
-            Element::Int8 | Element::Int8Wide => 256,
-            Element::Int16 => INT16_TABLE_LEN,
-            Element::Float => FLOAT_TABLE_LEN,
-        }
+    pub(crate) const fn quantizes(self) -> bool {
+        matches!(self, Self::QuantizeTensor | Self::QuantizeFeatures)
     }
 }
-
-/// 257 values of 16 bits, and two bytes to fill the last word.
-pub(crate) const INT16_TABLE_LEN: usize = 257 * 2 + 2;
-/// The range's start, entries per unit of the argument, and 257 values.
-pub(crate) const FLOAT_TABLE_LEN: usize = (2 + 257) * 4;
 
 /// The whole message, field for field as postcard writes it. The writer puts the fields one by
 /// one, since it has no memory for the tensors, and the reader takes them so, which costs less
@@ -289,25 +303,58 @@ mod tests {
     }
 
     #[test]
+    fn values_fill_words() {
+        for (element, words) in [
+            (Element::Int8, [0, 1, 1, 1, 1, 2]),
+            (Element::Int8Wide, [0, 1, 1, 2, 2, 3]),
+            (Element::Int16, [0, 1, 1, 2, 2, 3]),
+            (Element::Float, [0, 1, 2, 3, 4, 5]),
+        ] {
+            assert_eq!([0, 1, 2, 3, 4, 5].map(|count| element.words(count)), words);
+        }
+    }
+
+    #[test]
     fn a_packed_layer_is_the_same() {
-        for number in 0..=u16::MAX {
-            let [kind, rest] = number.to_le_bytes();
-            let parts = (
-                Operation::of(kind),
-                Packing::of(rest & 3),
-                Element::of(rest >> 2 & 3),
-                Activation::of(rest >> 4),
-            );
-            if let (Some(operation), Some(packing), Some(output), Some(activation)) = parts {
-                let layer = Layer {
-                    units: !number,
-                    operation,
-                    packing,
-                    output,
-                    activation,
-                };
-                assert_eq!(Packed::new(layer).layer(), layer);
+        let mut count = 0;
+        for numbers in 0..1 << 16 {
+            // Four to a number: all that are allowed, and some that are not.
+            let numbers = [0, 4, 8, 12].map(|bits| (numbers >> bits & 15) as u8);
+            let layer = postcard::from_bytes(&[&[7], &numbers[..]].concat());
+            let packed = Packed::of(7, numbers);
+            let found = packed.map(|packed| Layer {
+                units: packed.units,
+                operation: packed.operation(),
+                packing: packed.packing(),
+                output: packed.output(),
+                activation: packed.activation(),
+            });
+            assert_eq!(found, layer.ok(), "{numbers:?}");
+            if let Some(layer) = found {
+                assert_eq!(Some(Packed::new(layer)), packed);
+                count += 1;
             }
         }
+        assert_eq!(count, 6 * 4 * 4 * 6);
+    }
+
+    #[test]
+    fn tables_are_as_long_as_their_values() {
+        let len = |output| {
+            let layer = Layer {
+                units: 1,
+                operation: Operation::DenseInt8,
+                packing: Packing::Plain,
+                output,
+                activation: Activation::Table,
+            };
+            Packed::new(layer).table_len()
+        };
+        assert_eq!(len(Element::Int8), 256);
+        assert_eq!(len(Element::Int8Wide), 256);
+        // And two bytes to fill the last word.
+        assert_eq!(len(Element::Int16), 257 * 2 + 2);
+        // Behind the range's start and the density.
+        assert_eq!(len(Element::Float), (2 + 257) * 4);
     }
 }

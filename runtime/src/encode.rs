@@ -6,7 +6,8 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 
 use crate::blob::{
-    self, ALIGNMENT, Activation, Element, Layer, MAGIC, MAX_WIDTH, Operation, Packing, VERSION,
+    self, ALIGNMENT, Activation, Element, Layer, MAGIC, MAX_WIDTH, Operation, Packed, Packing,
+    VERSION,
 };
 use crate::error::{Error, What, number};
 use crate::pack::{self, ROWS, Rows, Shape};
@@ -335,8 +336,9 @@ fn described<'a>(specs: &'a [LayerSpec<'a>]) -> impl Iterator<Item = Result<Laye
 
 /// Bytes of a layer's tensors with their padding.
 fn tensor_len(layer: &Layer, spec: &LayerSpec) -> usize {
-    pack::blocks_len(layer, spec.inputs())
-        .saturating_add(layer.table_len())
+    let packed = Packed::new(*layer);
+    pack::blocks_len(packed, spec.inputs())
+        .saturating_add(packed.table_len())
         .checked_next_multiple_of(ALIGNMENT)
         .unwrap_or(usize::MAX)
 }
@@ -493,8 +495,8 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
         }
         LayerSpec::Dense(dense) => dense,
     };
-    let Some((blocks, table)) = bytes.split_at_mut_checked(pack::blocks_len(layer, dense.inputs))
-    else {
+    let blocks_len = pack::blocks_len(Packed::new(*layer), dense.inputs);
+    let Some((blocks, table)) = bytes.split_at_mut_checked(blocks_len) else {
         return;
     };
     match dense.weights {
@@ -553,8 +555,8 @@ fn integer_blocks(
 ) {
     let shape = Shape::of(layer.operation, layer.packing);
     let units = weights
-        .chunks(dense.inputs * usize::from(shape.rows))
-        .zip(bias.chunks(shape.rows.into()));
+        .chunks(dense.inputs * shape.rows())
+        .zip(bias.chunks(shape.rows()));
     for (group, (block, (weights, bias))) in blocks
         .chunks_exact_mut(shape.block_len(dense.inputs))
         .zip(units)
@@ -573,7 +575,7 @@ fn integer_blocks(
             inputs: dense.inputs,
         };
         pack::pack(layer.operation, layer.packing, &rows, head, packed);
-        let first = group * usize::from(shape.rows);
+        let first = group * shape.rows();
         match dense.output {
             OutputSpec::Int8 { multipliers, .. } | OutputSpec::Int16 { multipliers, .. } => {
                 let words = multipliers.iter().skip(first).map(|m| m.cast_unsigned());

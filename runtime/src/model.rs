@@ -1,12 +1,12 @@
 //! A verified blob, ready to run.
 
-use crate::blob::{Activation, Element, Layer, Operation, Packed, Packing};
+use crate::blob::{Activation, Element, Operation, Packed, Packing};
 use crate::error::{Error, What, number};
 use crate::kernel::quantize::{self, quantize};
 use crate::kernel::{self, Step, view};
 use crate::math;
 use crate::pack;
-use crate::verify::{self, Tail};
+use crate::verify::{self, Reader, Tail};
 
 /// A model that borrows its weights from the blob.
 ///
@@ -128,17 +128,20 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerInfo> + '_ {
         let mut inputs = self.inputs();
         self.layers.iter().map(move |layer| {
-            let layer = layer.layer();
-            let units = usize::from(layer.units);
+            let units = layer.units();
             let info = LayerInfo {
-                operation: layer.operation,
-                packing: layer.packing,
+                operation: layer.operation(),
+                packing: layer.packing(),
                 inputs,
                 units,
-                output: layer.output,
-                activation: layer.activation,
-                macs: if layer.quantizes() { 0 } else { inputs * units },
-                bytes: pack::blocks_len(&layer, inputs) + layer.table_len(),
+                output: layer.output(),
+                activation: layer.activation(),
+                macs: if layer.operation().quantizes() {
+                    0
+                } else {
+                    inputs * units
+                },
+                bytes: pack::blocks_len(*layer, inputs) + layer.table_len(),
             };
             inputs = units;
             info
@@ -161,13 +164,14 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     }
 
     /// What the blob has beside layers and tensors.
+    #[inline(never)]
     pub(crate) fn tail(&self) -> Tail<'a> {
-        Tail::take(&mut { self.behind }).unwrap_or_default()
+        Tail::take(&mut Reader::new(self.behind))
     }
 
     /// The output from which on a model with one output says yes.
     pub fn threshold(&self) -> Option<f32> {
-        self.tail().threshold
+        self.tail().threshold()
     }
 
     /// Bytes of one self-test vector.
@@ -210,12 +214,13 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         done: &mut impl FnMut(usize),
     ) -> Result<(), Error> {
         length(What::Inputs, self.inputs(), inputs.len())?;
-        self.run(
-            |layer, tensors, y| step(layer, inputs.len(), tensors, view::bits(inputs), y),
-            scratch,
-            outputs,
-            |index, _, _| done(index),
-        )
+        self.run(view::bits(inputs), scratch, outputs, |index, step, x, y| {
+            let finite = run(step, x, y);
+            if finite {
+                done(index);
+            }
+            finite
+        })
     }
 
     /// Predicts, and decides for a class: of several outputs the first of the greatest, of one
@@ -261,27 +266,25 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             let mut words = pack::words(vector);
             let mut checksums = pack::words(vector).skip(self.inputs() + self.outputs());
             let mut result = Ok(());
-            self.run(
-                |layer, tensors, y| {
-                    let (step, rest) = Step::take(layer, self.inputs(), tensors)?;
-                    let x = words.by_ref().map(f32::from_bits);
-                    quantize::each(&step, x, 0, y).then_some(rest)
-                },
-                scratch,
-                outputs,
-                |index, layer, values| {
-                    let expected = checksums.next().unwrap_or(0);
-                    let found = checksum(layer, values);
-                    if expected != found && result.is_ok() {
-                        result = Err(Error::SelfTest {
-                            test,
-                            layer: index as u8, // of use for 256 layers
-                            expected,
-                            found,
-                        });
-                    }
-                },
-            )?;
+            self.run(&[], scratch, outputs, |index, step, x, y| {
+                let finite = if index == 0 {
+                    // Straight from the blob, where they may lie misaligned.
+                    quantize::each(step, words.by_ref().map(f32::from_bits), 0, y)
+                } else {
+                    run(step, x, y)
+                };
+                let expected = checksums.next().unwrap_or(0);
+                let found = checksum(step, y);
+                if finite && expected != found && result.is_ok() {
+                    result = Err(Error::SelfTest {
+                        test,
+                        layer: index as u8, // of use for 256 layers
+                        expected,
+                        found,
+                    });
+                }
+                finite
+            })?;
             result?;
         }
         Ok(())
@@ -303,108 +306,84 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         length(What::Inputs, self.inputs(), inputs.len())?;
         length(What::Layers, self.layers.len(), checksums.len())?;
         let mut checksums = checksums.iter_mut();
-        self.run(
-            |layer, tensors, y| step(layer, inputs.len(), tensors, view::bits(inputs), y),
-            scratch,
-            outputs,
-            |_, layer, values| {
-                if let Some(to) = checksums.next() {
-                    *to = checksum(layer, values);
-                }
-            },
-        )
+        self.run(view::bits(inputs), scratch, outputs, |_, step, x, y| {
+            let finite = run(step, x, y);
+            if finite && let Some(to) = checksums.next() {
+                *to = checksum(step, y);
+            }
+            finite
+        })
     }
 
-    /// All layers. `first` runs the first of them, taking its tensors from the start of those it
-    /// gets and giving back the rest, or `None` where the inputs are not finite; `seen` is shown
-    /// each layer and the values it wrote.
+    /// All layers. `run` runs one, given its index, what it is, the values that it reads and room
+    /// for those that it writes; false where it quantizes and a value is not finite.
     ///
     /// The values lie at the start of the scratch memory behind layers of even index, at its end
     /// behind the odd ones, so that what a layer reads and what it writes never overlap.
     #[inline(always)]
     fn run(
         &self,
-        first: impl FnOnce(&Layer, &'a [u8], &mut [u32]) -> Option<&'a [u8]>,
+        inputs: &[u32],
         scratch: &mut [u32],
         outputs: &mut [f32],
-        mut seen: impl FnMut(usize, &Layer, &[u32]),
+        mut run: impl FnMut(usize, &Step, &[u32], &mut [u32]) -> bool,
     ) -> Result<(), Error> {
         length(What::Outputs, self.outputs(), outputs.len())?;
         let Some(scratch) = scratch.get_mut(..self.scratch) else {
             return length(What::Scratch, self.scratch, scratch.len());
         };
         let outputs = view::bits_mut(outputs);
-        let Some((layer, layers)) = self.layers.split_first() else {
-            return Ok(());
-        };
-        let layer = &layer.layer();
-        let mut inputs = usize::from(layer.units);
-        let y = if layers.is_empty() {
-            &mut *outputs
-        } else {
-            &mut *scratch
-        };
-        let mut tensors = first(layer, self.tensors, y).ok_or(Error::NotFinite)?;
-        seen(0, layer, y);
-        let mut reads = layer.output.words(inputs);
-        let mut index = 1;
-        let mut layers = layers.iter();
-        while let Some(layer) = layers.next() {
-            let layer = &layer.layer();
-            let units = usize::from(layer.units);
-            let writes = layer.output.words(units);
-            let last = layers.as_slice().is_empty();
-            let odd = index & 1 != 0;
-            let at_end = if !odd {
-                reads
-            } else if last {
-                0
-            } else {
-                writes
+        let mut tensors = self.tensors;
+        let mut width = self.inputs();
+        let mut reads = 0;
+        let mut index = 0;
+        let mut layers = self.layers.iter();
+        while let Some(&layer) = layers.next() {
+            // The verifier took the same.
+            let Some(step) = &Step::take(layer, width, tensors) else {
+                return Err(Error::Malformed);
             };
+            tensors = step.behind;
+            width = step.units;
+            let last = layers.as_slice().is_empty();
+            let writes = if last { 0 } else { step.output.words(width) };
+            let odd = index & 1 != 0;
+            let at_end = if odd { writes } else { reads };
             let (start, end) = scratch
                 .split_at_mut_checked(scratch.len().wrapping_sub(at_end))
                 .ok_or(Error::Malformed)?;
             let (x, y) = if odd { (start, end) } else { (end, start) };
+            let x = if index == 0 { inputs } else { x };
             let y = if last { &mut *outputs } else { y };
-            tensors = step(layer, inputs, tensors, x, y).ok_or(Error::NotFinite)?;
-            seen(index, layer, y);
+            if !run(index, step, x, y) {
+                return Err(Error::NotFinite);
+            }
             reads = writes;
-            inputs = units;
             index += 1;
         }
         Ok(())
     }
 }
 
-/// One layer, with the tensors at the start of those given. Gives back the rest of them, `None`
-/// where it quantizes and a value is not finite.
+/// One layer. False where it quantizes and a value is not finite.
 #[inline(never)]
-fn step<'a>(
-    layer: &Layer,
-    inputs: usize,
-    tensors: &'a [u8],
-    x: &[u32],
-    y: &mut [u32],
-) -> Option<&'a [u8]> {
-    // The verifier took the same.
-    let (step, rest) = Step::take(layer, inputs, tensors)?;
-    if layer.quantizes() {
-        return quantized(&step, x, y).then_some(rest);
+fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
+    if step.operation.quantizes() {
+        return quantized(step, x, y);
     }
-    kernel::dense(&step, x, y);
-    if step.activation != Activation::Linear && step.output == Element::Float {
+    kernel::dense(step, x, y);
+    if step.activation != Activation::Linear as u8 && step.output == Element::Float {
         let y = view::floats_mut(y);
         math::activate(
-            step.activation,
+            Activation::from_verified(step.activation),
             step.table,
             y.get_mut(..step.units).unwrap_or_default(),
         );
     }
-    Some(rest)
+    true
 }
 
-/// Apart from [`step`] where it takes more stack than that.
+/// Apart from [`run`] where it takes more stack than that.
 #[cfg_attr(not(target_abi = "eabihf"), inline(never))]
 #[cfg_attr(target_abi = "eabihf", inline(always))]
 fn quantized(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
@@ -423,13 +402,13 @@ fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {
 }
 
 /// Of values, not of their bytes: the same for every packing.
-fn checksum(layer: &Layer, values: &[u32]) -> u32 {
-    let units = layer.units.into();
+fn checksum(step: &Step, values: &[u32]) -> u32 {
+    let units = step.units;
     // FNV-1a over words.
     let add = |sum: u32, word: u32| (sum ^ word).wrapping_mul(0x0100_0193);
     let start = 0x811C_9DC5;
     let integers = |sum, value: i32| add(sum, value.cast_unsigned());
-    match layer.output {
+    match step.output {
         Element::Int8 => view::int8(values)
             .iter()
             .take(units)

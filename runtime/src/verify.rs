@@ -1,13 +1,13 @@
 //! Reads a blob and refuses whatever could go wrong later.
 //!
-//! Small on purpose: parts that can fail in one way only say so by `None`, which fits a register,
-//! and each function has one place that writes an [`Error`].
+//! Small on purpose: the [`Reader`] remembers that something was missing, so that what takes from it
+//! need not look each time, and each function has one place that writes an [`Error`].
 
-use crate::blob::{self, Activation, Element, Layer, MAGIC, Operation, Packed, Packing, VERSION};
+use crate::blob::{self, Activation, Element, MAGIC, Operation, Packed, Packing, VERSION};
 use crate::error::{Error, What, number};
 use crate::kernel::Step;
 use crate::model::Model;
-use crate::pack::{self, Shape};
+use crate::pack;
 
 /// Fills an empty model from a blob; see [`Model::from_bytes`].
 #[inline(never)]
@@ -16,13 +16,12 @@ pub(crate) fn read<'a, const LAYERS: usize>(
     blob: &'a [u8],
     check_crc: bool,
 ) -> Result<(), Error> {
-    let expected = u32::from_le_bytes(MAGIC);
-    let [found] = pack::first_words::<1>(blob);
+    let reader = &mut Reader::new(blob);
+    let (expected, found) = (u32::from_le_bytes(MAGIC), reader.word());
     if expected != found {
         return Err(Error::Magic { expected, found });
     }
-    let mut rest = blob.get(MAGIC.len()..).unwrap_or(&[]);
-    let version = varint(&mut rest).unwrap_or(0) as u16; // the blob may be anything
+    let version = reader.varint() as u16; // the blob may be anything
     if version != VERSION {
         return Err(Error::Version {
             expected: VERSION,
@@ -30,22 +29,49 @@ pub(crate) fn read<'a, const LAYERS: usize>(
         });
     }
     if check_crc {
-        let (covered, crc) = blob.split_last_chunk::<4>().unwrap_or((&[], &[0; 4]));
+        let Some((covered, crc)) = blob.split_last_chunk::<4>() else {
+            return Err(Error::Malformed);
+        };
         let (expected, found) = (u32::from_le_bytes(*crc), blob::crc32(covered));
         if expected != found {
             return Err(Error::Crc { expected, found });
         }
     }
-    let Some(layers) = fields(model, &mut rest) else {
-        return Err(Error::Malformed);
+    // The fields behind the version, as `blob::Message` has them.
+    model.inputs = reader.halfword();
+    let layers = reader.varint() as usize;
+    let wrong = 'wrong: {
+        for _ in 0..layers {
+            let units = reader.halfword();
+            // Each variant's number is below 128: one byte.
+            let numbers = reader.word().to_le_bytes();
+            if reader.broken {
+                return Err(Error::Malformed);
+            }
+            let Some(layer) = Packed::of(units, numbers) else {
+                return Err(Error::Malformed);
+            };
+            if model.layers.push(layer).is_err() {
+                break 'wrong (What::Layers, LAYERS, layers);
+            }
+        }
+        model.behind = reader.rest;
+        let tail = &Tail::take(reader);
+        let _padding = reader.bytes();
+        model.tensors = reader.bytes();
+        let _crc = reader.word();
+        if reader.broken {
+            return Err(Error::Malformed);
+        }
+        if !reader.rest.is_empty() {
+            break 'wrong (What::Blob, blob.len() - reader.rest.len(), blob.len());
+        }
+        match check(model, tail)? {
+            Some(wrong) => wrong,
+            None => return Ok(()),
+        }
     };
-    let (what, expected, found) = if layers > LAYERS {
-        (What::Layers, LAYERS, layers)
-    } else if rest.is_empty() {
-        return check(model);
-    } else {
-        (What::Blob, blob.len() - rest.len(), blob.len())
-    };
+    let (what, expected, found) = wrong;
     Err(Error::Length {
         what,
         expected: number(expected),
@@ -53,65 +79,91 @@ pub(crate) fn read<'a, const LAYERS: usize>(
     })
 }
 
-/// The fields behind the version, as `blob::Message` has them. Says how many layers there are; if
-/// more than the model can hold, it stops there.
-fn fields<'a, const LAYERS: usize>(
-    model: &mut Model<'a, LAYERS>,
-    rest: &mut &'a [u8],
-) -> Option<usize> {
-    model.inputs = halfword(rest)?;
-    let layers = varint(rest)? as usize;
-    for _ in 0..layers {
-        let units = halfword(rest)?;
-        // Each variant's number is below 128: one byte.
-        let [operation, packing, output, activation] = word(rest)?;
-        let layer = Layer {
-            units,
-            operation: Operation::of(operation)?,
-            packing: Packing::of(packing)?,
-            output: Element::of(output)?,
-            activation: Activation::of(activation)?,
-        };
-        if model.layers.push(Packed::new(layer)).is_err() {
-            return Some(layers);
+/// What is left of a blob.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+    /// Something was missing, or was no number. What was taken instead is empty or zero.
+    broken: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(rest: &'a [u8]) -> Self {
+        Self {
+            rest,
+            broken: false,
         }
     }
-    model.behind = rest;
-    let some = *rest.first()?;
-    Tail::take(rest)?;
-    let _padding = bytes(rest)?;
-    model.tensors = bytes(rest)?;
-    let _crc = word(rest)?;
-    // One way to write each blob: an option is 0 or 1.
-    (some < 2).then_some(layers)
+
+    /// A length or count, as postcard has all numbers but bytes and floats.
+    #[inline(never)]
+    fn varint(&mut self) -> u32 {
+        let (number, rest) = postcard::take_from_bytes(self.rest).unwrap_or_else(|_| {
+            self.broken = true;
+            (0, self.rest)
+        });
+        self.rest = rest;
+        number
+    }
+
+    #[inline(never)]
+    fn halfword(&mut self) -> u16 {
+        let number = self.varint();
+        self.broken |= number > u16::MAX.into();
+        number as u16 // else it is broken
+    }
+
+    #[inline(never)]
+    fn word(&mut self) -> u32 {
+        let [word] = pack::first_words(self.take(4));
+        word
+    }
+
+    /// As many bytes as the number before them says.
+    #[inline(never)]
+    fn bytes(&mut self) -> &'a [u8] {
+        let count = self.varint();
+        self.take(count as usize)
+    }
+
+    #[inline(never)]
+    fn take(&mut self, count: usize) -> &'a [u8] {
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else {
+            self.broken = true;
+            return &[];
+        };
+        self.rest = rest;
+        taken
+    }
 }
 
 /// What lies behind the layers and is rarely of use: it stays in the blob until it is.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Tail<'a> {
-    pub threshold: Option<f32>,
+    /// Four bytes or none.
+    threshold: &'a [u8],
     pub labels: &'a [u8],
     pub tests: &'a [u8],
 }
 
 impl<'a> Tail<'a> {
-    #[inline(never)]
-    pub fn take(rest: &mut &'a [u8]) -> Option<Self> {
-        let (&some, behind) = rest.split_first()?;
-        *rest = behind;
-        let threshold = if some == 0 {
-            None
-        } else {
-            Some(f32::from_le_bytes(word(rest)?))
-        };
-        Some(Self {
-            threshold,
-            labels: bytes(rest)?,
-            tests: bytes(rest)?,
-        })
+    #[inline(always)]
+    pub fn take(reader: &mut Reader<'a>) -> Self {
+        let some = reader.take(1).first().copied().unwrap_or(0);
+        // One way to write each blob: an option is 0 or 1.
+        reader.broken |= some > 1;
+        Self {
+            threshold: reader.take(usize::from(some) * 4),
+            labels: reader.bytes(),
+            tests: reader.bytes(),
+        }
     }
 
-    pub fn label_count(self) -> usize {
+    pub fn threshold(self) -> Option<f32> {
+        let word = self.threshold.first_chunk()?;
+        Some(f32::from_le_bytes(*word))
+    }
+
+    fn label_count(self) -> usize {
         if self.labels.is_empty() {
             return 0;
         }
@@ -119,55 +171,31 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// A length or count, as postcard has all numbers but bytes and floats.
-#[inline(never)]
-fn varint(rest: &mut &[u8]) -> Option<u32> {
-    let (number, behind) = postcard::take_from_bytes(rest).ok()?;
-    *rest = behind;
-    Some(number)
-}
-
-fn halfword(rest: &mut &[u8]) -> Option<u16> {
-    varint(rest)?.try_into().ok()
-}
-
-#[inline(never)]
-fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let count = varint(rest)?;
-    let (taken, behind) = rest.split_at_checked(count as usize)?;
-    *rest = behind;
-    Some(taken)
-}
-
-#[inline(never)]
-fn word(rest: &mut &[u8]) -> Option<[u8; 4]> {
-    let (&word, behind) = rest.split_first_chunk()?;
-    *rest = behind;
-    Some(word)
-}
-
 /// Everything that later code relies on.
-fn check<const LAYERS: usize>(model: &mut Model<LAYERS>) -> Result<(), Error> {
+#[inline(always)]
+fn check<const LAYERS: usize>(
+    model: &mut Model<LAYERS>,
+    tail: &Tail,
+) -> Result<Option<(What, usize, usize)>, Error> {
     let mut tensors = model.tensors;
-    let mut width = usize::from(model.inputs);
+    let mut width = model.inputs();
     let mut element = Element::Float;
-    let mut words = 0;
+    let (mut words, mut scratch) = (0, 0);
     let mut index = 0;
-    'layers: for layer in &model.layers {
-        let layer = &layer.layer();
+    'layers: while let Some(&layer) = model.layers.get(index) {
         let last = index + 1 == model.layers.len();
-        let units = usize::from(layer.units);
-        let quantizes = layer.quantizes();
-        let float = layer.operation == Operation::DenseFloat;
+        let units = layer.units();
+        let quantizes = layer.operation().quantizes();
+        let float = layer.operation() == Operation::DenseFloat;
         let (what, expected, found) = 'wrong: {
             if index == 0 && !quantizes {
                 // The first layer takes the caller's floats.
-                break 'wrong (What::Operation, 0, layer.operation as usize);
+                break 'wrong (What::Operation, 0, layer.operation() as usize);
             }
-            if !layer.operation.is_built_in() {
+            if !layer.operation().is_built_in() {
                 return Err(Error::Feature {
                     layer: index as u8,
-                    operation: layer.operation,
+                    operation: layer.operation(),
                 });
             }
             let reads = layer.input();
@@ -177,33 +205,34 @@ fn check<const LAYERS: usize>(model: &mut Model<LAYERS>) -> Result<(), Error> {
             if width == 0 {
                 break 'wrong (What::Inputs, 1, width);
             }
-            if units == 0 || (quantizes && units != width) {
+            if units != if quantizes { width } else { units.max(1) } {
                 break 'wrong (What::Units, width, units);
             }
-            if (float || quantizes) && layer.packing != Packing::Plain {
-                break 'wrong (What::Packing, 0, layer.packing as usize);
+            if (float || quantizes) && layer.packing() != Packing::Plain {
+                break 'wrong (What::Packing, 0, layer.packing() as usize);
             }
-            element = layer.output;
+            element = layer.output();
             if (float || last) && element != Element::Float {
                 break 'wrong (What::Element, Element::Float as usize, element as usize);
             }
-            let activation = layer.activation as usize;
+            let activation = layer.activation_number();
             if activation != 0
                 && (quantizes
-                    || (element != Element::Float && layer.activation != Activation::Table))
+                    || (element != Element::Float && activation != Activation::Table as u8))
             {
-                break 'wrong (What::Activation, 0, activation);
+                break 'wrong (What::Activation, 0, activation.into());
             }
-            let before = tensors.len();
-            let Some((step, rest)) = Step::take(layer, width, tensors) else {
-                break 'wrong (What::Tensors, model.tensors.len() - before, before);
+            let Some(step) = &Step::take(layer, width, tensors) else {
+                let left = tensors.len();
+                break 'wrong (What::Tensors, model.tensors.len() - left, left);
             };
-            tensors = rest;
-            if let Some(word) = bad_number(&step) {
-                break 'wrong (What::Scale, 0, word as usize);
+            tensors = step.behind;
+            let bad = bad_number(step) as usize;
+            if bad != 0 {
+                break 'wrong (What::Scale, 0, bad);
             }
             let written = if last { 0 } else { element.words(units) };
-            model.scratch = model.scratch.max(words + written);
+            scratch = scratch.max(words + written);
             words = written;
             width = units;
             index += 1;
@@ -216,26 +245,21 @@ fn check<const LAYERS: usize>(model: &mut Model<LAYERS>) -> Result<(), Error> {
             found: number(found),
         });
     }
-    let tail = model.tail();
+    model.scratch = scratch;
     let labels = tail.label_count();
     let test = model.test_len();
-    let (what, expected, found) = if index == 0 {
-        (What::Layers, 1, 0)
+    Ok(if index == 0 {
+        Some((What::Layers, 1, 0))
     } else if !tensors.is_empty() {
         let expected = model.tensors.len() - tensors.len();
-        (What::Tensors, expected, model.tensors.len())
+        Some((What::Tensors, expected, model.tensors.len()))
     } else if !is_multiple(tail.tests, test) {
-        (What::SelfTests, test, tail.tests.len())
+        Some((What::SelfTests, test, tail.tests.len()))
     } else if labels != 0 && labels != width.max(2) && labels != width {
         // One output tells two classes apart.
-        (What::Labels, width, labels)
+        Some((What::Labels, width, labels))
     } else {
-        return Ok(());
-    };
-    Err(Error::Length {
-        what,
-        expected: number(expected),
-        found: number(found),
+        None
     })
 }
 
@@ -249,36 +273,36 @@ fn is_multiple(mut bytes: &[u8], chunk: usize) -> bool {
 }
 
 /// The first of a layer's scales or float entries that is not finite, or multiplier that is
-/// negative.
-fn bad_number(step: &Step) -> Option<u32> {
+/// negative; zero where there is none, as zero is neither.
+#[inline(never)]
+fn bad_number(step: &Step) -> u32 {
     let float = step.output == Element::Float;
-    // Of a quantization all numbers, of a dense layer the tails; f32 weights have none.
-    let (block, tail) = match step.operation {
-        Operation::QuantizeTensor | Operation::QuantizeFeatures => (8, 8),
-        Operation::DenseFloat => (usize::MAX, 0),
-        _ => {
-            let shape = Shape::of(step.operation, step.packing);
-            (shape.block_len(step.inputs), shape.tail_len())
-        }
-    };
-    let mut rest = step.blocks;
-    while let Some((this, next)) = rest.split_at_checked(block) {
-        let bad = bad_word(this, block - tail, float || tail == 8 && block == 8);
-        if bad.is_some() {
-            return bad;
-        }
-        rest = next;
+    let numbers_are_floats = float || step.operation.quantizes();
+    let mut bad = 0;
+    let mut rest = step.blocks.get(step.block_len - step.scales_len..);
+    while let Some(numbers) = rest
+        && bad == 0
+    {
+        bad = bad_word(
+            numbers.get(..step.scales_len).unwrap_or(&[]),
+            numbers_are_floats,
+        );
+        rest = numbers.get(step.block_len..);
     }
-    let table = if float { step.table } else { &[] };
-    bad_word(table, 0, true)
+    if bad == 0 && float {
+        bad = bad_word(step.table, true);
+    }
+    bad
 }
 
-fn bad_word(bytes: &[u8], start: usize, float: bool) -> Option<u32> {
-    // The sign does not matter to a float, infinity is the first that is not finite.
-    let (mask, limit) = if float {
-        (0x7FFF_FFFF, 0x7F80_0000)
+#[inline(never)]
+fn bad_word(bytes: &[u8], float: bool) -> u32 {
+    let mut words = pack::words(bytes);
+    let bad = if float {
+        // The sign does not matter, infinity is the first that is not finite.
+        words.find(|word| word << 1 >= f32::INFINITY.to_bits() << 1)
     } else {
-        (u32::MAX, 0x8000_0000)
+        words.find(|word| word.cast_signed() < 0)
     };
-    pack::words(bytes.get(start..)?).find(|word| word & mask >= limit)
+    bad.unwrap_or(0)
 }

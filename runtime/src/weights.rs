@@ -1,6 +1,6 @@
 //! What only a look at every weight can tell: that no input can overflow an accumulator.
 
-use crate::blob::{Element, Layer, Operation, ROUNDER};
+use crate::blob::{Element, Operation, ROUNDER};
 use crate::error::{Error, What, number};
 use crate::kernel::Step;
 use crate::kernel::portable::{bias, weight};
@@ -30,12 +30,11 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
     pub fn verify_weights(&self) -> Result<(), Error> {
         let mut tensors = self.tensors;
         let mut inputs = self.inputs();
-        for (layer, index) in self.layers.iter().zip(0u8..) {
-            let layer = &layer.layer();
-            let (step, rest) = Step::take(layer, inputs, tensors).ok_or(Error::Malformed)?;
-            tensors = rest;
+        for (&layer, index) in self.layers.iter().zip(0u8..) {
+            let step = &Step::take(layer, inputs, tensors).ok_or(Error::Malformed)?;
+            tensors = step.behind;
             inputs = step.units;
-            check(layer, &step).map_err(|wrong| Error::Layer {
+            check(step).map_err(|wrong| Error::Layer {
                 layer: index,
                 what: wrong.what,
                 expected: number(wrong.expected as usize),
@@ -59,7 +58,7 @@ struct Wrong {
     found: u64,
 }
 
-fn check(layer: &Layer, step: &Step) -> Result<(), Wrong> {
+fn check(step: &Step) -> Result<(), Wrong> {
     let wrong = |what, expected: u32, found: u64| {
         Err(Wrong {
             what,
@@ -94,7 +93,7 @@ fn check(layer: &Layer, step: &Step) -> Result<(), Wrong> {
         _ => accumulators(step)?,
     }
     let table = pack::words(step.table);
-    let lowest = match layer.output {
+    let lowest = match step.output {
         Element::Float => return Ok(()),
         Element::Int16 => table
             .flat_map(|word| [word as i16, (word >> 16) as i16]) // its halves
@@ -134,17 +133,15 @@ fn accumulators(step: &Step) -> Result<(), Wrong> {
         && matches!(step.output, Element::Int8 | Element::Int8Wide);
     let group = 1 << shape.group;
     let mut units = 0..step.units;
-    for block in step.blocks.chunks_exact(shape.block_len(step.inputs)) {
-        let Some((head, weights, tail)) = pack::parts(block, shape) else {
-            break;
-        };
-        for (row, multiplier) in (0..usize::from(shape.rows)).zip(pack::words(tail)) {
-            let size = |i| u64::from(weight(step, shape, weights, row, i).unsigned_abs());
+    for block in step.blocks.chunks_exact(step.block_len) {
+        let scales = block.get(step.block_len - step.scales_len..).unwrap_or(&[]);
+        for (row, multiplier) in pack::words(scales).enumerate() {
+            let size = |i| u64::from(weight(step, block, row, i).unsigned_abs());
             let of_inputs: u64 = (0..step.inputs).map(size).sum();
             let padding: u64 = (step.inputs..step.inputs.next_multiple_of(group))
                 .map(size)
                 .sum();
-            let bias = u64::from(bias(step, head, row).unsigned_abs());
+            let bias = u64::from(bias(step, block, row).unsigned_abs());
             let unit = units.next();
             let beyond = if unit.is_none() { of_inputs + bias } else { 0 };
             if padding + beyond != 0 {

@@ -21,23 +21,25 @@ const OUTPUT: Element = if cfg!(kernel = "mve") {
 /// Quantizes the values of `x` in fours. Says how many it did, and whether all were finite.
 #[inline(always)]
 pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> (usize, bool) {
-    if step.output != OUTPUT {
-        return (0, true);
-    }
-    // Both may be longer than the layer.
-    let fours = (step.inputs.min(x.len()) / 4).min(y.len() / OUTPUT.words(4));
     let pairs = step.blocks.as_ptr().cast::<u32>();
-    // Four pairs for each four values, or always the same four.
-    let (stride, needed) = if step.operation == Operation::QuantizeFeatures {
-        (32, fours * 32)
-    } else {
-        (0, 32)
-    };
-    if fours == 0 || step.blocks.len() < needed || !pairs.is_aligned() {
+    // Both may be longer than the layer.
+    let fours = step.inputs >> 2;
+    if step.output != OUTPUT
+        || x.len() < step.inputs
+        || y.len() < OUTPUT.words(step.inputs)
+        || fours == 0
+        || !pairs.is_aligned()
+    {
         return (0, true);
     }
-    // SAFETY: x has `fours * 4` values, y room for as many; `pairs` is aligned and has `needed`
-    // bytes.
+    // Four pairs for each four values, or always the same four.
+    let stride = if step.operation == Operation::QuantizeFeatures {
+        32
+    } else {
+        0
+    };
+    // SAFETY: x has `fours * 4` values, y room for as many; `pairs` is aligned, and the blocks of
+    // such a layer are four pairs or one for each input.
     let check = unsafe { run(x.as_ptr(), pairs, y.as_mut_ptr(), fours, stride) };
     (fours * 4, check == 0.0)
 }

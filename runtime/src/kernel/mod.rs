@@ -56,7 +56,7 @@ macro_rules! cpu {
 #[cfg(any(kernel = "dsp", kernel = "mve"))]
 pub(crate) use cpu;
 
-use crate::blob::{ALIGNMENT, Activation, Element, Layer, Operation, Packing};
+use crate::blob::{ALIGNMENT, Element, Operation, Packed, Packing};
 use crate::pack;
 
 /// A layer with its tensors, as kernels take it.
@@ -66,34 +66,43 @@ pub(crate) struct Step<'a> {
     pub packing: Packing,
     /// What it writes.
     pub output: Element,
-    pub activation: Activation,
+    /// Its number.
+    pub activation: u8,
     pub inputs: usize,
     pub units: usize,
+    /// Bytes of a block; of a quantization, a pair.
+    pub block_len: usize,
+    /// Bytes at its end that are scales or multipliers.
+    pub scales_len: usize,
     /// As `pack` has them, exactly so many bytes.
     pub blocks: &'a [u8],
     /// The activation table, empty where there is none.
     pub table: &'a [u8],
+    /// The tensors of the layers behind it.
+    pub behind: &'a [u8],
 }
 
 impl<'a> Step<'a> {
-    /// Takes the layer's tensors from the start of those left; also says what is left then.
-    /// `None` where they do not suffice.
-    #[inline(always)]
-    pub fn take(layer: &Layer, inputs: usize, tensors: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (blocks, rest) = tensors.split_at_checked(pack::blocks_len(layer, inputs))?;
+    /// Takes the layer's tensors from the start of those left. `None` where they do not suffice.
+    #[inline(never)]
+    pub fn take(layer: Packed, inputs: usize, tensors: &'a [u8]) -> Option<Self> {
+        let shape = pack::Blocks::of(layer, inputs);
+        let (blocks, rest) = tensors.split_at_checked(shape.len.checked_mul(shape.count)?)?;
         let (table, rest) = rest.split_at_checked(layer.table_len())?;
         let padding = (blocks.len() + table.len()).wrapping_neg() % ALIGNMENT;
-        let step = Self {
-            operation: layer.operation,
-            packing: layer.packing,
-            output: layer.output,
-            activation: layer.activation,
+        Some(Self {
+            operation: layer.operation(),
+            packing: layer.packing(),
+            output: layer.output(),
+            activation: layer.activation_number(),
             inputs,
-            units: layer.units.into(),
+            units: layer.units(),
+            block_len: shape.len,
+            scales_len: shape.scales_len,
             blocks,
             table,
-        };
-        Some((step, rest.get(padding..)?))
+            behind: rest.get(padding..)?,
+        })
     }
 }
 

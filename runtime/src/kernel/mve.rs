@@ -21,7 +21,7 @@
 use core::arch::naked_asm;
 
 use super::Step;
-use super::whole::{self, Blocks};
+use super::whole::{self, Call, Kernel};
 use crate::blob::{Element, Operation, Packing};
 
 /// Runs a layer, or says that it must be run by other code.
@@ -41,42 +41,15 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     if x.len() < element.words(step.inputs) {
         return false;
     }
-    whole::run(step, element, y, |blocks: Blocks| {
-        // SAFETY: `Blocks` has the layer's blocks, as the packer made them for step.inputs, and
-        // room for the outputs; x has all inputs, and the kernels read no more.
-        unsafe {
-            kernel(
-                blocks.start,
-                x.as_ptr(),
-                step.inputs,
-                blocks.finish as u32,
-                blocks.y,
-                blocks.y_end,
-                blocks.rest,
-            );
-        }
-    })
+    let call = Call {
+        kernel,
+        integer: element,
+        x,
+        count: step.inputs,
+    };
+    // SAFETY: the blocks are of this packing, and x has all inputs; the kernels read no more.
+    unsafe { whole::run(step, y, call) }
 }
-
-/// Runs the blocks of a layer.
-///
-/// * `inputs` - at least one
-/// * `finish` - as [`whole::Finish`] has it: four i8 or i16 per block, or four words
-/// * `y`, `y_end` - the outputs of all blocks but the one that goes to `rest`
-/// * `rest` - null, or room for the outputs of one block more, the last
-///
-/// # Safety
-///
-/// All pointers are multiples of four and valid for what the arguments above say.
-type Kernel = unsafe extern "C" fn(
-    blocks: *const u32,
-    x: *const u32,
-    inputs: usize,
-    finish: u32,
-    y: *mut u32,
-    y_end: *mut u32,
-    rest: *mut u32,
-);
 
 /// A kernel from the code that runs a block up to its sums and the code that ends it with
 /// integers, of `$bytes` per block. The sums are `2^$shift` times as large.

@@ -5,7 +5,9 @@
 use super::finish::put;
 use super::{Step, view};
 use crate::blob::{Operation, Packing};
-use crate::pack::{self, Shape, dsp, lane};
+#[cfg(feature = "f32")]
+use crate::pack;
+use crate::pack::{Shape, dsp, lane};
 
 #[inline(always)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
@@ -19,107 +21,129 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
 /// A layer of integer weights.
 #[inline(never)]
 fn integers(step: &Step, x: &[u32], y: &mut [u32]) {
-    let shape = Shape::of(step.operation, step.packing);
-    let mut units = 0..step.units;
-    let mut rest = step.blocks;
-    while let Some((block, next)) = rest.split_at_checked(shape.block_len(step.inputs)) {
-        rest = next;
-        let Some((head, weights, tail)) = pack::parts(block, shape) else {
-            return;
-        };
-        for ((row, scale), unit) in pack::words(tail).enumerate().zip(&mut units) {
-            let mut acc = bias(step, head, row);
-            for i in 0..step.inputs {
-                let w = weight(step, shape, weights, row, i);
-                acc = acc.wrapping_add(w.wrapping_mul(input(step, x, i)));
-            }
-            put(step, acc, scale, unit, y);
-        }
-        if units.is_empty() {
-            return;
-        }
+    for unit in 0..step.units {
+        let (sum, scale) = sum(step, x, unit);
+        put(step, sum, scale, unit, y);
     }
+}
+
+/// The sum of a unit, and its scale or multiplier.
+#[inline(never)]
+fn sum(step: &Step, x: &[u32], unit: usize) -> (i32, u32) {
+    let shape = Shape::of(step.operation, step.packing);
+    let row = unit % shape.rows();
+    let block = step.blocks.get(unit / shape.rows() * step.block_len..);
+    let block = block.unwrap_or(&[]);
+    let mut sum = bias(step, block, row);
+    for i in 0..step.inputs {
+        sum = sum.wrapping_add(weight(step, block, row, i).wrapping_mul(input(step, x, i)));
+    }
+    (
+        sum,
+        word(block, (step.block_len - shape.tail_len()) / 4 + row),
+    )
 }
 
 /// An input of an integer layer.
 #[inline(always)]
 fn input(step: &Step, x: &[u32], i: usize) -> i32 {
-    let wide = step.operation == Operation::DenseInt16 || step.packing == Packing::Dsp;
-    if wide {
-        view::int16(x).get(i).map_or(0, |&x| x.into())
-    } else {
-        view::int8(x).get(i).map_or(0, |&x| x.into())
+    #[cfg(feature = "int16")]
+    if step.operation == Operation::DenseInt16 {
+        return view::int16(x).get(i).map_or(0, |&x| x.into());
     }
+    // In 16 bits it is the low byte.
+    let stride = u32::from(step.packing == Packing::Dsp);
+    view::int8(x).get(i << stride).map_or(0, |&x| x.into())
 }
 
-/// The bias of a row from its block's head.
+/// A word of a block, zero where it has fewer.
+#[inline(always)]
+fn word(block: &[u8], index: usize) -> u32 {
+    let word = block.as_chunks::<4>().0.get(index);
+    word.map_or(0, |&word| u32::from_le_bytes(word))
+}
+
+/// The bias of a row, from its block's head.
 #[inline]
-pub(crate) fn bias(step: &Step, head: &[u8], row: usize) -> i32 {
-    let words = pack::first_words::<4>(head);
-    let [a, b, c, _] = words;
-    let rows = match (step.operation, step.packing) {
-        #[cfg(feature = "int16")]
-        (Operation::DenseInt16, Packing::Lane) => lane::solve_chain(words),
-        #[cfg(feature = "int16")]
-        (Operation::DenseInt16, _) => words.map(u32::cast_signed),
-        #[cfg(feature = "int4")]
-        (Operation::DenseInt4, Packing::Lane) => lane::solve_pairs(words),
-        #[cfg(feature = "int4")]
-        (Operation::DenseInt4, Packing::Dsp) => dsp::solve_int4(words),
-        (_, Packing::Dsp) => dsp::solve(a, b, c),
-        (_, Packing::Lane) => lane::solve(a, b, c),
-        _ => words.map(u32::cast_signed),
+pub(crate) fn bias(step: &Step, block: &[u8], row: usize) -> i32 {
+    #[cfg(any(feature = "int4", feature = "int16"))]
+    if step.operation != Operation::DenseInt8 {
+        let head = [0, 1, 2, 3].map(|index| word(block, index));
+        let rows = match (step.operation, step.packing) {
+            #[cfg(feature = "int4")]
+            (Operation::DenseInt4, Packing::Lane) => lane::solve_pairs(head),
+            #[cfg(feature = "int4")]
+            (Operation::DenseInt4, Packing::Dsp) => dsp::solve_int4(head),
+            #[cfg(feature = "int16")]
+            (Operation::DenseInt16, Packing::Lane) => lane::solve_chain(head),
+            _ => head.map(u32::cast_signed),
+        };
+        return rows.get(row).copied().unwrap_or(0);
+    }
+    let Some(&head) = block.as_chunks::<4>().0.first_chunk::<3>() else {
+        return 0;
+    };
+    let [a, b, c] = head.map(u32::from_le_bytes);
+    let rows = match step.packing {
+        Packing::Dsp => dsp::solve(a, b, c),
+        Packing::Lane => lane::solve(a, b, c),
+        _ => return word(block, row).cast_signed(),
     };
     rows.get(row).copied().unwrap_or(0)
 }
 
 /// A weight of a block.
-#[inline]
-pub(crate) fn weight(step: &Step, shape: Shape, weights: &[u8], row: usize, i: usize) -> i32 {
-    let byte = |index: usize| weights.get(index).copied().unwrap_or(0);
-    // Most packings have the rows of a group one after the other.
-    let start = (i >> shape.group) << shape.bytes;
-    let row_start = start + ((row << shape.bytes) >> 2);
-    let within = i & ((1 << shape.group) - 1);
+#[inline(never)]
+pub(crate) fn weight(step: &Step, block: &[u8], row: usize, i: usize) -> i32 {
+    let shape = Shape::of(step.operation, step.packing);
+    let byte = |index: usize| block.get(index).copied().unwrap_or(0);
     let signed = |byte: u8| i32::from(byte.cast_signed());
-    match (step.operation, step.packing) {
-        #[cfg(feature = "int4")]
-        (Operation::DenseInt4, packing) => {
-            let offset_nibble = |byte: u8, high: usize| ((i32::from(byte) >> (high * 4)) & 15) - 8;
-            let signed_nibble = |byte: u8, high: usize| (offset_nibble(byte, high) & 15) - 8;
-            match packing {
-                // Two's complement is the nibble with its top bit the other way round, less 8.
-                Packing::Plain => signed_nibble(byte(i >> 1), i & 1),
-                Packing::Mve => signed_nibble(byte(row_start + (i & 15)), within >> 4),
-                Packing::Lane => offset_nibble(byte((i >> 1) * 4 + row), i & 1),
-                Packing::Dsp => {
-                    let byte = byte(2 * i + (row >> 1));
-                    if row == 3 {
-                        signed_nibble(byte, 1)
-                    } else {
-                        offset_nibble(byte, row & 1)
-                    }
+    let head = shape.head_len();
+    let start = head + ((i >> shape.group) << shape.bytes);
+    let within = i & ((1 << shape.group) - 1);
+    // Most packings have the rows of a group one after the other.
+    let row_start = start + ((row << shape.bytes) >> 2);
+    #[cfg(feature = "int4")]
+    if step.operation == Operation::DenseInt4 {
+        let offset_nibble = |byte: u8, high: usize| ((i32::from(byte) >> (high * 4)) & 15) - 8;
+        // Two's complement is the nibble with its top bit the other way round, less 8.
+        let signed_nibble = |byte: u8, high: usize| (offset_nibble(byte, high) & 15) - 8;
+        return match step.packing {
+            Packing::Plain => signed_nibble(byte(head + (i >> 1)), i & 1),
+            Packing::Mve => signed_nibble(byte(row_start + (i & 15)), within >> 4),
+            Packing::Lane => offset_nibble(byte(head + (i >> 1) * 4 + row), i & 1),
+            Packing::Dsp => {
+                let byte = byte(head + 2 * i + (row >> 1));
+                if row == 3 {
+                    signed_nibble(byte, 1)
+                } else {
+                    offset_nibble(byte, row & 1)
                 }
             }
-        }
-        #[cfg(feature = "int16")]
-        (Operation::DenseInt16, Packing::Plain | Packing::Mve) => signed(byte(row_start + within)),
-        (operation, Packing::Dsp) => {
-            // A and B in the bytes of a halfword, C and D in those of another. A negative byte has
-            // borrowed from the one above it; the A of int8 is not, having 128 added.
-            let offset = !cfg!(feature = "int16") || operation == Operation::DenseInt8;
-            let pair = start + within * 2 + (row >> 1) * 4;
-            let (low, high) = (byte(pair), byte(pair + 1));
-            match row {
-                0 if offset => i32::from(low) - 128,
-                1 if offset => signed(high),
-                0 | 2 => signed(low),
-                _ => signed(high) + i32::from(low >> 7),
-            }
-        }
-        (_, Packing::Lane) => i32::from(byte(i * 4 + row)) - 128,
-        _ => signed(byte(row_start + within)),
+        };
     }
+    if step.packing == Packing::Dsp {
+        // A and B in the bytes of a halfword, C and D in those of another, as low + 256 high; the A
+        // of int8 has 128 added.
+        let pair = start + within * 2 + (row & 2) * 2;
+        let mut both = i32::from(byte(pair)) + 256 * signed(byte(pair + 1));
+        if row < 2 && (!cfg!(feature = "int16") || step.operation == Operation::DenseInt8) {
+            both -= 128;
+        }
+        return if row & 1 == 0 {
+            signed(both as u8)
+        } else {
+            (both + 128) >> 8
+        };
+    }
+    let lane = step.packing == Packing::Lane;
+    let index = if cfg!(feature = "int16") && lane {
+        head + i * 4 + row // of int8 the same as otherwise
+    } else {
+        row_start + within
+    };
+    // Lane has 128 added: the top bit the other way round.
+    signed(byte(index) ^ u8::from(lane) << 7)
 }
 
 /// A layer of f32 weights.

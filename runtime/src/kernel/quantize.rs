@@ -141,11 +141,14 @@ mod tests {
             operation: Operation::QuantizeTensor,
             packing: Packing::Plain,
             output: Element::Int8,
-            activation: Activation::Linear,
+            activation: Activation::Linear as u8,
             inputs: 8,
             units: 8,
+            block_len: 8,
+            scales_len: 8,
             blocks: &pair,
             table: &[],
+            behind: &[],
         };
         let mut y = [0; 2];
         quantize(&step, x, &mut y).then(|| view::int8(&y).try_into().unwrap())

@@ -20,54 +20,91 @@ pub(crate) enum Finish {
     Floats,
 }
 
-/// What a kernel gets.
-pub(crate) struct Blocks {
-    /// The first block. A multiple of four.
-    pub start: *const u32,
-    pub finish: Finish,
-    /// Where the outputs of the blocks go, up to `y_end`: all of four rows.
-    pub y: *mut u32,
-    pub y_end: *mut u32,
-    /// Null, or room for the outputs of one block more.
-    pub rest: *mut u32,
+/// Runs the blocks of a layer.
+///
+/// * `x`, `count` - the inputs, and how many of what the kernel counts, at least one
+/// * `finish` - as [`Finish`] has it
+/// * `y`, `y_end` - where the outputs of the blocks go: all of four rows
+/// * `rest` - null, or room for the outputs of one block more, the last
+///
+/// # Safety
+///
+/// All pointers are multiples of four and valid for what the arguments above say.
+pub(crate) type Kernel = unsafe extern "C" fn(
+    blocks: *const u32,
+    x: *const u32,
+    count: usize,
+    finish: u32,
+    y: *mut u32,
+    y_end: *mut u32,
+    rest: *mut u32,
+);
+
+/// A kernel with what is the same for all blocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub kernel: Kernel,
+    /// What the kernel writes as integers.
+    pub integer: Element,
+    pub x: &'a [u32],
+    /// Of the inputs, as the kernel counts them.
+    pub count: usize,
 }
 
-/// Runs a layer by blocks of four rows. `integer` is what the kernel writes as integers.
+impl Call<'_> {
+    /// Runs blocks from `start` on.
+    ///
+    /// # Safety
+    ///
+    /// As [`Kernel`], for the blocks and the outputs.
+    #[inline(always)]
+    unsafe fn blocks(&self, start: *const u32, finish: Finish, y: &mut [u32], rest: *mut u32) {
+        let ends = y.as_mut_ptr_range();
+        // SAFETY: x has what the kernel reads for `count`, which is what this was made with; the
+        // caller has the rest.
+        unsafe {
+            (self.kernel)(
+                start,
+                self.x.as_ptr(),
+                self.count,
+                finish as u32,
+                ends.start,
+                ends.end,
+                rest,
+            );
+        }
+    }
+}
+
+/// Runs a layer by blocks of four rows.
+///
+/// # Safety
+///
+/// `call.x` has what the kernel reads for so many inputs, and `step.blocks` are of its packing.
 #[inline(always)]
-pub(crate) fn run(step: &Step, integer: Element, y: &mut [u32], kernel: impl Fn(Blocks)) -> bool {
+pub(crate) unsafe fn run(step: &Step, y: &mut [u32], call: Call) -> bool {
     let start = step.blocks.as_ptr().cast::<u32>();
     if !start.is_aligned() {
         return false;
     }
-    let (finish, words) = if step.output == integer {
-        (Finish::Integers, integer.words(ROWS))
+    let (finish, words) = if step.output == call.integer {
+        (Finish::Integers, call.integer.words(ROWS))
     } else if step.output != Element::Float {
-        return each(step, y, kernel);
+        return each(step, y, call.kernel, call.x, call.count);
     } else if cfg!(target_abi = "eabihf") {
         (Finish::Floats, ROWS)
     } else {
         (Finish::Sums, ROWS)
     };
-    let whole = step.units.div_ceil(ROWS) * words;
-    let mut last = [0; ROWS];
+    let whole = ((step.units + 3) >> 2) * words;
     if let Some(y) = y.get_mut(..whole) {
-        let ends = y.as_mut_ptr_range();
-        kernel(Blocks {
-            start,
-            finish,
-            y: ends.start,
-            y_end: ends.end,
-            rest: core::ptr::null_mut(),
-        });
+        // SAFETY: the blocks are those of step.units, y has room for their outputs.
+        unsafe { call.blocks(start, finish, y, core::ptr::null_mut()) };
     } else if let Some((full, rest)) = y.split_at_mut_checked(whole - words) {
-        let ends = full.as_mut_ptr_range();
-        kernel(Blocks {
-            start,
-            finish,
-            y: ends.start,
-            y_end: ends.end,
-            rest: last.as_mut_ptr(),
-        });
+        // The last block's outputs go elsewhere, since y has no room for all of them.
+        let mut last = [0; ROWS];
+        // SAFETY: as above, with that room.
+        unsafe { call.blocks(start, finish, full, last.as_mut_ptr()) };
         // A loop would become a call of memcpy, which is large.
         let [a, b, c, _] = last;
         match rest {
@@ -79,7 +116,7 @@ pub(crate) fn run(step: &Step, integer: Element, y: &mut [u32], kernel: impl Fn(
     }
     if finish == Finish::Sums {
         scale(step, y);
-    } else if step.activation == Activation::Table && finish == Finish::Integers {
+    } else if step.activation == Activation::Table as u8 && finish == Finish::Integers {
         look_up(step, y);
     }
     true
@@ -88,7 +125,7 @@ pub(crate) fn run(step: &Step, integer: Element, y: &mut [u32], kernel: impl Fn(
 /// Integers that the kernel cannot write: it gives the sums, block by block.
 // It is rare, and takes more registers and stack than the rest.
 #[inline(never)]
-fn each(step: &Step, y: &mut [u32], kernel: impl Fn(Blocks)) -> bool {
+fn each(step: &Step, y: &mut [u32], kernel: Kernel, x: &[u32], count: usize) -> bool {
     // Without int16 layers, only a blob that mixes packings comes here.
     if !cfg!(feature = "int16") {
         return false;
@@ -99,14 +136,21 @@ fn each(step: &Step, y: &mut [u32], kernel: impl Fn(Blocks)) -> bool {
     while let Some((block, next)) = rest.split_at_checked(shape.block_len(step.inputs)) {
         rest = next;
         let mut sums = [0u32; ROWS];
-        let ends = sums.as_mut_ptr_range();
-        kernel(Blocks {
-            start: block.as_ptr().cast(),
-            finish: Finish::Sums,
-            y: ends.start,
-            y_end: ends.end,
-            rest: core::ptr::null_mut(),
-        });
+        // SAFETY: it is a block of the layer, and the sums are of one.
+        unsafe {
+            let call = Call {
+                kernel,
+                integer: Element::Int8,
+                x,
+                count,
+            };
+            call.blocks(
+                block.as_ptr().cast(),
+                Finish::Sums,
+                &mut sums,
+                core::ptr::null_mut(),
+            );
+        }
         let Some((_, _, tail)) = pack::parts(block, shape) else {
             break;
         };

@@ -41,7 +41,7 @@ pub(crate) mod lane;
 pub(crate) mod mve;
 pub(crate) mod plain;
 
-use crate::blob::{Layer, Operation, Packing};
+use crate::blob::{Operation, Packed, Packing};
 
 /// Rows that a block has at most.
 pub(crate) const ROWS: usize = 4;
@@ -49,10 +49,10 @@ pub(crate) const ROWS: usize = 4;
 /// The dimensions of a packing's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// Rows of a block.
-    pub rows: u8,
+    /// A block has `2^row_bits` rows: one or four.
+    row_bits: u8,
     /// Words of its head.
-    pub head: u8,
+    head: u8,
     /// The weights lie in groups of `2^group` inputs ...
     pub group: u8,
     /// ... that take `2^bytes` bytes for all rows.
@@ -62,39 +62,57 @@ pub(crate) struct Shape {
 impl Shape {
     #[inline(always)]
     pub const fn of(operation: Operation, packing: Packing) -> Self {
-        const fn shape(rows: u8, head: u8, group: u8, bytes: u8) -> Shape {
+        const fn rows_1(group: u8, bytes: u8) -> Shape {
             Shape {
-                rows,
+                row_bits: 0,
+                head: 1,
+                group,
+                bytes,
+            }
+        }
+        const fn rows_4(head: u8, group: u8, bytes: u8) -> Shape {
+            Shape {
+                row_bits: 2,
                 head,
                 group,
                 bytes,
             }
         }
         match operation {
-            #[cfg(feature = "f32")]
-            Operation::DenseFloat => shape(4, 4, 0, 4),
             #[cfg(feature = "int4")]
             Operation::DenseInt4 => match packing {
-                Packing::Plain => shape(1, 1, 3, 2),
-                Packing::Dsp => shape(4, 4, 1, 2),
-                Packing::Lane => shape(4, 4, 2, 3),
-                Packing::Mve => shape(4, 4, 5, 6),
+                Packing::Plain => rows_1(3, 2),
+                Packing::Dsp => rows_4(4, 1, 2),
+                Packing::Lane => rows_4(4, 2, 3),
+                Packing::Mve => rows_4(4, 5, 6),
             },
             #[cfg(feature = "int16")]
             Operation::DenseInt16 => match packing {
-                Packing::Plain => shape(1, 1, 2, 2),
-                Packing::Dsp => shape(4, 4, 1, 3),
-                Packing::Lane => shape(4, 4, 1, 3),
-                Packing::Mve => shape(4, 4, 3, 5),
+                Packing::Plain => rows_1(2, 2),
+                Packing::Dsp => rows_4(4, 1, 3),
+                Packing::Lane => rows_4(4, 1, 3),
+                Packing::Mve => rows_4(4, 3, 5),
             },
-            // Int8, and what this build refuses.
+            // Int8, and what has no such blocks.
             _ => match packing {
-                Packing::Plain => shape(1, 1, 2, 2),
-                Packing::Dsp => shape(4, 3, 1, 3),
-                Packing::Lane => shape(4, 3, 0, 2),
-                Packing::Mve => shape(4, 4, 4, 6),
+                Packing::Plain => rows_1(2, 2),
+                Packing::Dsp => rows_4(3, 1, 3),
+                Packing::Lane => rows_4(3, 0, 2),
+                Packing::Mve => rows_4(4, 4, 6),
             },
         }
+    }
+
+    /// Rows of a block.
+    #[inline(always)]
+    pub const fn rows(self) -> usize {
+        1 << self.row_bits
+    }
+
+    /// Blocks for so many units.
+    #[inline(always)]
+    const fn blocks(self, units: usize) -> usize {
+        ceil_shift(units, self.row_bits)
     }
 
     /// Bytes of a block's head.
@@ -106,13 +124,13 @@ impl Shape {
     /// Bytes of a block's weights; `inputs` is at most `MAX_WIDTH`.
     #[inline(always)]
     pub const fn weights_len(self, inputs: usize) -> usize {
-        ((inputs + (1 << self.group) - 1) >> self.group) << self.bytes
+        ceil_shift(inputs, self.group) << self.bytes
     }
 
     /// Bytes of a block's tail.
     #[inline(always)]
     pub const fn tail_len(self) -> usize {
-        self.rows as usize * 4
+        4 << self.row_bits
     }
 
     /// Bytes of one block.
@@ -122,31 +140,59 @@ impl Shape {
     }
 }
 
+/// `count / 2^bits`, rounded up; the count is at most `isize::MAX`.
+#[inline(always)]
+const fn ceil_shift(count: usize, bits: u8) -> usize {
+    // Of the negative number the shift rounds down.
+    (count.wrapping_neg().cast_signed() >> bits)
+        .wrapping_neg()
+        .cast_unsigned()
+}
+
 /// The scale and offset of a quantization that has just one, four times: for kernels that take four
 /// values at once.
-pub(crate) const QUANTIZE_TENSOR_LEN: usize = 4 * 8;
+const QUANTIZE_TENSOR_LEN: usize = 4 * 8;
 
-/// Bytes of all blocks of a dense layer, or of a quantization.
-#[inline(never)]
-pub(crate) const fn blocks_len(layer: &Layer, inputs: usize) -> usize {
-    let units = layer.units as usize;
-    match layer.operation {
-        Operation::QuantizeTensor => QUANTIZE_TENSOR_LEN,
-        Operation::QuantizeFeatures => inputs * 8,
-        // The last block is as narrow as needed.
-        #[cfg(feature = "f32")]
-        Operation::DenseFloat => (inputs * 4 + 4).saturating_mul(units),
-        _ => {
-            let shape = Shape::of(layer.operation, layer.packing);
-            // One row or four.
-            let blocks = if shape.rows == 1 {
-                units
-            } else {
-                (units + 3) >> 2
-            };
-            shape.block_len(inputs).saturating_mul(blocks)
+/// The blocks of a layer: of a quantization its pairs, of f32 weights the units, whose last block
+/// is as narrow as needed.
+pub(crate) struct Blocks {
+    /// Bytes of one block.
+    pub len: usize,
+    /// Bytes at its end that are scales or multipliers.
+    pub scales_len: usize,
+    /// Number of blocks.
+    pub count: usize,
+}
+
+impl Blocks {
+    #[inline(always)]
+    pub const fn of(layer: Packed, inputs: usize) -> Self {
+        let (len, scales_len, count) = match layer.operation() {
+            Operation::QuantizeTensor => (8, 8, QUANTIZE_TENSOR_LEN / 8),
+            Operation::QuantizeFeatures => (8, 8, inputs),
+            #[cfg(feature = "f32")]
+            Operation::DenseFloat => (inputs * 4 + 4, 0, layer.units()),
+            _ => {
+                let shape = Shape::of(layer.operation(), layer.packing());
+                (
+                    shape.block_len(inputs),
+                    shape.tail_len(),
+                    shape.blocks(layer.units()),
+                )
+            }
+        };
+        Self {
+            len,
+            scales_len,
+            count,
         }
     }
+}
+
+/// Bytes of all blocks of a layer; `usize::MAX` where they are more.
+pub(crate) const fn blocks_len(layer: Packed, inputs: usize) -> usize {
+    let blocks = Blocks::of(layer, inputs);
+    blocks.len.saturating_mul(blocks.count)
 }
 
 /// The rows of one block, as the packers take them.

@@ -75,6 +75,7 @@ kernel! {
         adc.w r5, r5, r2, asr #31
         mov pc, r6",
     four_pairs: concat!(two_pairs!(), two_pairs!()), 112,
+    two_pairs: 56, "",
     one_pair: concat!(
         "ldr r6, [lr], #4\n",
         "ldrd r8, r9, [r12], #8\n",

@@ -74,6 +74,7 @@ kernel! {
         pair!("r4", "r8"),
         pair!("r5", "r9"),
     ), 108,
+    two_pairs: 56, "ldrd r8, r9, [r12], #8",
     one_pair: concat!(
         "ldr r4, [lr], #4\n",
         "ldr r6, [r12], #4\n",

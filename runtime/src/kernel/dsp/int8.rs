@@ -57,7 +57,7 @@ kernel! {
     ),
     start: "ldm r12!, {{r0, r1, r2}}
         ldm sp, {{r3, r4, lr}}
-        sub.w r0, r0, r3
+        subs r0, r0, r3
         mov pc, r4",
     four_pairs: concat!(
         "ldm lr!, {{r3, r4, r5, r6}}\n",
@@ -68,6 +68,7 @@ kernel! {
         pair!("r5", "r7", "r8"),
         pair!("r6", "r9", "r10"),
     ), 92,
+    two_pairs: 48, "ldrd r5, r6, [lr], #8",
     one_pair: concat!(
         "ldr r3, [lr], #4\n",
         "ldrd r7, r8, [r12], #8\n",

@@ -6,8 +6,8 @@
 //!
 //! Beside the loops over the inputs, which have their budgets at their own head:
 //!
-//! * The end of the loop: 3 for 32 inputs of four rows. It is entered in the middle where the
-//!   inputs are not a multiple of 32; up to three pairs are left for the code behind it.
+//! * The end of the loop: 3 for 32 inputs of four rows. It is entered where as many are left as
+//!   there are twos of pairs; the pair that may be left then is for the code behind it.
 //! * About 20 for four outputs: the jumps, requantization (SMMULR has the rounding), clamp and
 //!   store.
 //! * About 45 for a layer.
@@ -19,18 +19,19 @@
 //!
 //! | offset | |
 //! |---|---|
-//! | 0 | where to enter the loop |
+//! | 0 | where to begin with a block |
 //! | 4 | the inputs |
 //! | 8 | the end of those that the loop takes |
 //! | 12 | where to go on behind the loop |
 //! | 16 | where to go on with the sums |
-//! | 20 | saved registers |
-//! | 56 | y |
-//! | 60 | the end of y |
-//! | 64 | where the last block's sums go if it is not full, then 0 |
+//! | 20 | where to enter the loop, if something is to be loaded before |
+//! | 24 | saved registers |
+//! | 60 | y |
+//! | 64 | the end of y |
+//! | 68 | where the last block's sums go if it is not full, then 0 |
 
 use super::Step;
-use super::whole::{self, Blocks};
+use super::whole::{self, Call, Kernel};
 use crate::blob::{Element, Operation, Packing};
 
 /// Runs a layer, or says that it must be run by other code.
@@ -51,50 +52,25 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     if x.len() < pairs {
         return false;
     }
-    whole::run(step, element, y, |blocks: Blocks| {
-        // SAFETY: `Blocks` has the layer's blocks, as the packer made them for step.inputs, and
-        // room for the outputs; x has a word for each pair.
-        unsafe {
-            kernel(
-                blocks.start,
-                x.as_ptr(),
-                pairs,
-                blocks.finish as u32,
-                blocks.y,
-                blocks.y_end,
-                blocks.rest,
-            );
-        }
-    })
+    let call = Call {
+        kernel,
+        integer: element,
+        x,
+        count: pairs,
+    };
+    // SAFETY: the blocks are of this packing, and x has a word for each pair.
+    unsafe { whole::run(step, y, call) }
 }
-
-/// Runs the blocks of a layer.
-///
-/// * `pairs` - of inputs, at least one
-/// * `finish` - as [`whole::Finish`] has it: four i16 per block or four words
-/// * `y`, `y_end` - the outputs of all full blocks
-/// * `rest` - null, or room for the outputs of one block more, the last
-///
-/// # Safety
-///
-/// All pointers are multiples of four and valid for what the arguments above say.
-type Kernel = unsafe extern "C" fn(
-    blocks: *const u32,
-    x: *const u32,
-    pairs: usize,
-    finish: u32,
-    y: *mut u32,
-    y_end: *mut u32,
-    rest: *mut u32,
-);
 
 /// A kernel from the code that differs.
 ///
 /// * `words` - what `prepare` pushes below the frame
-/// * `prepare` - from r2 pairs of inputs at r6, of which those up to r7 are fours; sets constants
-///   and pushes r5 to r9 and registers below; has r0 to r4, r10, r11 and lr to itself
-/// * `start` - the sums of a block; jumps to where the loop is entered
-/// * `four_pairs`, `one_pair` - of inputs, with the size of that code in bytes
+/// * `prepare` - from r2 pairs of inputs at r6; sets constants and pushes r5 to r9 and registers
+///   below; has r0 to r4, r10, r11 and lr to itself
+/// * `start` - the sums of a block; jumps to where it begins
+/// * `four_pairs` - of inputs, with the size of that code in bytes
+/// * `two_pairs` - where in there the code for the last two begins, and what it needs to be loaded
+/// * `one_pair` - the same for one, with the size of that code in bytes
 /// * `sums` - the four sums in `a`, `b`, `c`, `d`, none of which is r4 to r7
 /// * `integers` - those times r4 to r7, as four halfwords in `a` and `c`; has r4 to itself then
 /// * `to_word` - from the register before it to its value
@@ -105,6 +81,7 @@ macro_rules! kernel {
         prepare: $prepare:expr,
         start: $start:expr,
         four_pairs: $four_pairs:expr, $four_size:literal,
+        two_pairs: $two_start:literal, $two_load:literal,
         one_pair: $one_pair:expr, $one_size:literal,
         sums: $sums:expr, $a:literal, $b:literal, $c:literal, $d:literal,
         integers: $integers:expr,
@@ -123,45 +100,42 @@ macro_rules! kernel {
         ) {
             core::arch::naked_asm!(
                 crate::kernel::cpu!(),
-                "push {{r4-r11, lr}}",
+                // r3 for its place.
+                "push {{r3-r11, lr}}",
                 "mov r12, r0",
                 "mov r6, r1",
-                // The end of the fours of pairs, and where to go on with the rest.
-                "bic r0, r2, #3",
-                "add.w r7, r1, r0, lsl #2",
-                "and r1, r2, #3",
-                "adr.w r8, 8f",
-                "add.w r8, r8, #1",
-                concat!("movs r4, #", $one_size),
-                "mls r8, r1, r4, r8",
-                // Where to enter: of four fours the loop starts with the last one, two or three
-                // where their number is not a multiple of four, and is left out where there is
+                // Twos of pairs and their end; behind them the sums, or a pair that is left.
+                "lsrs r0, r2, #1",
+                "adr.w r8, 8f + 1",
+                "it cs",
+                concat!("subcs.w r8, r8, #", $one_size),
+                "add.w r7, r1, r0, lsl #3",
+                // Where to enter: the loop has four times two twos. It is left out where there is
                 // none.
                 "mov r5, r8",
-                "lsrs r0, r0, #2",
-                "beq 2f",
+                "cbz r0, 2f",
                 "rsbs r0, r0, #0",
-                "and r0, r0, #3",
+                "and r0, r0, #7",
                 concat!("movs r4, #", $four_size),
-                "adr.w r5, 7f",
+                "adr.w r5, 7f + 1",
+                "lsrs r0, r0, #1",
                 "mla r5, r0, r4, r5",
+                "bcc 2f",
+                concat!("adds r5, #", $two_start),
+                "str r5, [sp]",
+                "adr.w r5, 6f",
                 "2:",
-                // Where to finish: at 9, 10 or 14.
-                "adr.w r9, 9f",
-                "cbz r3, 2f",
-                "adr.w r9, 10f",
-                "subs r3, #1",
-                "beq 2f",
-                "adr.w r9, 14f",
-                "2:",
-                "add.w r9, r9, #1",
+                finish!(),
                 $prepare,
-                "ldrd r0, r1, [sp, #{frame} + 56]",
+                "ldrd r0, r1, [sp, #{frame} + 60]",
                 "cmp r0, r1",
-                "beq 12f",
+                "beq.w 12f",
                 // A block.
                 "5:",
                 $start,
+                "6:",
+                $two_load,
+                "ldr.w pc, [sp, #{frame} + 20]",
                 ".p2align 2",
                 "7:",
                 $four_pairs,
@@ -169,13 +143,10 @@ macro_rules! kernel {
                 $four_pairs,
                 $four_pairs,
                 // The registers of inputs are free here.
-                concat!("ldr r6, [sp, #{frame} + 8]"),
+                "ldr r6, [sp, #{frame} + 8]",
                 "cmp lr, r6",
                 "bne.w 7b",
                 "ldr.w pc, [sp, #{frame} + 12]",
-                ".p2align 2",
-                $one_pair,
-                $one_pair,
                 $one_pair,
                 "8:",
                 $sums,
@@ -183,56 +154,113 @@ macro_rules! kernel {
                 "ldm r12!, {{r4, r5, r6, r7}}",
                 "ldr.w pc, [sp, #{frame} + 16]",
                 // To integers.
-                ".p2align 2",
                 "9:",
                 concat!("smmulr ", $a, ", ", $a, ", r4"),
                 concat!("smmulr ", $b, ", ", $b, ", r5"),
                 concat!("smmulr ", $c, ", ", $c, ", r6"),
                 concat!("smmulr ", $d, ", ", $d, ", r7"),
                 $integers,
-                "ldrd r4, r5, [sp, #{frame} + 56]",
+                "ldrd r4, r5, [sp, #{frame} + 60]",
                 concat!("strd ", $a, ", ", $c, ", [r4], #8"),
                 "11:",
-                "str r4, [sp, #{frame} + 56]",
+                "str r4, [sp, #{frame} + 60]",
                 "cmp r4, r5",
                 "bne.w 5b",
                 // The last block if it is not full. Its outputs end somewhere else: 8 bytes or 16.
                 "12:",
-                "ldr r4, [sp, #{frame} + 64]",
+                "ldr r4, [sp, #{frame} + 68]",
                 "cbz r4, 13f",
                 "movs r5, #0",
-                "str r5, [sp, #{frame} + 64]",
+                "str r5, [sp, #{frame} + 68]",
                 "adds r5, r4, #8",
                 "ldr r6, [sp, #{frame} + 16]",
-                "adr.w r7, 9b",
-                "adds r7, #1",
+                "adr.w r7, 9b + 1",
                 "cmp r6, r7",
                 "it ne",
                 "addne r5, #8",
-                "strd r4, r5, [sp, #{frame} + 56]",
-                "b.w 5b",
+                "strd r4, r5, [sp, #{frame} + 60]",
+                "b 5b",
                 "13:",
-                "add sp, #{frame} + 20",
+                "add sp, #{frame} + 24",
                 "pop {{r4-r11, pc}}",
-                // To words.
-                ".p2align 2",
-                "10:",
-                concat!($word, " r4, ", $a, $shift),
-                concat!($word, " r5, ", $b, $shift),
-                concat!($word, " r6, ", $c, $shift),
-                concat!($word, " r7, ", $d, $shift),
-                "ldr r0, [sp, #{frame} + 56]",
-                "stm r0!, {{r4, r5, r6, r7}}",
-                "mov r4, r0",
-                "ldr r5, [sp, #{frame} + 60]",
-                "b.w 11b",
-                // To floats.
-                ".p2align 2",
-                "14:",
+                words!($a, $b, $c, $d, $word, $shift),
                 floats!($a, $b, $c, $d, $fraction),
                 frame = const $words * 4,
             )
         }
+    };
+}
+
+/// Where to finish, 9 to integers, 10 to words or 14 to floats: from r3 into r9.
+#[cfg(not(target_abi = "eabihf"))]
+macro_rules! finish {
+    () => {
+        "adr.w r9, 9f + 1
+        cbz r3, 2f
+        adr.w r9, 10f + 1
+        2:"
+    };
+}
+#[cfg(all(target_abi = "eabihf", feature = "int16"))]
+macro_rules! finish {
+    () => {
+        "adr.w r9, 9f + 1
+        cbz r3, 2f
+        adr.w r9, 10f + 1
+        subs r3, #1
+        beq 2f
+        adr.w r9, 14f + 1
+        2:"
+    };
+}
+#[cfg(all(target_abi = "eabihf", not(feature = "int16")))]
+macro_rules! finish {
+    () => {
+        "adr.w r9, 9f + 1
+        cbz r3, 2f
+        adr.w r9, 14f + 1
+        2:"
+    };
+}
+
+/// The four sums to words. Where there are floats, only `whole::each` asks for them.
+#[cfg(any(not(target_abi = "eabihf"), feature = "int16"))]
+macro_rules! words {
+    ($a:literal, $b:literal, $c:literal, $d:literal, $word:literal, $shift:literal) => {
+        concat!(
+            "10:\n",
+            $word,
+            " r4, ",
+            $a,
+            $shift,
+            "\n",
+            $word,
+            " r5, ",
+            $b,
+            $shift,
+            "\n",
+            $word,
+            " r6, ",
+            $c,
+            $shift,
+            "\n",
+            $word,
+            " r7, ",
+            $d,
+            $shift,
+            "\n",
+            "ldr r0, [sp, #{frame} + 60]\n",
+            "stm r0!, {{r4, r5, r6, r7}}\n",
+            "mov r4, r0\n",
+            "ldr r5, [sp, #{frame} + 64]\n",
+            "b 11b\n",
+        )
+    };
+}
+#[cfg(not(any(not(target_abi = "eabihf"), feature = "int16")))]
+macro_rules! words {
+    ($a:literal, $b:literal, $c:literal, $d:literal, $word:literal, $shift:literal) => {
+        ""
     };
 }
 
@@ -241,6 +269,7 @@ macro_rules! kernel {
 macro_rules! floats {
     ($a:literal, $b:literal, $c:literal, $d:literal, $fraction:literal) => {
         concat!(
+            "14:\n",
             "vmov s0, s1, ",
             $a,
             ", ",
@@ -269,9 +298,9 @@ macro_rules! floats {
             "vmul.f32 s1, s1, s5\n",
             "vmul.f32 s2, s2, s6\n",
             "vmul.f32 s3, s3, s7\n",
-            "ldrd r4, r5, [sp, #{frame} + 56]\n",
+            "ldrd r4, r5, [sp, #{frame} + 60]\n",
             "vstm r4!, {{s0-s3}}\n",
-            "b.w 11b\n",
+            "b 11b\n",
         )
     };
 }
@@ -282,24 +311,24 @@ macro_rules! floats {
     };
 }
 
-/// Sums of inputs for `prepare`: into r4.
+/// The sum of the inputs for `prepare`: into r4.
 macro_rules! sum_of_inputs {
     () => {
         "mov lr, r6
         movs r4, #0
         mov.w r11, #0x00010001
-        cmp lr, r7
-        beq 3f
+        subs r2, #4
+        blo 3f
         2:
         ldm lr!, {{r0, r1, r3, r10}}
         smlad r4, r0, r11, r4
         smlad r4, r1, r11, r4
         smlad r4, r3, r11, r4
         smlad r4, r10, r11, r4
-        cmp lr, r7
-        bne 2b
+        subs r2, #4
+        bhs 2b
         3:
-        ands r2, r2, #3
+        adds r2, #4
         beq 3f
         2:
         ldr r1, [lr], #4

@@ -12,12 +12,8 @@ use armv6m as kernels;
 use armv7m as kernels;
 
 use super::Step;
-use super::whole::{self, Blocks};
+use super::whole::{self, Call, Kernel};
 use crate::blob::{Element, Operation, Packing};
-
-/// Blocks, inputs and their number, finish, outputs and their end, room for the last ones.
-type Kernel =
-    unsafe extern "C" fn(*const u32, *const u32, usize, u32, *mut u32, *mut u32, *mut u32);
 
 /// Runs a layer, or says that it must be run by other code.
 #[inline(always)]
@@ -36,21 +32,14 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     if x.len() < element.words(step.inputs) {
         return false;
     }
-    whole::run(step, element, y, |blocks: Blocks| {
-        // SAFETY: `Blocks` has the layer's blocks, as the packer made them for step.inputs, and
-        // room for the outputs; x has all inputs up to the end of their last word.
-        unsafe {
-            kernel(
-                blocks.start,
-                x.as_ptr(),
-                step.inputs,
-                blocks.finish as u32,
-                blocks.y,
-                blocks.y_end,
-                blocks.rest,
-            );
-        }
-    })
+    let call = Call {
+        kernel,
+        integer: element,
+        x,
+        count: step.inputs,
+    };
+    // SAFETY: the blocks are of this packing, and x has all inputs up to the end of their last word.
+    unsafe { whole::run(step, y, call) }
 }
 
 /// Quantizes values to int8: says how many it did. None where one might not be finite, or a scale
