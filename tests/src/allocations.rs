@@ -9,6 +9,9 @@ use std::{
 };
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that are allocated, and the most that were since [`peak_of`] began.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 /// To be the `#[global_allocator]`.
 pub struct Counting;
@@ -20,24 +23,41 @@ pub fn of<T>(work: impl FnOnce() -> T) -> (usize, T) {
     (COUNT.load(Relaxed) - before, result)
 }
 
+/// Does the work and says how many bytes it had allocated at most at a time.
+pub fn peak_of<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = LIVE.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let result = work();
+    (PEAK.load(Relaxed) - before, result)
+}
+
+fn count(size: usize) {
+    COUNT.fetch_add(1, Relaxed);
+    let live = LIVE.fetch_add(size, Relaxed) + size;
+    PEAK.fetch_max(live, Relaxed);
+}
+
 // SAFETY: everything is the system's allocator's; the counts do not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Relaxed);
+        count(layout.size());
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Relaxed);
+        count(layout.size());
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.fetch_add(1, Relaxed);
+        // In place where there is room: not both at a time.
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        count(size);
         unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
         unsafe { System.dealloc(memory, layout) }
     }
 }

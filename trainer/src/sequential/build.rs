@@ -172,6 +172,8 @@ impl Sequential {
                 return Err(error);
             }
         }
+        // They may have grown to twice their number.
+        self.values.shrink_to_fit();
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 
 use super::rounding::Rounding;
+use super::step::LossBuffers;
 use crate::activations::Activation;
 use crate::layers::{Backward, Flow, Forward, Layer, Scratch};
 use crate::losses::Logits;
@@ -85,13 +86,7 @@ pub(crate) struct Workspace {
     fused: Option<usize>,
     /// Rows of a shuffled batch.
     pub batch: Gathered,
-    /// `[rows of the loss]` each.
-    pub per_sample: Vec<f32>,
-    pub scale: Vec<f32>,
-    /// Sample weights, repeated for outputs of several rows per sample.
-    pub repeated: Vec<f32>,
-    /// Gradient of the loss by its logits or predictions.
-    pub loss_gradient: Vec<f32>,
+    pub loss: LossBuffers,
     /// The device's rounding, in quantization-aware training.
     pub rounding: Option<Rounding>,
 }
@@ -248,12 +243,16 @@ impl Workspace {
             Some(first) => first,
             None => return,
         };
-        let widest = chain
-            .plan
-            .iter()
-            .map(|leaf| leaf.outputs.max(leaf.inputs))
-            .max();
-        let widest = rows * widest.unwrap_or_default();
+        // The first layer that learns has nobody to pass a gradient to: its inputs, often the
+        // widest, need no room.
+        let widest = chain.plan.iter().enumerate().skip(first).map(|(i, leaf)| {
+            let inputs = match i > first || step.to_inputs {
+                true => leaf.inputs,
+                false => 0,
+            };
+            leaf.outputs.max(inputs)
+        });
+        let widest = rows * widest.max().unwrap_or_default();
         grow(&mut self.dy, widest);
         grow(&mut self.dx, widest);
         let fused = self.fused.filter(|_| step.by_logits);
@@ -275,14 +274,14 @@ impl Workspace {
                 rounding.mask_gradient(i, &self.outputs[i][..len], &mut self.dy[..len]);
             }
             let apart = flow == Flow::Apart;
-            let dx = &mut self.dx[..rows * leaf.inputs];
+            let passes_on = apart && (i > first || step.to_inputs);
+            let dx = passes_on.then(|| &mut self.dx[..rows * leaf.inputs]);
             op.backward(Backward {
                 width: leaf.width,
                 x: &input[..rows * leaf.inputs],
                 y: &self.outputs[i][..rows * leaf.outputs],
                 dy: &mut self.dy[..rows * leaf.outputs],
-                // The first layer that learns has nobody to pass a gradient to.
-                dx: (apart && (i > first || step.to_inputs)).then_some(dx),
+                dx,
                 scratch: &mut self.scratch[i][..self.scratch_len[i]],
                 values: step.values,
                 grads,
@@ -348,6 +347,11 @@ pub(crate) struct BackwardStep<'a> {
     pub to_inputs: bool,
 }
 
+/// The sigmoid or softmax that the model ends with, if it does.
+pub(crate) fn last_activation(chain: Chain) -> Option<Activation> {
+    activation_of(chain, fused(chain)?)
+}
+
 /// The leaf whose activation the model ends with, whatever comes after it that changes nothing.
 ///
 /// `Flatten` and `Reshape` do not count as such: Keras loses sight of the logits there.
@@ -357,11 +361,11 @@ fn fused(chain: Chain) -> Option<usize> {
         !matches!(layer, Layer::Identity(_) | Layer::ActivityRegularization(_))
             && !leaf.is_off(layer)
     })?;
-    let activation = last_activation(chain, last)?;
+    let activation = activation_of(chain, last)?;
     matches!(activation, Activation::Softmax | Activation::Sigmoid).then_some(last)
 }
 
-fn last_activation(chain: Chain, leaf: usize) -> Option<Activation> {
+fn activation_of(chain: Chain, leaf: usize) -> Option<Activation> {
     chain.plan[leaf].layer(chain.layers).op().activation()
 }
 

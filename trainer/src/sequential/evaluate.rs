@@ -12,6 +12,7 @@ use super::engine::{BackwardStep, Chain, Mode};
 use super::fit::row_weights;
 use super::output::Output;
 use super::progress::{Progress, Verbosity};
+use super::step::Batches;
 use crate::callbacks::Callback;
 use crate::history::Logs;
 use crate::{Error, Result};
@@ -147,19 +148,50 @@ impl Sequential {
         compiled.build_metrics(targets, width)?;
         compiled.reset();
         let mut logs = Logs::new();
-        let rows = data.x.rows();
-        let starts = (0..rows)
-            .step_by(batch_size)
-            .take(steps.unwrap_or(usize::MAX));
-        for (step, start) in starts.enumerate() {
-            let stop = (start + batch_size).min(rows);
+        let all = data.x.rows();
+        let steps = steps.unwrap_or(usize::MAX);
+        let batches = Batches {
+            rows: steps.saturating_mul(batch_size).min(all),
+            size: batch_size,
+        };
+        if !callbacks.use_batches() && self.outputs_suffice() {
+            let output = self.output.clone();
+            self.test_rows(data, targets, batches, |done, compiled| {
+                if let Some(shown) = &mut shown {
+                    let write = |logs: &mut Logs| compiled.write(logs);
+                    shown.step(done - 1, &mut logs, write, &output);
+                }
+            });
+        } else {
+            self.test_steps(data, targets, batches, callbacks, &mut shown)?;
+        }
+        self.compiled()?.write(&mut logs);
+        callbacks.each(|callback| callback.on_test_end(self, &logs))?;
+        if let Some(shown) = &mut shown {
+            shown.finish(&logs, &self.output);
+        }
+        Ok(logs)
+    }
+
+    /// One batch after another, each with its callbacks.
+    fn test_steps(
+        &mut self,
+        data: Rows,
+        targets: Targets,
+        batches: Batches,
+        callbacks: &mut Callbacks,
+        shown: &mut Option<Shown>,
+    ) -> Result<()> {
+        let mut logs = Logs::new();
+        for (step, start) in (0..batches.rows).step_by(batches.size).enumerate() {
+            let stop = (start + batches.size).min(batches.rows);
             callbacks.each_batch(|callback| callback.on_test_batch_begin(self, step))?;
             self.test_step(data.slice(start, stop), targets)?;
             if callbacks.use_batches() {
                 self.compiled()?.write(&mut logs);
                 callbacks.each_batch(|callback| callback.on_test_batch_end(self, step, &logs))?;
             }
-            if let Some(shown) = &mut shown {
+            if let Some(shown) = shown {
                 let compiled = self.compiled()?;
                 let write = |logs: &mut Logs| compiled.write(logs);
                 shown.step(step, &mut logs, write, &self.output);
@@ -168,12 +200,7 @@ impl Sequential {
                 break;
             }
         }
-        self.compiled()?.write(&mut logs);
-        callbacks.each(|callback| callback.on_test_end(self, &logs))?;
-        if let Some(shown) = &mut shown {
-            shown.finish(&logs, &self.output);
-        }
-        Ok(logs)
+        Ok(())
     }
 
     /// One gradient step on all rows of `x`; loss and metrics are those of this batch. Of

@@ -10,6 +10,7 @@ pub(crate) mod engine;
 mod evaluate;
 mod fit;
 pub(crate) mod functional;
+mod inference;
 mod output;
 mod predict;
 mod progress;

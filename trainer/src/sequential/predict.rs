@@ -1,17 +1,15 @@
 //! `predict`, and the outputs of single layers.
 
-use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-
 use super::Sequential;
 use super::calls::Callbacks;
 use super::data::Samples;
-use super::engine::{Chain, Mode, Workspace};
+use super::engine::Chain;
 use super::evaluate::{Shown, checked_batch_size};
+use super::inference::Inference;
 use crate::Result;
 use crate::callbacks::Callback;
 use crate::history::Logs;
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 
 /// How `predict_with` runs. The defaults are Keras'.
 pub struct PredictOptions<'a> {
@@ -33,50 +31,6 @@ impl Default for PredictOptions<'_> {
             steps: None,
             callbacks: Vec::new(),
         }
-    }
-}
-
-/// The first leaves of a model in inference, on one batch of rows after another.
-struct Inference<'a> {
-    chain: Chain<'a>,
-    values: &'a [f32],
-    x: &'a Samples<'a>,
-    /// Values of one output sample.
-    outputs: usize,
-    workspace: Workspace,
-    rng: ChaCha8Rng,
-}
-
-impl<'a> Inference<'a> {
-    fn new(model: &'a Sequential, leaves: usize, x: &'a Samples<'a>) -> Self {
-        let chain = Chain {
-            layers: &model.layers,
-            plan: &model.plan[..leaves],
-        };
-        Self {
-            chain,
-            values: &model.values,
-            x,
-            outputs: chain.plan.last().map_or(x.width(), |last| last.outputs),
-            workspace: Workspace::default(),
-            rng: ChaCha8Rng::seed_from_u64(0), // nothing is random in inference
-        }
-    }
-
-    /// The outputs for the rows from `start` to before `stop`.
-    fn rows(&mut self, start: usize, stop: usize) -> &[f32] {
-        let mode = Mode {
-            rows: stop - start,
-            training: false,
-            logits: false,
-        };
-        let width = self.x.width();
-        let x = &self.x.values()[start * width..stop * width];
-        self.workspace
-            .infer(self.chain, self.values, x, mode, &mut self.rng);
-        let leaves = self.chain.plan.len();
-        self.workspace
-            .values_at(leaves, x, mode.rows * self.outputs)
     }
 }
 
@@ -124,25 +78,30 @@ impl Sequential {
         let mut callbacks = Callbacks::new(options.callbacks);
         let sample = self.output_shape().unwrap_or_default();
         let shape = |rows: usize| IxDyn(&[&[rows], sample].concat());
-        let mut inference = Inference::new(self, self.plan.len(), &x);
-        let mut out = Vec::with_capacity(rows * inference.outputs);
+        let inference = Inference::new(self.chain(self.plan.len()), &self.values, &x);
+        // A callback sees one batch after another.
+        let together = match callbacks.use_batches() {
+            true => 1,
+            false => (inference.many() / batch_size.max(1)).max(1),
+        };
+        let mut out = vec![0.0; rows * inference.outputs];
         let mut nothing = Logs::new();
         callbacks.each(|callback| callback.on_predict_begin(self))?;
-        for step in 0..steps {
-            let start = step * batch_size;
-            let stop = (start + batch_size).min(rows);
-            callbacks.each_batch(|callback| callback.on_predict_batch_begin(self, step))?;
-            let values = inference.rows(start, stop);
-            out.extend_from_slice(values);
+        for first in (0..steps).step_by(together) {
+            let last = (first + together).min(steps) - 1;
+            callbacks.each_batch(|callback| callback.on_predict_batch_begin(self, first))?;
+            let batch = first * batch_size..((last + 1) * batch_size).min(rows);
+            let values = &mut out[batch.start * inference.outputs..batch.end * inference.outputs];
+            inference.write(batch.clone(), values, &mut []);
             if callbacks.use_batches() {
-                let outputs = ArrayViewD::from_shape(shape(stop - start), values)
+                let outputs = ArrayViewD::from_shape(shape(batch.len()), values)
                     .expect("every row gives one sample");
                 callbacks.each_batch(|callback| {
-                    callback.on_predict_batch_end(self, step, outputs.view())
+                    callback.on_predict_batch_end(self, first, outputs.view())
                 })?;
             }
             if let Some(shown) = &mut shown {
-                shown.step(step, &mut nothing, |_| {}, &self.output);
+                shown.step(last, &mut nothing, |_| {}, &self.output);
             }
         }
         callbacks.each(|callback| callback.on_predict_end(self))?;
@@ -195,14 +154,19 @@ impl Sequential {
         Ok(self.output_shapes.iter().enumerate().map(output).collect())
     }
 
+    /// The first leaves.
+    fn chain(&self, leaves: usize) -> Chain<'_> {
+        Chain {
+            layers: &self.layers,
+            plan: &self.plan[..leaves],
+        }
+    }
+
     /// What leaf `leaf` sees of all rows, in inference.
     pub(super) fn outputs_before(&self, leaf: usize, x: &Samples) -> Vec<f32> {
-        const BATCH: usize = 256;
-        let mut inference = Inference::new(self, leaf, x);
-        let mut out = Vec::with_capacity(x.rows() * inference.outputs);
-        for start in (0..x.rows()).step_by(BATCH) {
-            out.extend_from_slice(inference.rows(start, (start + BATCH).min(x.rows())));
-        }
+        let inference = Inference::new(self.chain(leaf), &self.values, x);
+        let mut out = vec![0.0; x.rows() * inference.outputs];
+        inference.write(0..x.rows(), &mut out, &mut []);
         out
     }
 }

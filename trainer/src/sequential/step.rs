@@ -1,9 +1,11 @@
 //! One step of training or evaluation on one batch. No step allocates.
 
 use super::Sequential;
-use super::data::{BatchRows, Targets};
+use super::compile::Compiled;
+use super::data::{BatchRows, Rows, Targets};
 use super::engine::{BackwardStep, Chain, Leaf, Mode, grow};
-use crate::losses::Batch;
+use super::inference::Inference;
+use crate::losses::{Batch, Logits};
 use crate::{Result, variable::Variable};
 
 impl Sequential {
@@ -78,46 +80,26 @@ impl Sequential {
             training,
             logits: true,
         };
-        let mut loss = workspace.forward(chain, values, batch.x, mode, rng);
-
-        // The loss has a row per value of all axes but the last.
-        let width = chain.plan.last().map_or(1, |leaf| leaf.width);
-        let mut per_sample = std::mem::take(&mut workspace.per_sample);
-        let mut scale = std::mem::take(&mut workspace.scale);
-        let mut gradient = std::mem::take(&mut workspace.loss_gradient);
-        let mut repeated = std::mem::take(&mut workspace.repeated);
-        let y_pred = workspace.output(chain, batch.x, batch.rows);
-        let rows = y_pred.len() / width.max(1);
-        let mut pair = Batch::new(batch.y, targets.width, y_pred, width);
-        pair.logits = workspace.logits(chain, batch.x, batch.rows);
+        let before = workspace.forward(chain, values, batch.x, mode, rng);
+        let mut buffers = std::mem::take(&mut workspace.loss);
+        let mut gradient = std::mem::take(workspace.output_gradient());
+        let outputs = Outputs {
+            y_pred: workspace.output(chain, batch.x, batch.rows),
+            // The loss has a row per value of all axes but the last.
+            width: chain.plan.last().map_or(1, |leaf| leaf.width),
+            logits: workspace.logits(chain, batch.x, batch.rows),
+        };
         // A crossentropy behind a sigmoid or softmax is differentiated by what that was applied to.
-        let by_logits = pair.logits.is_some() && compiled.loss.kind.takes_logits();
-        let weights = batch.weights.map(|weights| match rows / batch.rows.max(1) {
-            1 => weights,
-            times => {
-                let repeated = grow(&mut repeated, rows);
-                for (repeated, &weight) in repeated.chunks_exact_mut(times).zip(weights) {
-                    repeated.fill(weight);
-                }
-                repeated
-            }
-        });
-        let losses = grow(&mut per_sample, rows);
-        let scales = grow(&mut scale, rows);
-        compiled.loss.per_sample(&pair, losses);
-        compiled.loss.scale(&pair, losses, weights, scales);
-        if let Some(weight) = compiled.loss_weight {
-            scales.iter_mut().for_each(|scale| *scale *= weight as f32); // Keras' losses are f32
-        }
-        loss += compiled.loss.reduce(losses, scales);
-        loss += penalties(variables, values);
-        compiled.update(loss, batch.rows, &pair, weights);
-
+        let by_logits = outputs.logits.is_some() && compiled.loss.kind.takes_logits();
+        let penalties = [before, penalties(variables, values)];
+        let pair = outputs.pair(batch, targets);
+        let scales = compiled.measure(&pair, batch, penalties, &mut buffers);
         if training {
-            compiled
-                .loss
-                .gradient(&pair, scales, grow(&mut gradient, y_pred.len()));
-            std::mem::swap(workspace.output_gradient(), &mut gradient);
+            let gradient = grow(&mut gradient, outputs.y_pred.len());
+            compiled.loss.gradient(&pair, scales, gradient);
+        }
+        *workspace.output_gradient() = gradient;
+        if training {
             if grads.len() != values.len() {
                 grads.clear();
                 grads.resize(values.len(), 0.0);
@@ -145,11 +127,136 @@ impl Sequential {
                 }
             }
         }
-        workspace.per_sample = per_sample;
-        workspace.scale = scale;
-        workspace.loss_gradient = gradient;
-        workspace.repeated = repeated;
+        workspace.loss = buffers;
         Ok(())
+    }
+
+    /// Loss and metrics of the rows in batches, as [`Sequential::test_step`] of each in order
+    /// would have them; the outputs are computed on several cores. Calls `shown` with the number of
+    /// batches done, now and then.
+    pub(crate) fn test_rows(
+        &mut self,
+        data: Rows,
+        targets: Targets,
+        batches: Batches,
+        mut shown: impl FnMut(usize, &Compiled),
+    ) {
+        let Self {
+            layers,
+            plan,
+            variables,
+            values,
+            compiled: Some(compiled),
+            workspace,
+            ..
+        } = self
+        else {
+            return;
+        };
+        let inference = Inference::new(Chain { layers, plan }, values, data.x);
+        let last = inference.last_activation();
+        let width = plan.last().map_or(1, |leaf| leaf.width);
+        let penalties = [0.0, penalties(variables, values)];
+        let together = (inference.many() / batches.size).max(1) * batches.size;
+        let sample = inference.outputs;
+        let most = together.min(batches.rows) * sample;
+        let (mut y_pred, mut logits) = (vec![0.0; most], vec![0.0; most]);
+        if last.is_none() {
+            logits.clear();
+        }
+        let buffers = &mut workspace.loss;
+        for first in (0..batches.rows).step_by(together) {
+            let stop = (first + together).min(batches.rows);
+            let len = (stop - first) * sample;
+            let of_logits = len.min(logits.len());
+            inference.write(first..stop, &mut y_pred[..len], &mut logits[..of_logits]);
+            for start in (first..stop).step_by(batches.size) {
+                let batch = data.slice(start, (start + batches.size).min(stop));
+                let part = (start - first) * sample..(start - first + batch.rows) * sample;
+                let outputs = Outputs {
+                    y_pred: &y_pred[part.clone()],
+                    width,
+                    logits: last
+                        .as_ref()
+                        .and_then(|last| Logits::of(last, &logits[part])),
+                };
+                compiled.measure(&outputs.pair(batch, targets), batch, penalties, buffers);
+            }
+            shown(stop.div_ceil(batches.size), compiled);
+        }
+    }
+
+    /// Whether [`Sequential::test_rows`] can be used: nothing happens between layers.
+    pub(crate) fn outputs_suffice(&self) -> bool {
+        self.workspace.rounding.is_none() && self.plan.iter().all(|leaf| leaf.penalty.is_none())
+    }
+}
+
+/// The first rows of some, batch by batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Batches {
+    pub rows: usize,
+    /// Rows of each but the last.
+    pub size: usize,
+}
+
+/// What the loss takes of a forward pass.
+struct Outputs<'a> {
+    y_pred: &'a [f32],
+    /// Last axis.
+    width: usize,
+    logits: Option<Logits<'a>>,
+}
+
+impl<'a> Outputs<'a> {
+    fn pair(&self, batch: BatchRows<'a>, targets: Targets) -> Batch<'a> {
+        let mut pair = Batch::new(batch.y, targets.width, self.y_pred, self.width);
+        pair.logits = self.logits;
+        pair
+    }
+}
+
+/// Room for the loss of a batch; see `Workspace`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LossBuffers {
+    /// `[rows of the loss]` each.
+    per_sample: Vec<f32>,
+    scale: Vec<f32>,
+    /// Sample weights, repeated for outputs of several rows per sample.
+    repeated: Vec<f32>,
+}
+
+impl Compiled {
+    /// Takes a batch into loss and metrics; gives the scale of each row's loss. `penalties` are
+    /// added to the loss, one before it and one behind it.
+    fn measure<'a>(
+        &mut self,
+        pair: &Batch,
+        batch: BatchRows,
+        [before, behind]: [f32; 2],
+        buffers: &'a mut LossBuffers,
+    ) -> &'a [f32] {
+        let rows = pair.y_pred.len() / pair.width.max(1);
+        let weights = batch.weights.map(|weights| match rows / batch.rows.max(1) {
+            1 => weights,
+            times => {
+                let repeated = grow(&mut buffers.repeated, rows);
+                for (repeated, &weight) in repeated.chunks_exact_mut(times).zip(weights) {
+                    repeated.fill(weight);
+                }
+                repeated
+            }
+        });
+        let losses = grow(&mut buffers.per_sample, rows);
+        let scales = grow(&mut buffers.scale, rows);
+        self.loss.per_sample(pair, losses);
+        self.loss.scale(pair, losses, weights, scales);
+        if let Some(weight) = self.loss_weight {
+            scales.iter_mut().for_each(|scale| *scale *= weight as f32); // Keras' losses are f32
+        }
+        let loss = before + self.loss.reduce(losses, scales) + behind;
+        self.update(loss, batch.rows, pair, weights);
+        scales
     }
 }
 
