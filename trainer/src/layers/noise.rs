@@ -125,6 +125,46 @@ noise_layer!(AlphaDropout, "AlphaDropout", rate);
 noise_layer!(GaussianNoise, "GaussianNoise", stddev);
 noise_layer!(GaussianDropout, "GaussianDropout", rate);
 
+/// What the four have alike of a layer.
+macro_rules! noise_op {
+    ($name:literal, $key:ident $(, $null:literal)?) => {
+        op_base!($name);
+
+        fn extend_config(&self, config: &mut Map<String, Value>) {
+            config.insert(stringify!($key).into(), json!(self.$key));
+            config.insert("seed".into(), json!(self.seed));
+            $(config.insert($null.into(), Value::Null);)?
+        }
+
+        fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+            between_0_and_1($name, stringify!($key), self.$key)?;
+            Ok(input.to_vec())
+        }
+
+        fn flow(&self, training: bool) -> Flow {
+            self.active(training)
+        }
+    };
+}
+
+/// What those have alike that multiply by noise: it lies in the scratch, for the way back.
+macro_rules! factors {
+    () => {
+        fn scratch_len(&self, pass: &Scratch) -> usize {
+            match self.active(pass.training) {
+                Flow::Same => 0,
+                _ => pass.rows * pass.outputs,
+            }
+        }
+
+        fn backward(&self, pass: Backward) {
+            for (dy, &factor) in pass.dy.iter_mut().zip(&*pass.scratch) {
+                *dy *= factor;
+            }
+        }
+    };
+}
+
 /// Pairs of independent standard normal values (Box and Muller, 1958).
 fn fill_normal(rng: &mut ChaCha8Rng, out: &mut [f32]) {
     let mut pair = || {
@@ -150,29 +190,8 @@ fn fill_mask(rng: &mut ChaCha8Rng, rate: f64, kept: f32, mask: &mut [f32]) {
 }
 
 impl Op for Dropout {
-    op_base!("Dropout");
-
-    fn extend_config(&self, config: &mut Map<String, Value>) {
-        config.insert("rate".into(), json!(self.rate));
-        config.insert("seed".into(), json!(self.seed));
-        config.insert("noise_shape".into(), Value::Null);
-    }
-
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        between_0_and_1("Dropout", "rate", self.rate)?;
-        Ok(input.to_vec())
-    }
-
-    fn flow(&self, training: bool) -> Flow {
-        self.active(training)
-    }
-
-    fn scratch_len(&self, pass: &Scratch) -> usize {
-        match self.active(pass.training) {
-            Flow::Same => 0,
-            _ => pass.rows * pass.outputs,
-        }
-    }
+    noise_op!("Dropout", rate, "noise_shape");
+    factors!();
 
     fn forward(&self, pass: Forward) {
         // The mask holds 0 or the scale, so that both passes are one product.
@@ -183,38 +202,11 @@ impl Op for Dropout {
             *y = x * mask;
         }
     }
-
-    fn backward(&self, pass: Backward) {
-        for (dy, &mask) in pass.dy.iter_mut().zip(&*pass.scratch) {
-            *dy *= mask;
-        }
-    }
 }
 
 impl Op for AlphaDropout {
-    op_base!("AlphaDropout");
-
-    fn extend_config(&self, config: &mut Map<String, Value>) {
-        config.insert("rate".into(), json!(self.rate));
-        config.insert("seed".into(), json!(self.seed));
-        config.insert("noise_shape".into(), Value::Null);
-    }
-
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        between_0_and_1("AlphaDropout", "rate", self.rate)?;
-        Ok(input.to_vec())
-    }
-
-    fn flow(&self, training: bool) -> Flow {
-        self.active(training)
-    }
-
-    fn scratch_len(&self, pass: &Scratch) -> usize {
-        match self.active(pass.training) {
-            Flow::Same => 0,
-            _ => pass.rows * pass.outputs,
-        }
-    }
+    noise_op!("AlphaDropout", rate, "noise_shape");
+    factors!();
 
     fn check_training(&self) -> Result<()> {
         below_1("AlphaDropout", &self.base, self.rate)
@@ -237,30 +229,10 @@ impl Op for AlphaDropout {
             };
         }
     }
-
-    fn backward(&self, pass: Backward) {
-        for (dy, &mask) in pass.dy.iter_mut().zip(&*pass.scratch) {
-            *dy *= mask;
-        }
-    }
 }
 
 impl Op for GaussianNoise {
-    op_base!("GaussianNoise");
-
-    fn extend_config(&self, config: &mut Map<String, Value>) {
-        config.insert("stddev".into(), json!(self.stddev));
-        config.insert("seed".into(), json!(self.seed));
-    }
-
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        between_0_and_1("GaussianNoise", "stddev", self.stddev)?;
-        Ok(input.to_vec())
-    }
-
-    fn flow(&self, training: bool) -> Flow {
-        self.active(training)
-    }
+    noise_op!("GaussianNoise", stddev);
 
     fn forward(&self, pass: Forward) {
         let stddev = self.stddev as f32; // the noise is f32
@@ -274,28 +246,8 @@ impl Op for GaussianNoise {
 }
 
 impl Op for GaussianDropout {
-    op_base!("GaussianDropout");
-
-    fn extend_config(&self, config: &mut Map<String, Value>) {
-        config.insert("rate".into(), json!(self.rate));
-        config.insert("seed".into(), json!(self.seed));
-    }
-
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-        between_0_and_1("GaussianDropout", "rate", self.rate)?;
-        Ok(input.to_vec())
-    }
-
-    fn flow(&self, training: bool) -> Flow {
-        self.active(training)
-    }
-
-    fn scratch_len(&self, pass: &Scratch) -> usize {
-        match self.active(pass.training) {
-            Flow::Same => 0,
-            _ => pass.rows * pass.outputs,
-        }
-    }
+    noise_op!("GaussianDropout", rate);
+    factors!();
 
     fn check_training(&self) -> Result<()> {
         below_1("GaussianDropout", &self.base, self.rate)
@@ -307,12 +259,6 @@ impl Op for GaussianDropout {
         for ((y, &x), noise) in pass.y.iter_mut().zip(pass.x).zip(pass.scratch) {
             *noise = 1.0 + stddev * *noise;
             *y = x * *noise;
-        }
-    }
-
-    fn backward(&self, pass: Backward) {
-        for (dy, &noise) in pass.dy.iter_mut().zip(&*pass.scratch) {
-            *dy *= noise;
         }
     }
 }
