@@ -5,6 +5,7 @@ pub mod command;
 pub mod cost;
 pub mod estimate;
 pub mod golden;
+pub mod iris;
 pub mod log;
 pub mod qemu;
 pub mod random_model;

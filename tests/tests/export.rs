@@ -3,21 +3,16 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use serde_json::Value;
-use thumbnet_tests::command::{Finished, thumbnet};
+use thumbnet_tests::iris::{TRAIN, run};
 use thumbnet_trainer::{Dataset, Sequential, dataset};
-
-/// Runs a line of words.
-fn run(folder: &Path, line: &str) -> Finished {
-    thumbnet(folder, line.split_whitespace())
-}
 
 /// A folder with `iris.csv` and `model.h5`, a classifier of it.
 fn trained() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/data/iris.csv");
     fs::copy(data, folder.path().join("iris.csv")).unwrap();
-    let line = "train --data iris.csv --layers 8:relu,3:softmax --epochs 40 --batch-size 8 --learning-rate 0.01 --verbose 0 --output model.h5";
-    assert_eq!(run(folder.path(), line).ok(), "");
+    let line = format!("{TRAIN} --output model.h5");
+    assert_eq!(run(folder.path(), &line).ok(), "");
     folder
 }
 
