@@ -122,8 +122,8 @@ fn main() -> Outcome {
         }
         ["work", spec] => work(&Spec(serde_json::from_str(spec)?), None),
         ["work", spec, folder] => work(&Spec(serde_json::from_str(spec)?), Some(folder.into())),
-        ["csv", file] => csv(Path::new(file)),
-        _ => Err("expected data SPEC FOLDER, work SPEC [FOLDER] or csv FILE".into()),
+        ["read", file] => read(Path::new(file)),
+        _ => Err("expected data SPEC FOLDER, work SPEC [FOLDER] or read FILE".into()),
     }
 }
 
@@ -162,11 +162,16 @@ fn work(spec: &Spec, folder: Option<PathBuf>) -> Outcome {
     Ok(())
 }
 
-fn csv(file: &Path) -> Outcome {
+/// Says how many megabytes a file of numbers has, in how many seconds it was read, and its rows.
+fn read(file: &Path) -> Outcome {
     let start = Instant::now();
-    let data = Dataset::from_csv(file, &CsvOptions::default())?;
+    let rows = if file.extension().is_some_and(|extension| extension == "npy") {
+        read_npy(file)?.shape()[0]
+    } else {
+        Dataset::from_csv(file, &CsvOptions::default())?.rows()
+    };
     let seconds = start.elapsed().as_secs_f64();
     let megabytes = file.metadata()?.len() as f64 / 1e6; // far below 2^53
-    println!("{megabytes:.1} {seconds:.3} {}", data.rows());
+    println!("{megabytes:.1} {seconds:.4} {rows}");
     Ok(())
 }
