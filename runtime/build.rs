@@ -1,5 +1,6 @@
 //! Says which kernels the core has instructions for, since rustc does not on its own:
-//! `cfg(kernel = "dsp")` and so on, and `cfg(fpu_and_dsp)`.
+//! `cfg(kernel = "dsp")` and so on, and `cfg(fpu_and_dsp)`; `cfg(portable)` where code for all
+//! packings is built.
 //!
 //! The target decides, and for Armv8-M also `-C target-cpu` and `-C target-feature`:
 //!
@@ -19,10 +20,12 @@ fn main() {
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     println!("cargo::rustc-check-cfg=cfg(kernel, values(\"lane\", \"dsp\", \"mve\"))");
     println!("cargo::rustc-check-cfg=cfg(fpu_and_dsp)");
+    println!("cargo::rustc-check-cfg=cfg(portable)");
     println!("cargo::rustc-check-cfg=cfg(armv6m)");
     println!("cargo::rustc-check-cfg=cfg(armv8m)");
     let variable = |name: &str| env::var(name).unwrap_or_default();
     if variable("CARGO_CFG_TARGET_OS") != "none" {
+        println!("cargo::rustc-cfg=portable");
         return;
     }
     let target = variable("TARGET");
@@ -70,6 +73,10 @@ fn main() {
         if hard_floats && kernel != "lane" {
             println!("cargo::rustc-cfg=fpu_and_dsp");
         }
+    }
+    // A core without kernels of its own has nothing else.
+    if kernel.is_none() || env::var_os("CARGO_FEATURE_PORTABLE").is_some() {
+        println!("cargo::rustc-cfg=portable");
     }
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
         println!("cargo::rustc-cfg=armv6m");

@@ -33,7 +33,8 @@ pub enum Operation {
     DenseFloat,
 }
 
-/// The order of a layer's weights in flash: for which cores it is made. Every build runs all.
+/// The order of a layer's weights in flash: for which cores it is made. Every build runs all, unless
+/// the feature `portable` is off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::blob::Operation;
+use crate::blob::{Operation, Packing};
 
 /// What a number in an [`Error`] counts or names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +128,24 @@ pub enum Error {
         /// What the layer does.
         operation: Operation,
     },
+    /// The layer's weights are packed for another core, and the cargo feature `portable` of this
+    /// crate is not enabled.
+    Packing {
+        /// The layer's index.
+        layer: u8,
+        /// The packing that the core has a kernel for.
+        expected: Packing,
+        /// The layer's packing.
+        found: Packing,
+    },
+    /// The blob's tensors do not lie at a multiple of four bytes, and the cargo feature `portable`
+    /// of this crate is not enabled.
+    Misaligned {
+        /// Bytes behind such a multiple: 0.
+        expected: u8,
+        /// Bytes behind such a multiple.
+        found: u8,
+    },
     /// An input value is NaN, infinite or beyond the range of f32 once scaled.
     NotFinite,
     /// A self-test gave other bits than the exporter's machine.
@@ -187,6 +205,20 @@ impl fmt::Display for Error {
                     "layer {layer} needs the feature \"{needed}\" of thumbnet-runtime, which is off; enable it in Cargo.toml, or export without"
                 )
             }
+            Self::Packing {
+                layer,
+                expected,
+                found,
+            } => write!(
+                f,
+                "layer {layer}: weights are packed as {}, expected {}; export for this core, or enable the feature \"portable\" of thumbnet-runtime",
+                packing(found),
+                packing(expected)
+            ),
+            Self::Misaligned { expected, found } => write!(
+                f,
+                "the tensors lie {found} bytes behind a multiple of 4, expected {expected}; place the blob at a multiple of 16, or enable the feature \"portable\" of thumbnet-runtime"
+            ),
             Self::NotFinite => f.write_str(
                 "an input is not finite once scaled, expected ordinary numbers; check the sensor",
             ),
@@ -200,6 +232,15 @@ impl fmt::Display for Error {
                 "self-test {test}: layer {layer} gave checksum {found:#010x}, expected {expected:#010x}; the blob or the build is broken"
             ),
         }
+    }
+}
+
+fn packing(packing: Packing) -> &'static str {
+    match packing {
+        Packing::Plain => "plain",
+        Packing::Dsp => "dsp",
+        Packing::Lane => "lane",
+        Packing::Mve => "mve",
     }
 }
 
@@ -242,6 +283,23 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "layer 1 needs the feature \"int4\" of thumbnet-runtime, which is off; enable it in Cargo.toml, or export without"
+        );
+        let error = Error::Packing {
+            layer: 1,
+            expected: Packing::Dsp,
+            found: Packing::Lane,
+        };
+        assert_eq!(
+            error.to_string(),
+            "layer 1: weights are packed as lane, expected dsp; export for this core, or enable the feature \"portable\" of thumbnet-runtime"
+        );
+        let error = Error::Misaligned {
+            expected: 0,
+            found: 1,
+        };
+        assert_eq!(
+            error.to_string(),
+            "the tensors lie 1 bytes behind a multiple of 4, expected 0; place the blob at a multiple of 16, or enable the feature \"portable\" of thumbnet-runtime"
         );
     }
 }

@@ -65,7 +65,8 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// whatever its weights. Takes time for each byte, for the checksum; see
     /// [`from_bytes_without_crc`](Self::from_bytes_without_crc).
     ///
-    /// The blob should start at a multiple of four bytes: elsewhere it runs by slower code.
+    /// The blob should start at a multiple of four bytes: elsewhere it runs by slower code, or is
+    /// refused where the feature `portable` is off.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@
 
 use crate::blob::{self, Activation, Element, MAGIC, Operation, Packed, Packing, VERSION};
 use crate::error::{Error, What, number};
-use crate::kernel::Step;
+use crate::kernel::{OWN, Step};
 use crate::model::Model;
 use crate::pack;
 
@@ -65,6 +65,13 @@ pub(crate) fn read<'a, const LAYERS: usize>(
         }
         if !reader.rest.is_empty() {
             break 'wrong (What::Blob, blob.len() - reader.rest.len(), blob.len());
+        }
+        let beyond = (model.tensors.as_ptr().addr() % 4) as u8; // at most 3
+        if !cfg!(portable) && beyond != 0 {
+            return Err(Error::Misaligned {
+                expected: 0,
+                found: beyond,
+            });
         }
         match check(model, tail)? {
             Some(wrong) => wrong,
@@ -199,6 +206,13 @@ fn check<const LAYERS: usize>(
                 });
             }
             let reads = layer.input();
+            if !cfg!(portable) && reads != Element::Float && layer.packing() != OWN {
+                return Err(Error::Packing {
+                    layer: index as u8,
+                    expected: OWN,
+                    found: layer.packing(),
+                });
+            }
             if reads != element {
                 break 'wrong (What::Element, reads as usize, element as usize);
             }

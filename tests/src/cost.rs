@@ -23,6 +23,8 @@ pub struct Row {
     pub macs: usize,
     pub instructions: f64,
     pub text_bytes: u64,
+    /// The same of a build without the feature `portable`.
+    pub own_text_bytes: u64,
     pub scratch_bytes: usize,
     pub stack_bytes: usize,
     /// Estimated, for Cortex-M4 only.
@@ -84,10 +86,10 @@ const REFERENCES: [Reference; 11] = [
 ];
 
 pub(crate) const KINDS: [(Kind, &str, &str); 4] = [
-    (Kind::Int8, "int8", ""),
-    (Kind::Int4, "int4", "int4"),
-    (Kind::Int16, "int16", "int16"),
-    (Kind::Float, "f32", "f32"),
+    (Kind::Int8, "int8", "portable"),
+    (Kind::Int4, "int4", "portable,int4"),
+    (Kind::Int16, "int16", "portable,int16"),
+    (Kind::Float, "f32", "portable,f32"),
 ];
 
 /// One build for all columns: `opt-level = "s"`. The kernels are assembly, so that predictions take
@@ -121,6 +123,11 @@ pub fn measure(boards: &[Board], quick: bool) -> Result<Vec<Row>> {
         let elf = firmware.build()?;
         for (kind, dtype, features) in KINDS {
             let text_bytes = code_bytes(board, PROFILE, features)?;
+            let own = features
+                .trim_start_matches("portable")
+                .trim_start_matches(',');
+            let own_text_bytes = code_bytes(board, PROFILE, own)?;
+            let text_bytes = [text_bytes, own_text_bytes];
             for reference in &REFERENCES {
                 if quick && kind != Kind::Int8 && reference.name != "128x128" {
                     continue;
@@ -204,7 +211,7 @@ fn row(
     board: Board,
     reference: &Reference,
     dtype: &'static str,
-    text_bytes: u64,
+    [text_bytes, own_text_bytes]: [u64; 2],
     words: usize,
     cost: &Cost,
 ) -> Row {
@@ -222,6 +229,7 @@ fn row(
         macs,
         instructions: instructions.round(),
         text_bytes,
+        own_text_bytes,
         scratch_bytes: cost.scratch_words * 4,
         stack_bytes: cost.stack.max(cost.load_stack),
         cycles: (board == Board::Mps2An386).then_some(instructions.round() + words as f64),
@@ -238,6 +246,7 @@ impl Row {
             "macs": self.macs,
             "instructions": self.instructions as u64,
             "text_bytes": self.text_bytes,
+            "own_text_bytes": self.own_text_bytes,
             "scratch_bytes": self.scratch_bytes,
             "stack_bytes": self.stack_bytes,
         })
@@ -250,7 +259,7 @@ impl Row {
             .filter(|&before| before != self.instructions)
             .map(|before| format!(" ({:+.1} %)", (self.instructions / before - 1.0) * 100.0));
         format!(
-            "| {} | {} | {} | {} | {}{} | {:.2} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {}{} | {:.2} | {} | {} | {} | {} | {} |",
             self.core,
             self.model,
             self.dtype,
@@ -261,6 +270,7 @@ impl Row {
             self.cycles
                 .map_or(String::new(), |cycles| cycles.to_string()),
             self.text_bytes,
+            self.own_text_bytes,
             self.scratch_bytes,
             self.stack_bytes
         )
@@ -272,10 +282,11 @@ pub const HEAD: &str = "\
 Instructions, counted in QEMU, for one row (batch 1), not cycles: a board's pipeline and flash decide
 those. `16x16` and the like are one layer with its requantization; the others are whole predictions,
 input quantization and output activation included. Code is what a model adds to bare firmware that is
-built for this weight type (with int8), verifier and checksum included. Stack is the most of loading and
+built for this weight type (with int8), verifier and checksum included, and beside it the same without the
+feature `portable`, for models in the core's own packing only. Stack is the most of loading and
 predicting. Cycles are an estimate for Cortex-M4 with flash that does not wait: one for each instruction,
 and one for each word of weights, inputs and outputs, since a load or store of N words takes 1 + N; taken
 branches are not in it. All columns are of one build, with `opt-level = \"s\"` (profile `size`).
 
-| core | model | weights | multiply-accumulates | instructions | per MAC | M4 cycles, estimated | code bytes | scratch bytes | stack bytes |
-|---|---|---|---|---|---|---|---|---|---|";
+| core | model | weights | multiply-accumulates | instructions | per MAC | M4 cycles, estimated | code bytes | without portable | scratch bytes | stack bytes |
+|---|---|---|---|---|---|---|---|---|---|---|";

@@ -117,7 +117,11 @@ fn loading_does_not_take_longer_for_more_weights() {
 #[test]
 fn firmware_with_a_model_cannot_panic() {
     for board in Board::ALL {
-        for (binary, features) in [("bare", ""), ("bench", "f32,int16,int4")] {
+        for (binary, features) in [
+            ("bare", ""),
+            ("bare", "portable"),
+            ("bench", "f32,int16,int4,portable"),
+        ] {
             for profile in ["release", "size"] {
                 let firmware = Firmware {
                     profile,

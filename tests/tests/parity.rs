@@ -4,11 +4,16 @@
 
 use std::env;
 
+use thumbnet_runtime::{Activation, Packing};
 use thumbnet_tests::{
-    qemu::compare,
-    random_model::{Limits, RandomModel, random_model},
+    cost::packing,
+    qemu::{compare, prepare},
+    random_model::{Kind, Limits, RandomModel, chain, random_model},
 };
-use thumbnet_trainer::emulator::{Board, Firmware, Float};
+use thumbnet_trainer::emulator::{
+    Board, Firmware, Float, Run,
+    parity::{Answer, Job},
+};
 
 /// Random models for one test.
 fn models(limits: &Limits) -> Vec<RandomModel> {
@@ -47,6 +52,67 @@ fn same_bits(board: Board, float: Float, profile: &'static str) {
         board.core(),
         models.len()
     );
+}
+
+/// A build without the feature `portable` runs its core's own packing, with the same bits, and says
+/// what it refuses.
+#[test]
+fn without_portable_code_only_the_own_packing_runs() {
+    for (board, name) in [
+        (Board::Mps2An385, "lane"),
+        (Board::Mps2An386, "dsp"),
+        (Board::Mps3An547, "mve"),
+    ] {
+        let own = packing(board);
+        for (kind, features) in [
+            (Kind::Int8, ""),
+            (Kind::Int4, "int4"),
+            (Kind::Int16, "int16"),
+            (Kind::Float, "f32"),
+        ] {
+            let firmware = Firmware {
+                features,
+                ..Firmware::release("parity", board)
+            };
+            let Some((qemu, elf)) = prepare(&firmware) else {
+                return;
+            };
+            let model = |packing| chain(&[13, 9, 6, 3], kind, packing, Activation::Softmax, 20);
+            let models = [own, Packing::Plain, own].map(model);
+            let jobs: Vec<Job> = models
+                .iter()
+                .zip([0, 0, 3])
+                .map(|(model, shift)| Job {
+                    blob: &model.blob,
+                    shift,
+                    inputs: model.inputs,
+                    x: &model.x,
+                })
+                .collect();
+            let folder = tempfile::tempdir().unwrap();
+            let run = Run::new(board, &elf, folder.path());
+            let answers = qemu.answer(&run, &jobs).unwrap();
+            let refused = Answer::Refused(format!(
+                "layer 1: weights are packed as plain, expected {name}; export for this core, or enable the \
+                 feature \"portable\" of thumbnet-runtime"
+            ));
+            // f32 weights have one packing, which all builds run.
+            let second = if kind == Kind::Float {
+                jobs[1].on_host()
+            } else {
+                refused
+            };
+            assert_eq!(answers[0], jobs[0].on_host(), "{board:?} {kind:?}");
+            assert_eq!(answers[1], second, "{board:?} {kind:?}");
+            let misaligned = "the tensors lie 3 bytes behind a multiple of 4, expected 0; place the blob at a \
+                 multiple of 16, or enable the feature \"portable\" of thumbnet-runtime";
+            assert_eq!(
+                answers[2],
+                Answer::Refused(misaligned.into()),
+                "{board:?} {kind:?}"
+            );
+        }
+    }
 }
 
 macro_rules! parity {

@@ -32,13 +32,14 @@ pub struct Firmware {
     pub float: Float,
     /// Cargo profile: `release`, or `size` for the smallest code.
     pub profile: &'static str,
-    /// Cargo features: the weight types beside int8, and `log` for the demo.
+    /// Cargo features: the weight types beside int8, `portable` for other packings than the core's
+    /// own, and `log` for the demo.
     pub features: &'static str,
 }
 
 impl Firmware {
     /// Everything that the firmware can be built with.
-    pub const ALL_FEATURES: &'static str = "log,f32,int16,int4";
+    pub const ALL_FEATURES: &'static str = "log,f32,int16,int4,portable";
 
     /// The fastest build for a board.
     pub fn release(binary: &'static str, board: Board) -> Self {

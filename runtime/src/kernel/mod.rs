@@ -59,6 +59,16 @@ pub(crate) use cpu;
 use crate::blob::{ALIGNMENT, Element, Operation, Packed, Packing};
 use crate::pack;
 
+/// The packing of integer weights that the core has kernels for. A build that is not `portable` has no
+/// other code for them.
+pub(crate) const OWN: Packing = if cfg!(kernel = "dsp") {
+    Packing::Dsp
+} else if cfg!(kernel = "mve") {
+    Packing::Mve
+} else {
+    Packing::Lane
+};
+
 /// A layer with its tensors, as kernels take it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step<'a> {
