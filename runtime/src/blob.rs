@@ -234,7 +234,8 @@ impl Packed {
         }
         // 256 values of one byte, 257 of two and two more bytes, or 257 of four and two more words:
         // each time so much, less 4.
-        (260 << (self.output() as usize).saturating_sub(1)) - 4
+        let output = self.output() as usize;
+        (260 << ((output * output) >> 2)) - 4
     }
 }
 

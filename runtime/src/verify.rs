@@ -155,11 +155,17 @@ pub(crate) struct Tail<'a> {
 impl<'a> Tail<'a> {
     #[inline(always)]
     pub fn take(reader: &mut Reader<'a>) -> Self {
-        let some = reader.take(1).first().copied().unwrap_or(0);
         // One way to write each blob: an option is 0 or 1.
-        reader.broken |= some > 1;
+        let some = match reader.take(1) {
+            [0] => 0,
+            [1] => 1,
+            _ => {
+                reader.broken = true;
+                0
+            }
+        };
         Self {
-            threshold: reader.take(usize::from(some) * 4),
+            threshold: reader.take(some * 4),
             labels: reader.bytes(),
             tests: reader.bytes(),
         }
@@ -295,12 +301,10 @@ fn bad_number(step: &Step) -> u32 {
     let mut bad = 0;
     let mut rest = step.blocks.get(step.block_len - step.scales_len..);
     while let Some(numbers) = rest
+        && let Some(scales) = numbers.get(..step.scales_len)
         && bad == 0
     {
-        bad = bad_word(
-            numbers.get(..step.scales_len).unwrap_or(&[]),
-            numbers_are_floats,
-        );
+        bad = bad_word(scales, numbers_are_floats);
         rest = numbers.get(step.block_len..);
     }
     if bad == 0 && float {

@@ -43,7 +43,7 @@ fn sum(step: &Step, x: &[u32], unit: usize) -> (i32, u32) {
     }
     (
         sum,
-        word(block, (step.block_len - shape.tail_len()) / 4 + row),
+        word(block, (step.block_len - step.scales_len) / 4 + row),
     )
 }
 
