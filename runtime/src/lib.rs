@@ -42,6 +42,7 @@ mod kernel;
 mod math;
 mod model;
 mod pack;
+mod softfloat;
 mod verify;
 mod weights;
 

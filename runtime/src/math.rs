@@ -9,6 +9,11 @@ use micromath::F32Ext;
 
 use crate::blob::Activation;
 use crate::pack;
+use crate::softfloat::integer::multiply_high;
+use crate::softfloat::{
+    NATIVE, add, choose_by_sign, divide, from_u32, greatest, least, multiply, multiply_normal,
+    relu, subtract, to_byte,
+};
 
 /// A power of two below one: `2^-halvings * fraction / 2^31`, the fraction in `(2^30, 2^31]`, or
 /// below it by less than 2^-23 of that.
@@ -24,10 +29,10 @@ fn exp_of_minus(x: f32) -> Power {
     // log2(e) * 2^31.
     const LOG2_E: u32 = 0xB8AA_3B29;
     // Below 64; infinity and NaN too.
-    let bits = F32Ext::abs(x).to_bits().min(64f32.to_bits() - 1);
+    let bits = least(F32Ext::abs(x).to_bits(), 64f32.to_bits() - 1);
     let mantissa = ((bits & 0x007F_FFFF) | 0x0080_0000) << 7;
     // |x| is mantissa * 2^(exponent - 157): this is |x| * log2(e) * 2^24, rounded down.
-    let shift = (132 - (bits >> 23)).min(31);
+    let shift = least(132 - (bits >> 23), 31);
     let t = multiply_high(mantissa, LOG2_E) >> shift;
     // 2^-f for the fraction f of t, in 2^-32. Minimax of the relative error on [0, 1], 8.4e-8.
     let f = t << 8;
@@ -40,12 +45,6 @@ fn exp_of_minus(x: f32) -> Power {
         fraction: (1 << 31) - (multiply_high(p, f) >> 1),
         halvings: t >> 24,
     }
-}
-
-/// The high word of a product.
-#[inline(always)]
-fn multiply_high(a: u32, b: u32) -> u32 {
-    ((u64::from(a) * u64::from(b)) >> 32) as u32 // at most 2^32 - 2
 }
 
 impl Power {
@@ -65,20 +64,21 @@ fn softmax(values: &mut [f32]) {
     let ordered = |bits: i32| bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed();
     let mut largest = i32::MIN;
     for value in values.iter() {
-        largest = largest.max(ordered(value.to_bits().cast_signed()));
+        largest = greatest(largest, ordered(value.to_bits().cast_signed()));
     }
     let largest = f32::from_bits(ordered(largest).cast_unsigned());
     let mut sum = 0u64;
     for value in values.iter_mut() {
-        let power = exp_of_minus(largest - *value);
+        let power = exp_of_minus(subtract(largest, *value));
         *value = power.float();
-        sum += u64::from(power.fraction >> power.halvings.min(31));
+        sum += u64::from(power.fraction >> least(power.halvings, 31));
     }
     // Rounded three times, 2^31 being exact. The casts split the sum.
-    let sum = (sum >> 32) as u32 as f32 * 4_294_967_296.0 + sum as u32 as f32;
-    let scale = 2_147_483_648.0 / sum;
+    let high = multiply(from_u32((sum >> 32) as u32), 4_294_967_296.0);
+    let scale = divide(2_147_483_648.0, add(high, from_u32(sum as u32)));
     for value in values.iter_mut() {
-        *value *= scale;
+        // The exponential is at least 2^-93, the scale 2^-17: both are normal, and the product.
+        *value = multiply_normal(*value, scale);
     }
 }
 
@@ -86,13 +86,12 @@ fn softmax(values: &mut [f32]) {
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     let power = exp_of_minus(x);
-    let sum = (1 << 30) + (power.fraction >> (power.halvings + 1).min(31));
+    let sum = (1 << 30) + (power.fraction >> least(power.halvings + 1, 31));
     // From the side where nothing cancels: 1 / (1 + e) above zero, e / (1 + e) below. Chosen by
     // bits, since a branch would make the number of instructions depend on x.
-    let (one, e) = (1f32.to_bits(), power.float().to_bits());
-    let below = (x.to_bits().cast_signed() >> 31).cast_unsigned();
-    let numerator = f32::from_bits(one ^ ((one ^ e) & below));
-    numerator * 1_073_741_824.0 / sum as f32 // a power of two, so just two roundings
+    let numerator = choose_by_sign(x, 1.0, power.float());
+    // A power of two, so just two roundings.
+    divide(multiply_normal(numerator, 1_073_741_824.0), from_u32(sum))
 }
 
 /// The activation of a whole float output, in place.
@@ -100,9 +99,7 @@ fn sigmoid(x: f32) -> f32 {
 pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32]) {
     match activation {
         Activation::Linear => {}
-        Activation::Relu => values
-            .iter_mut()
-            .for_each(|y| *y = if *y > 0.0 { *y } else { 0.0 }),
+        Activation::Relu => values.iter_mut().for_each(|y| *y = relu(*y)),
         Activation::Sigmoid | Activation::Tanh => {
             // tanh(x) = 2 * sigmoid(2 * x) - 1.
             let (stretch, offset) = if activation == Activation::Tanh {
@@ -110,8 +107,14 @@ pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32])
             } else {
                 (1.0, 0.0)
             };
+            // One and zero change nothing; an FPU is done with them sooner than with a branch.
+            if !NATIVE && activation == Activation::Sigmoid {
+                values.iter_mut().for_each(|y| *y = sigmoid(*y));
+                return;
+            }
             for y in values {
-                *y = stretch * sigmoid(stretch * *y) + offset;
+                let value = sigmoid(multiply(stretch, *y));
+                *y = add(multiply(stretch, value), offset);
             }
         }
         Activation::Softmax => softmax(values),
@@ -123,9 +126,8 @@ pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32])
 /// beyond the first and the last pair, the value is on the straight line.
 fn interpolate(x: f32, table: &[u8]) -> f32 {
     let [start, density] = pack::first_words::<2>(table).map(f32::from_bits);
-    let position = (x - start) * density;
-    // Saturates; NaN counts as zero.
-    let index = (position as i32).clamp(0, 255).cast_unsigned() as usize;
+    let position = multiply(subtract(x, start), density);
+    let index = to_byte(position);
     let entry = |index: usize| {
         table
             .as_chunks::<4>()
@@ -133,9 +135,9 @@ fn interpolate(x: f32, table: &[u8]) -> f32 {
             .get(2 + index)
             .map_or(0.0, |&bytes| f32::from_bits(u32::from_le_bytes(bytes)))
     };
-    let (low, high) = (entry(index), entry(index + 1));
-    // Exact: at most 255.
-    low + (position - index as f32) * (high - low)
+    let (low, high) = (entry(index as usize), entry(index as usize + 1));
+    let beyond = subtract(position, from_u32(index));
+    add(low, multiply(beyond, subtract(high, low)))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::kernel::quantize::{self, quantize};
 use crate::kernel::{self, Step, view};
 use crate::math;
 use crate::pack;
+use crate::softfloat;
 use crate::verify::{self, Reader, Tail};
 
 /// A model that borrows its weights from the blob.
@@ -237,15 +238,9 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         outputs: &mut [f32],
     ) -> Result<Class<'a>, Error> {
         self.predict(inputs, scratch, outputs)?;
-        let mut index = 0;
-        let mut score = f32::NEG_INFINITY;
-        for (i, &output) in outputs.iter().enumerate() {
-            if output > score {
-                (index, score) = (i, output);
-            }
-        }
+        let (mut index, score) = softfloat::first_greatest(outputs);
         if outputs.len() == 1 {
-            index = usize::from(score >= self.threshold().unwrap_or(0.5));
+            index = softfloat::at_least(score, self.threshold().unwrap_or(0.5));
         }
         Ok(Class {
             index,

@@ -183,10 +183,14 @@ pub fn chain(
         .map(|i| {
             let mut layer = layer(rng, widths[i], widths[i + 1], precision, true, &limits);
             layer.set_int4(kind == Kind::Int4);
-            (layer.table, layer.activation) = (None, last);
+            let values = |i| (i as f32 / 32.0 - 4.0).sin();
+            let table = || std::array::from_fn(values);
+            layer.table = (last == Activation::Table).then(table);
+            layer.activation = last;
             if i + 1 < dense {
                 layer.output = (kind != Kind::Float).then_some(precision);
                 layer.activation = Activation::Relu;
+                layer.table = None;
             }
             layer
         })

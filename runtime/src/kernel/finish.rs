@@ -2,6 +2,7 @@
 
 use super::{Step, view};
 use crate::blob::{Element, Operation};
+use crate::softfloat;
 
 /// The high word of `a * b` in 64 bits, rounded half up, as the SMMULR instruction has it.
 #[inline(always)]
@@ -18,9 +19,7 @@ pub(crate) fn multiply_high(a: i32, b: i32) -> i32 {
 /// every target.
 #[inline(always)]
 pub(crate) fn requantize(acc: i32, shift: u32, multiplier: i32, limit: i32) -> i32 {
-    multiply_high(acc.wrapping_shl(shift), multiplier)
-        .max(-limit)
-        .min(limit)
+    softfloat::clamp(multiply_high(acc.wrapping_shl(shift), multiplier), limit)
 }
 
 /// Finishes the sum of a unit. `scale` is its word of the block's tail.
@@ -28,7 +27,7 @@ pub(crate) fn requantize(acc: i32, shift: u32, multiplier: i32, limit: i32) -> i
 pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32]) {
     if step.output == Element::Float {
         // One rounding where |acc| exceeds 2^24, one in the product.
-        let value = acc as f32 * f32::from_bits(scale);
+        let value = softfloat::scale(acc, f32::from_bits(scale));
         if let Some(to) = y.get_mut(unit) {
             *to = value.to_bits();
         }

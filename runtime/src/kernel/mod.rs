@@ -13,6 +13,8 @@
 //! * Float outputs of integer layers: `acc as f32 * scale`, each operation rounded.
 //! * Float layers: `bias + w0 * x0 + w1 * x1 ...` from left to right, each operation rounded.
 //! * Activations of float outputs: `math.rs`, over the whole output.
+//! * Operations on floats: `softfloat`, where they are not the core's own; f32 layers then in `soft`.
+//!   They take the same number of instructions for all values that a row may have.
 
 #[cfg(kernel = "dsp")]
 mod dsp;
@@ -29,6 +31,8 @@ mod lane;
 mod mve;
 pub(crate) mod portable;
 pub(crate) mod quantize;
+#[cfg(all(target_arch = "arm", not(target_abi = "eabihf"), feature = "f32"))]
+mod soft;
 pub(crate) mod view;
 #[cfg(any(kernel = "dsp", kernel = "lane", kernel = "mve"))]
 mod whole;
@@ -144,6 +148,10 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     }
     #[cfg(all(fpu_and_dsp, feature = "f32"))]
     if float::dense(step, x, y) {
+        return;
+    }
+    #[cfg(all(target_arch = "arm", not(target_abi = "eabihf"), feature = "f32"))]
+    if soft::dense(step, x, y) {
         return;
     }
     portable::dense(step, x, y);

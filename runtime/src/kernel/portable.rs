@@ -8,11 +8,17 @@ use crate::blob::{Operation, Packing};
 #[cfg(feature = "f32")]
 use crate::pack;
 use crate::pack::{Shape, dsp, lane};
+#[cfg(feature = "f32")]
+use crate::softfloat::NATIVE;
 
 #[inline(always)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     #[cfg(feature = "f32")]
     if step.operation == Operation::DenseFloat {
+        // Else `soft` has run it: what lies misaligned is refused.
+        if !NATIVE && !cfg!(portable) {
+            return;
+        }
         return float(step, view::floats(x), view::floats_mut(y));
     }
     // Elsewhere the verifier has refused what the core's own kernels do not run.
@@ -155,10 +161,22 @@ pub(crate) fn weight(step: &Step, block: &[u8], row: usize, i: usize) -> i32 {
 fn float(step: &Step, x: &[f32], y: &mut [f32]) {
     let x = x.get(..step.inputs).unwrap_or(x);
     let mut blocks = step.blocks;
-    let (fours, last) = y
-        .get_mut(..step.units)
-        .unwrap_or_default()
-        .as_chunks_mut::<{ pack::ROWS }>();
+    let y = y.get_mut(..step.units).unwrap_or_default();
+    if !NATIVE {
+        // Short rather than fast: `soft` runs all that lies aligned.
+        for y in y.chunks_mut(pack::ROWS) {
+            let rows = y.len();
+            let (block, rest) = blocks
+                .split_at_checked((x.len() + 1) * rows * 4)
+                .unwrap_or_default();
+            blocks = rest;
+            for (row, y) in y.iter_mut().enumerate() {
+                *y = pack::float::sum(block, x, rows, row);
+            }
+        }
+        return;
+    }
+    let (fours, last) = y.as_chunks_mut::<{ pack::ROWS }>();
     for y in fours {
         let (block, rest) = blocks
             .split_at_checked(16 + x.len() * 16)

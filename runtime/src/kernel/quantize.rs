@@ -10,6 +10,7 @@ use super::Step;
 use super::finish::{limit, put_integer};
 use crate::blob::{Element, Operation, ROUNDER};
 use crate::pack;
+use crate::softfloat::{self, NATIVE, integer};
 
 /// The bits of [`ROUNDER`]: those of `ROUNDER + q` are this much plus q.
 pub(crate) const BASE: i32 = ROUNDER.to_bits().cast_signed();
@@ -46,7 +47,7 @@ pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> bool {
     #[cfg(fpu_and_dsp)]
     let (done, finite) = super::fpu::quantize(step, x, y);
     #[cfg(kernel = "lane")]
-    let (done, finite) = match USES_FLOATS {
+    let (done, finite) = match NATIVE {
         true => (0, true),
         false => (super::lane::quantize(step, x, y), true),
     };
@@ -64,8 +65,9 @@ pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &m
     for (x, unit) in x.zip(from..step.inputs) {
         let pair = pairs.get(if own { unit } else { 0 });
         let [a, b] = pair.map_or([0; 2], |pair| pack::first_words::<2>(pair));
-        if USES_FLOATS || step.output == Element::Float {
-            let t = x * f32::from_bits(a) + f32::from_bits(b);
+        if NATIVE || step.output == Element::Float {
+            let product = softfloat::multiply(x, f32::from_bits(a));
+            let t = softfloat::add(product, f32::from_bits(b));
             finite.see(t);
             if step.output == Element::Float {
                 if let Some(to) = y.get_mut(unit) {
@@ -85,14 +87,11 @@ pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &m
             let (q, t) = without_floats(x.to_bits(), a, b);
             finite.bits |= t;
             let limit = limit(step.output);
-            put_integer(q.max(-limit).min(limit), step.output, unit, y);
+            put_integer(softfloat::clamp(q, limit), step.output, unit, y);
         }
     }
     finite.all()
 }
-
-/// Whether floats are the faster way to integers.
-const USES_FLOATS: bool = cfg!(any(not(target_os = "none"), target_abi = "eabihf"));
 
 /// The same result for cores without an FPU, in a third of the instructions: q, not yet clamped,
 /// and a word whose top bit is set where t is not finite. `lane/*/quantize.rs` have it for int8. Of `x`, `a` and `b` the bits.
@@ -106,22 +105,23 @@ fn without_floats(x: u32, a: u32, b: u32) -> (i32, u32) {
     // Of the product the top bit is at 2^63 or at 2^62, then it is doubled.
     let of_a = if exponent(a) == 0 { 0 } else { mantissa(a) };
     let product = u64::from(mantissa(x)) * u64::from(of_a);
-    let doubled = (product >> 63) as i32 ^ 1; // a bit
-    let product = product << doubled;
     let (high, low) = ((product >> 32) as u32, product as u32); // its halves
-    // Rounded to 24 bits, ties to even, as the float product is: |x * a| = p / 2^shift.
-    let rest = (high & 0xFF) << 1 | u32::from(low != 0);
-    let p = (high >> 8) + u32::from(rest + (high >> 8 & 1) > 0x100);
-    let shift = 276 + doubled - exponent(x) - exponent(a);
+    let doubled = integer::mask(!high) & 1;
+    // Rounded to 24 bits as the float product is: |x * a| = p / 2^shift. The bit that `low` should
+    // give to `high` only says that there is something.
+    let p = integer::round(high << doubled, low);
+    let shift = 276 + doubled.cast_signed() - exponent(x) - exponent(a);
     // 2^128 and above is infinite, and so is whatever has the last exponent.
     let finite = (104 + shift - (p >> 24).cast_signed()) | (254 - exponent(x));
     // The whole part, and the fraction in 2^-32. Above 2^23 it does not matter.
-    let shift = shift.clamp(0, 31);
+    let shift = softfloat::least(integer::not_below_zero(shift.cast_unsigned()), 31);
     let (whole, fraction) = (p >> shift, p << (31 - shift) << 1);
     // Ties go to the even sum.
     let odd = (whole ^ zero.cast_unsigned()) & 1;
-    let whole = (whole + u32::from((fraction | odd) > 0x8000_0000)).cast_signed();
-    let sign = (x ^ a).cast_signed() >> 31;
+    let half = fraction >> 1 | (fraction | odd) & 1;
+    let up = integer::mask((1u32 << 30).wrapping_sub(half)) & 1;
+    let whole = (whole + up).cast_signed();
+    let sign = integer::mask(x ^ a).cast_signed();
     (
         zero.wrapping_add((whole ^ sign) - sign),
         finite.cast_unsigned(),

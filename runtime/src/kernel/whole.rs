@@ -6,6 +6,7 @@ use super::finish::put;
 use super::{Step, view};
 use crate::blob::{Activation, Element};
 use crate::pack::{self, ROWS, Shape};
+use crate::softfloat;
 
 /// How a kernel ends a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +172,7 @@ fn scale(step: &Step, y: &mut [u32]) {
         rest = next;
         let tail = pack::parts(block, shape).map_or(&[][..], |(_, _, tail)| tail);
         for (scale, sum) in pack::words(tail).zip(&mut units) {
-            *sum = (sum.cast_signed() as f32 * f32::from_bits(scale)).to_bits();
+            *sum = softfloat::scale(sum.cast_signed(), f32::from_bits(scale)).to_bits();
         }
     }
 }
