@@ -211,7 +211,7 @@ impl fmt::Display for Error {
                 found,
             } => write!(
                 f,
-                "layer {layer}: weights are packed as {}, expected {}; export for this core, or enable the feature \"portable\" of thumbnet-runtime",
+                "layer {layer}: weights are packed as {}, expected {}; export for this core (thumbnet export --core) and build with its target-cpu, or enable the feature \"portable\" of thumbnet-runtime",
                 packing(found),
                 packing(expected)
             ),
@@ -291,7 +291,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "layer 1: weights are packed as lane, expected dsp; export for this core, or enable the feature \"portable\" of thumbnet-runtime"
+            "layer 1: weights are packed as lane, expected dsp; export for this core (thumbnet export --core) and build with its target-cpu, or enable the feature \"portable\" of thumbnet-runtime"
         );
         let error = Error::Misaligned {
             expected: 0,

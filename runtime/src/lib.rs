@@ -29,6 +29,20 @@
 //! assert_eq!(outputs, [2.5]);
 //! # Ok::<(), thumbnet_runtime::Error>(())
 //! ```
+//!
+//! # Features
+//!
+//! * `int4`, `int16`, `f32` - weight types beside int8, which cost flash. A blob that needs a missing
+//!   one is refused.
+//! * `portable`, on by default - code for weights that were exported for another core, and for blobs
+//!   that do not lie at a multiple of four bytes. It is many times slower than the core's own.
+//! * `defmt` - formats of errors and layers for its log.
+//!
+//! # Kernels
+//!
+//! The target decides which there are, and for Armv8-M the processor as well: build with
+//! `-C target-cpu=cortex-m33` for a soft-float Cortex-M33, with `-C target-cpu=cortex-m55` for a
+//! Cortex-M55.
 #![no_std]
 #![warn(missing_docs)]
 

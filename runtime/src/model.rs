@@ -181,7 +181,8 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         (self.inputs() + self.outputs() + self.layers.len()) * 4
     }
 
-    /// Computes the outputs of one row.
+    /// Computes the outputs of one row, in a number of instructions that does not depend on the
+    /// inputs.
     ///
     /// # Shapes
     ///

@@ -93,7 +93,7 @@ fn without_portable_code_only_the_own_packing_runs() {
             let run = Run::new(board, &elf, folder.path());
             let answers = qemu.answer(&run, &jobs).unwrap();
             let refused = Answer::Refused(format!(
-                "layer 1: weights are packed as plain, expected {name}; export for this core, or enable the \
+                "layer 1: weights are packed as plain, expected {name}; export for this core (thumbnet export --core) and build with its target-cpu, or enable the \
                  feature \"portable\" of thumbnet-runtime"
             ));
             // f32 weights have one packing, which all builds run.

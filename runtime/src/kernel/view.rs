@@ -1,7 +1,7 @@
 //! Scratch memory as the values that a layer keeps in it.
 //!
-//! The only `unsafe` outside the instruction sets' kernels: words are seen as bytes, halfwords
-//! and floats, and the caller's floats as words. A copy would cost instructions for every value.
+//! Words are seen as bytes, halfwords and floats, and the caller's floats as words, which takes
+//! `unsafe`: a copy would cost instructions for every value.
 
 macro_rules! view {
     ($(#[$doc:meta] $name:ident, $name_mut:ident: $from:ty => $to:ty;)*) => {$(

@@ -174,7 +174,7 @@ pub(crate) fn multiply_normal(a: u32, b: u32) -> u32 {
 }
 
 /// The bits of `acc * scale`, first `acc` rounded, then the product. Few instructions for a scale
-/// in `[2^-126, 2^95]`, more for another one, each the same number for every `acc`.
+/// in `[2^-126, 2^95)`, more for another one, each the same number for every `acc`.
 #[inline(never)]
 pub(crate) fn scale(acc: i32, scale: u32) -> u32 {
     let acc = from_i32(acc);

@@ -74,7 +74,7 @@ pub struct Export {
     /// entropy
     #[arg(long, default_value = "auto", value_name = "METHOD", value_parser = range_method)]
     range: Range,
-    /// Core to arrange the weights for; every core runs every arrangement, with the same results
+    /// Core to arrange the weights for: other cores run them many times slower, with the same results
     #[arg(long, default_value = "m4")]
     core: Core,
     /// File to write, usually .tnet

@@ -11,8 +11,12 @@ use super::engine::{Chain, Mode, Workspace, last_activation};
 use crate::activations::Activation;
 use crate::threads;
 
-/// Rows of a pass: what they need stays in a core's cache.
+/// Rows of a pass, unless a layer is wide.
 const ROWS: Range<usize> = 128..1024;
+/// Values of a layer's outputs for a pass: they stay in a core's cache. The rows are those of
+/// Keras' batch at least.
+const VALUES: usize = 1 << 18;
+const FEWEST_ROWS: usize = 32;
 /// Multiply-adds from which a pass is worth another thread: about 25 microseconds.
 const PASS: usize = 1 << 20;
 
@@ -33,19 +37,23 @@ pub(super) struct Inference<'a> {
 
 impl<'a> Inference<'a> {
     pub fn new(chain: Chain<'a>, values: &'a [f32], x: &'a Samples<'a>) -> Self {
+        let widest = chain.plan.iter().map(|leaf| leaf.outputs).max();
+        let rows = (PASS / values.len().max(1)).clamp(ROWS.start, ROWS.end);
+        let narrow = (VALUES / widest.unwrap_or(1).max(1)).max(FEWEST_ROWS);
         Self {
             chain,
             values,
             x,
             outputs: chain.plan.last().map_or(x.width(), |last| last.outputs),
-            rows: (PASS / values.len().max(1)).clamp(ROWS.start, ROWS.end),
+            rows: rows.min(narrow),
             workspaces: Mutex::new(Vec::with_capacity(threads::count())),
         }
     }
 
-    /// Rows that keep every core busy for a while.
+    /// Rows that keep every core busy for a while, and whose outputs do not take much memory.
     pub fn many(&self) -> usize {
-        self.rows * threads::count() * 8
+        let passes = (4 * VALUES / (self.rows * self.outputs.max(1))).clamp(1, 8);
+        self.rows * threads::count() * passes
     }
 
     /// The sigmoid or softmax that it ends with, if it does.
