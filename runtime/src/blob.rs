@@ -66,11 +66,24 @@ pub enum Element {
 }
 
 impl Element {
+    /// Bytes of a value are two to the power of this.
+    #[inline(always)]
+    const fn len_bits(self) -> usize {
+        // 0, 1, 1, 2, without a table.
+        (self as usize + 1) >> 1
+    }
+
+    /// Bytes of a value.
+    #[cfg(fpu_and_dsp)]
+    #[inline(always)]
+    pub(crate) const fn len(self) -> usize {
+        1 << self.len_bits()
+    }
+
     /// Words of scratch memory for `count` values, at most `MAX_WIDTH`.
     #[inline(always)]
     pub(crate) const fn words(self, count: usize) -> usize {
-        // Values of one byte, two or four: 2^0, 2^1, 2^1, 2^2, without a table.
-        ((count << ((self as usize + 1) >> 1)) + 3) >> 2
+        ((count << self.len_bits()) + 3) >> 2
     }
 }
 

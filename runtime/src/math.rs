@@ -8,7 +8,6 @@
 use micromath::F32Ext;
 
 use crate::blob::Activation;
-use crate::pack;
 use crate::softfloat::integer::multiply_high;
 use crate::softfloat::{
     NATIVE, add, choose_by_sign, divide, from_u32, greatest, least, multiply, multiply_normal,
@@ -97,16 +96,21 @@ fn sigmoid(x: f32) -> f32 {
 /// The activation of a whole float output, in place.
 #[inline(never)]
 pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32]) {
+    // Asked once, not by each loop.
+    if values.is_empty() {
+        return;
+    }
     match activation {
         Activation::Linear => {}
         Activation::Relu => values.iter_mut().for_each(|y| *y = relu(*y)),
         Activation::Sigmoid | Activation::Tanh => {
             // tanh(x) = 2 * sigmoid(2 * x) - 1.
-            let (stretch, offset) = if activation == Activation::Tanh {
-                (2.0, -1.0)
+            let stretch = if activation == Activation::Tanh {
+                2.0
             } else {
-                (1.0, 0.0)
+                1.0
             };
+            let offset = 1.0 - stretch;
             // One and zero change nothing; an FPU is done with them sooner than with a branch.
             if !NATIVE && activation == Activation::Sigmoid {
                 values.iter_mut().for_each(|y| *y = sigmoid(*y));
@@ -118,31 +122,35 @@ pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32])
             }
         }
         Activation::Softmax => softmax(values),
-        Activation::Table => values.iter_mut().for_each(|y| *y = interpolate(*y, table)),
+        Activation::Table => interpolate(values, table),
     }
 }
 
 /// The table's 257 values stand at equal distances from its start on; between two of them, and
 /// beyond the first and the last pair, the value is on the straight line.
-fn interpolate(x: f32, table: &[u8]) -> f32 {
-    let [start, density] = pack::first_words::<2>(table).map(f32::from_bits);
-    let position = multiply(subtract(x, start), density);
-    let index = to_byte(position);
-    let entry = |index: usize| {
-        table
-            .as_chunks::<4>()
-            .0
-            .get(2 + index)
-            .map_or(0.0, |&bytes| f32::from_bits(u32::from_le_bytes(bytes)))
+#[inline(always)]
+fn interpolate(values: &mut [f32], table: &[u8]) {
+    let float = |&bytes: &[u8; 4]| f32::from_bits(u32::from_le_bytes(bytes));
+    let [start, density, entries @ ..] = table.as_chunks::<4>().0 else {
+        return;
     };
-    let (low, high) = (entry(index as usize), entry(index as usize + 1));
-    let beyond = subtract(position, from_u32(index));
-    add(low, multiply(beyond, subtract(high, low)))
+    let (start, density) = (float(start), float(density));
+    for y in values {
+        let position = multiply(subtract(*y, start), density);
+        let index = to_byte(position);
+        let Some([low, high, ..]) = entries.get(index as usize..) else {
+            return;
+        };
+        let (low, high) = (float(low), float(high));
+        let beyond = subtract(position, from_u32(index));
+        *y = add(low, multiply(beyond, subtract(high, low)));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pack;
     use std::vec::Vec;
 
     /// Every so manieth float in `[-90, 90]`.

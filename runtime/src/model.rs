@@ -341,9 +341,13 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
                 return Err(Error::Malformed);
             };
             tensors = step.behind;
-            width = step.units;
+            width = step.layer.units();
             let last = layers.as_slice().is_empty();
-            let writes = if last { 0 } else { step.output.words(width) };
+            let writes = if last {
+                0
+            } else {
+                step.layer.output().words(width)
+            };
             let odd = index & 1 != 0;
             let at_end = if odd { writes } else { reads };
             let (start, end) = scratch
@@ -365,17 +369,16 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
 /// One layer. False where it quantizes and a value is not finite.
 #[inline(never)]
 fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
-    if step.operation.quantizes() {
+    if step.layer.operation().quantizes() {
         return quantized(step, x, y);
     }
     kernel::dense(step, x, y);
-    if step.activation != Activation::Linear as u8 && step.output == Element::Float {
-        let y = view::floats_mut(y);
-        math::activate(
-            Activation::from_verified(step.activation),
-            step.table,
-            y.get_mut(..step.units).unwrap_or_default(),
-        );
+    let activation = step.layer.activation();
+    if activation != Activation::Linear
+        && step.layer.output() == Element::Float
+        && let Some(y) = view::floats_mut(y).get_mut(..step.layer.units())
+    {
+        math::activate(activation, step.table, y);
     }
     true
 }
@@ -400,12 +403,12 @@ fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {
 
 /// Of values, not of their bytes: the same for every packing.
 fn checksum(step: &Step, values: &[u32]) -> u32 {
-    let units = step.units;
+    let units = step.layer.units();
     // FNV-1a over words.
     let add = |sum: u32, word: u32| (sum ^ word).wrapping_mul(0x0100_0193);
     let start = 0x811C_9DC5;
     let integers = |sum, value: i32| add(sum, value.cast_unsigned());
-    match step.output {
+    match step.layer.output() {
         Element::Int8 => view::int8(values)
             .iter()
             .take(units)

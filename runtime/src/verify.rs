@@ -51,9 +51,11 @@ pub(crate) fn read<'a, const LAYERS: usize>(
             let Some(layer) = Packed::of(units, numbers) else {
                 return Err(Error::Malformed);
             };
-            if model.layers.push(layer).is_err() {
+            // Looked at before: the error of `push` has the layer, to be told from none.
+            if model.layers.is_full() {
                 break 'wrong (What::Layers, LAYERS, layers);
             }
+            let _ = model.layers.push(layer);
         }
         model.behind = reader.rest;
         let tail = &Tail::take(reader);
@@ -296,31 +298,32 @@ fn is_multiple(mut bytes: &[u8], chunk: usize) -> bool {
 /// negative; zero where there is none, as zero is neither.
 #[inline(never)]
 fn bad_number(step: &Step) -> u32 {
-    let float = step.output == Element::Float;
-    let numbers_are_floats = float || step.operation.quantizes();
+    // Where they are floats, so is the table, if there is one.
+    let floats = step.layer.output() == Element::Float || step.layer.operation().quantizes();
     let mut bad = 0;
-    let mut rest = step.blocks.get(step.block_len - step.scales_len..);
-    while let Some(numbers) = rest
-        && let Some(scales) = numbers.get(..step.scales_len)
-        && bad == 0
+    let mut blocks = step.blocks;
+    while bad == 0
+        && let Some((block, rest)) = blocks.split_at_checked(step.block_len)
     {
-        bad = bad_word(scales, numbers_are_floats);
-        rest = numbers.get(step.block_len..);
+        let scales = block.get(step.block_len - step.scales_len..);
+        bad = bad_word(scales.unwrap_or(&[]), floats);
+        blocks = rest;
     }
-    if bad == 0 && float {
-        bad = bad_word(step.table, true);
+    if bad == 0 && floats {
+        bad = bad_word(step.table, floats);
     }
     bad
 }
 
 #[inline(never)]
 fn bad_word(bytes: &[u8], float: bool) -> u32 {
-    let mut words = pack::words(bytes);
-    let bad = if float {
-        // The sign does not matter, infinity is the first that is not finite.
-        words.find(|word| word << 1 >= f32::INFINITY.to_bits() << 1)
+    // Of floats the sign does not matter, and infinity is the first that is not finite; of integers
+    // the sign is the top bit.
+    let (shift, least) = if float {
+        (1, f32::INFINITY.to_bits() << 1)
     } else {
-        words.find(|word| word.cast_signed() < 0)
+        (0, 1 << 31)
     };
+    let bad = pack::words(bytes).find(|word| word << shift >= least);
     bad.unwrap_or(0)
 }

@@ -33,7 +33,7 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
         for (&layer, index) in self.layers.iter().zip(0u8..) {
             let step = &Step::take(layer, inputs, tensors).ok_or(Error::Malformed)?;
             tensors = step.behind;
-            inputs = step.units;
+            inputs = step.layer.units();
             check(step).map_err(|wrong| Error::Layer {
                 layer: index,
                 what: wrong.what,
@@ -66,19 +66,21 @@ fn check(step: &Step) -> Result<(), Wrong> {
             found,
         })
     };
-    match step.operation {
+    match step.layer.operation() {
         Operation::QuantizeTensor | Operation::QuantizeFeatures => {
             let pairs = step.blocks.as_chunks::<8>().0;
             for pair in pairs {
                 let [scale, offset] = pack::first_words::<2>(pair);
                 let (a, b) = (f32::from_bits(scale), f32::from_bits(offset));
-                if step.output != Element::Float && !scale_is_sound(a) {
+                if step.layer.output() != Element::Float && !scale_is_sound(a) {
                     return wrong(What::Scale, SCALE_LIMIT.to_bits(), scale.into());
                 }
-                if step.output != Element::Float && !zero_is_sound(b - ROUNDER) {
+                if step.layer.output() != Element::Float && !zero_is_sound(b - ROUNDER) {
                     return wrong(What::Bias, ROUNDER.to_bits(), offset.into());
                 }
-                if step.operation == Operation::QuantizeTensor && pairs.first() != Some(pair) {
+                if step.layer.operation() == Operation::QuantizeTensor
+                    && pairs.first() != Some(pair)
+                {
                     return wrong(What::Scale, 0, scale.into());
                 }
             }
@@ -93,7 +95,7 @@ fn check(step: &Step) -> Result<(), Wrong> {
         _ => accumulators(step)?,
     }
     let table = pack::words(step.table);
-    let lowest = match step.output {
+    let lowest = match step.layer.output() {
         Element::Float => return Ok(()),
         Element::Int16 => table
             .flat_map(|word| [word as i16, (word >> 16) as i16]) // its halves
@@ -122,17 +124,17 @@ pub(crate) fn zero_is_sound(zero: f32) -> bool {
 }
 
 fn accumulators(step: &Step) -> Result<(), Wrong> {
-    let shape = Shape::of(step.operation, step.packing);
-    let (input, limit) = if step.operation == Operation::DenseInt16 {
+    let shape = Shape::of(step.layer.operation(), step.layer.packing());
+    let (input, limit) = if step.layer.operation() == Operation::DenseInt16 {
         (32767, i32::MAX.cast_unsigned())
     } else {
         (127, (1 << 23) - 1)
     };
     // Before the clamp to eight bits there must be at most sixteen: kernels clamp them in pairs.
-    let narrow = step.operation != Operation::DenseInt16
-        && matches!(step.output, Element::Int8 | Element::Int8Wide);
+    let narrow = step.layer.operation() != Operation::DenseInt16
+        && matches!(step.layer.output(), Element::Int8 | Element::Int8Wide);
     let group = 1 << shape.group;
-    let mut units = 0..step.units;
+    let mut units = 0..step.layer.units();
     for block in step.blocks.chunks_exact(step.block_len) {
         let scales = block.get(step.block_len - step.scales_len..).unwrap_or(&[]);
         for (row, multiplier) in pack::words(scales).enumerate() {

@@ -25,7 +25,7 @@ pub(crate) fn requantize(acc: i32, shift: u32, multiplier: i32, limit: i32) -> i
 /// Finishes the sum of a unit. `scale` is its word of the block's tail.
 #[inline]
 pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32]) {
-    if step.output == Element::Float {
+    if step.layer.output() == Element::Float {
         // One rounding where |acc| exceeds 2^24, one in the product.
         let value = softfloat::scale(acc, f32::from_bits(scale));
         if let Some(to) = y.get_mut(unit) {
@@ -33,14 +33,14 @@ pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32])
         }
         return;
     }
-    let shift = if cfg!(feature = "int16") && step.operation == Operation::DenseInt16 {
+    let shift = if cfg!(feature = "int16") && step.layer.operation() == Operation::DenseInt16 {
         0
     } else {
         8
     };
-    let q = requantize(acc, shift, scale.cast_signed(), limit(step.output));
+    let q = requantize(acc, shift, scale.cast_signed(), limit(step.layer.output()));
     // An empty table has no entry: the value stays.
-    let q = if cfg!(feature = "int16") && step.output == Element::Int16 {
+    let q = if cfg!(feature = "int16") && step.layer.output() == Element::Int16 {
         interpolate(q, step.table)
     } else {
         match step.table.get(q as usize & 0xFF) {
@@ -48,7 +48,7 @@ pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32])
             None => q,
         }
     };
-    put_integer(q, step.output, unit, y);
+    put_integer(q, step.layer.output(), unit, y);
 }
 
 /// The greatest integer of an element.

@@ -27,10 +27,10 @@ use crate::blob::Operation;
 #[inline(always)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     let blocks = step.blocks.as_ptr().cast::<u32>();
-    if step.operation != Operation::DenseFloat
+    if step.layer.operation() != Operation::DenseFloat
         || !blocks.is_aligned()
         || x.len() < step.inputs
-        || y.len() < step.units
+        || y.len() < step.layer.units()
     {
         return false;
     }
@@ -42,8 +42,8 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
             x.as_ptr(),
             step.inputs,
             y.as_mut_ptr(),
-            step.units / 4,
-            step.units % 4,
+            step.layer.units() / 4,
+            step.layer.units() % 4,
         );
     }
     true

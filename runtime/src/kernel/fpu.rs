@@ -1,5 +1,6 @@
-//! Quantization to int8 on cores with an FPU and DSP instructions: four values at a time, 8
-//! instructions each. Compiled code takes 20, most of them to clamp.
+//! Quantization on cores with an FPU and DSP instructions: to int8 four values at a time, 8
+//! instructions each. Compiled code takes 20, most of them to clamp. What is left of them, and
+//! other elements, goes one by one, 25 instructions each.
 //!
 //! The sum `t = x * a + b` of a value has the result in its low bits (see `quantize.rs`). QSUB
 //! takes off those of the rounder without wrapping where t is below zero, and SSAT clamps to
@@ -9,39 +10,50 @@
 use core::arch::naked_asm;
 
 use super::Step;
+use super::finish::limit;
 use crate::blob::{Element, Operation};
 
-/// What the kernels of the core read: the only form that is done here.
+/// What the kernels of the core read: what is done in fours.
 const OUTPUT: Element = if cfg!(kernel = "mve") {
     Element::Int8
 } else {
     Element::Int8Wide
 };
 
-/// Quantizes the values of `x` in fours. Says how many it did, and whether all were finite.
+/// Quantizes the values of `x`. Says whether all were finite.
 #[inline(always)]
-pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> (usize, bool) {
-    let pairs = step.blocks.as_ptr().cast::<u32>();
-    // Both may be longer than the layer.
-    let fours = step.inputs >> 2;
-    if step.output != OUTPUT
-        || x.len() < step.inputs
-        || y.len() < OUTPUT.words(step.inputs)
-        || fours == 0
-        || !pairs.is_aligned()
-    {
-        return (0, true);
+pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> bool {
+    // Both may be longer than the layer; shorter ones the verifier has ruled out.
+    if x.len() < step.inputs || y.len() < step.layer.output().words(step.inputs) {
+        return true;
     }
+    let pairs = step.blocks.as_ptr();
+    let fours = if step.layer.output() == OUTPUT && pairs.cast::<u32>().is_aligned() {
+        step.inputs >> 2
+    } else {
+        0
+    };
     // Four pairs for each four values, or always the same four.
-    let stride = if step.operation == Operation::QuantizeFeatures {
+    let stride = if step.layer.operation() == Operation::QuantizeFeatures {
         32
     } else {
         0
     };
-    // SAFETY: x has `fours * 4` values, y room for as many; `pairs` is aligned, and the blocks of
-    // such a layer are four pairs or one for each input.
-    let check = unsafe { run(x.as_ptr(), pairs, y.as_mut_ptr(), fours, stride) };
-    (fours * 4, check == 0.0)
+    // SAFETY: x has that many values, y room for as many; the blocks of such a layer are four
+    // pairs or one for each input, and aligned where there are fours.
+    let check = unsafe {
+        run(
+            x.as_ptr(),
+            pairs,
+            y.as_mut_ptr(),
+            fours,
+            stride,
+            step.inputs - fours * 4,
+            step.layer.output().len(),
+            limit(step.layer.output()),
+        )
+    };
+    check == 0.0
 }
 
 /// Stores the four values, which are in the halfwords of r6 and r8.
@@ -67,25 +79,30 @@ macro_rules! store {
 
 /// Zero where all are finite, else NaN.
 ///
-/// * `x` - four floats for each of `fours`, which is at least one
-/// * `pairs` - four pairs, then at each multiple of `stride` bytes
-/// * `y` - four values of [`OUTPUT`] for each of `fours`
+/// * `x` - four floats for each of `fours`, and `ones` more
+/// * `pairs` - four pairs, then at each multiple of `stride` bytes; aligned unless `fours` is zero
+/// * `y` - four values of [`OUTPUT`] for each of `fours`, then `ones` of `len` bytes
+/// * `limit` - the greatest integer where `len` is not four, that of floats
 ///
 /// # Safety
 ///
-/// All pointers are multiples of four and valid for that.
+/// `x` and `y` are multiples of four, and all pointers valid for that.
+#[allow(clippy::too_many_arguments)] // registers and the stack's words
 #[unsafe(naked)]
 unsafe extern "C" fn run(
     x: *const f32,
-    pairs: *const u32,
+    pairs: *const u8,
     y: *mut u32,
     fours: usize,
     stride: usize,
+    ones: usize,
+    len: usize,
+    limit: i32,
 ) -> f32 {
     naked_asm!(
         super::cpu!(),
-        "push {{r4-r9, lr}}",
-        "ldr r4, [sp, #28]",
+        "push {{r4-r10, lr}}",
+        "ldrd r4, r10, [sp, #32]",
         "movs r5, #0",
         // The check, and zero.
         "vmov s0, r5",
@@ -93,6 +110,9 @@ unsafe extern "C" fn run(
         // The bits of the rounder.
         "movt r5, #0x4B40",
         "mov.w r12, #0x00010001",
+        // CBZ would not reach over `store`.
+        "cmp r3, #0",
+        "beq 3f",
         "2:",
         "vldm r0!, {{s4-s7}}",
         "vldm r1, {{s8-s15}}",
@@ -128,6 +148,40 @@ unsafe extern "C" fn run(
         store!(),
         "subs r3, #1",
         "bne 2b",
-        "pop {{r4-r9, pc}}",
+        "3:",
+        "cmp r10, #0",
+        "beq 5f",
+        "ldrd r7, r8, [sp, #40]",
+        "rsbs r9, r8, #0",
+        "lsrs r4, r4, #2",
+        "4:",
+        "vldm r0!, {{s4}}",
+        // VLDR would not read what lies misaligned.
+        "ldr r3, [r1]",
+        "ldr r6, [r1, #4]",
+        "vmov s8, s9, r3, r6",
+        "add r1, r4",
+        "vmla.f32 s9, s4, s8",
+        "vmla.f32 s0, s9, s1",
+        "vmov r6, s9",
+        "qsub r3, r6, r5",
+        "cmp r3, r8",
+        "it gt",
+        "movgt r3, r8",
+        "cmp r3, r9",
+        "it lt",
+        "movlt r3, r9",
+        "cmp r7, #2",
+        "it lo",
+        "strblo r3, [r2]",
+        "it eq",
+        "strheq r3, [r2]",
+        "it hi",
+        "strhi r6, [r2]",
+        "add r2, r7",
+        "subs.w r10, r10, #1",
+        "bne 4b",
+        "5:",
+        "pop {{r4-r10, pc}}",
     )
 }

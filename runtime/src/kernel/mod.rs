@@ -60,7 +60,7 @@ macro_rules! cpu {
 #[cfg(any(kernel = "dsp", kernel = "mve"))]
 pub(crate) use cpu;
 
-use crate::blob::{ALIGNMENT, Element, Operation, Packed, Packing};
+use crate::blob::{ALIGNMENT, Packed, Packing};
 use crate::pack;
 
 /// The packing of integer weights that the core has kernels for. A build that is not `portable` has no
@@ -76,14 +76,8 @@ pub(crate) const OWN: Packing = if cfg!(kernel = "dsp") {
 /// A layer with its tensors, as kernels take it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step<'a> {
-    pub operation: Operation,
-    pub packing: Packing,
-    /// What it writes.
-    pub output: Element,
-    /// Its number.
-    pub activation: u8,
+    pub layer: Packed,
     pub inputs: usize,
-    pub units: usize,
     /// Bytes of a block; of a quantization, a pair.
     pub block_len: usize,
     /// Bytes at its end that are scales or multipliers.
@@ -105,12 +99,8 @@ impl<'a> Step<'a> {
         let (table, rest) = rest.split_at_checked(layer.table_len())?;
         let padding = (blocks.len() + table.len()).wrapping_neg() % ALIGNMENT;
         Some(Self {
-            operation: layer.operation(),
-            packing: layer.packing(),
-            output: layer.output(),
-            activation: layer.activation_number(),
+            layer,
             inputs,
-            units: layer.units(),
             block_len: shape.len,
             scales_len: shape.scales_len,
             blocks,
@@ -127,7 +117,7 @@ impl<'a> Step<'a> {
 /// # Shapes
 ///
 /// * `x` - `[inputs]` of the element that operation and packing read, packed into words
-/// * `y` - `[units]` of `step.output`, packed into words; may be longer
+/// * `y` - `[units]` of `step.layer.output()`, packed into words; may be longer
 #[inline(always)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     #[cfg(not(target_os = "none"))]

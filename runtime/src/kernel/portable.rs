@@ -14,7 +14,7 @@ use crate::softfloat::NATIVE;
 #[inline(always)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
     #[cfg(feature = "f32")]
-    if step.operation == Operation::DenseFloat {
+    if step.layer.operation() == Operation::DenseFloat {
         // Else `soft` has run it: what lies misaligned is refused.
         if !NATIVE && !cfg!(portable) {
             return;
@@ -30,7 +30,7 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
 /// A layer of integer weights.
 #[inline(never)]
 fn integers(step: &Step, x: &[u32], y: &mut [u32]) {
-    for unit in 0..step.units {
+    for unit in 0..step.layer.units() {
         let (sum, scale) = sum(step, x, unit);
         put(step, sum, scale, unit, y);
     }
@@ -39,7 +39,7 @@ fn integers(step: &Step, x: &[u32], y: &mut [u32]) {
 /// The sum of a unit, and its scale or multiplier.
 #[inline(never)]
 fn sum(step: &Step, x: &[u32], unit: usize) -> (i32, u32) {
-    let shape = Shape::of(step.operation, step.packing);
+    let shape = Shape::of(step.layer.operation(), step.layer.packing());
     let row = unit % shape.rows();
     let block = step.blocks.get(unit / shape.rows() * step.block_len..);
     let block = block.unwrap_or(&[]);
@@ -57,11 +57,11 @@ fn sum(step: &Step, x: &[u32], unit: usize) -> (i32, u32) {
 #[inline(always)]
 fn input(step: &Step, x: &[u32], i: usize) -> i32 {
     #[cfg(feature = "int16")]
-    if step.operation == Operation::DenseInt16 {
+    if step.layer.operation() == Operation::DenseInt16 {
         return view::int16(x).get(i).map_or(0, |&x| x.into());
     }
     // In 16 bits it is the low byte.
-    let stride = u32::from(step.packing == Packing::Dsp);
+    let stride = u32::from(step.layer.packing() == Packing::Dsp);
     view::int8(x).get(i << stride).map_or(0, |&x| x.into())
 }
 
@@ -76,9 +76,9 @@ fn word(block: &[u8], index: usize) -> u32 {
 #[inline]
 pub(crate) fn bias(step: &Step, block: &[u8], row: usize) -> i32 {
     #[cfg(any(feature = "int4", feature = "int16"))]
-    if step.operation != Operation::DenseInt8 {
+    if step.layer.operation() != Operation::DenseInt8 {
         let head = [0, 1, 2, 3].map(|index| word(block, index));
-        let rows = match (step.operation, step.packing) {
+        let rows = match (step.layer.operation(), step.layer.packing()) {
             #[cfg(feature = "int4")]
             (Operation::DenseInt4, Packing::Lane) => lane::solve_pairs(head),
             #[cfg(feature = "int4")]
@@ -93,7 +93,7 @@ pub(crate) fn bias(step: &Step, block: &[u8], row: usize) -> i32 {
         return 0;
     };
     let [a, b, c] = head.map(u32::from_le_bytes);
-    let rows = match step.packing {
+    let rows = match step.layer.packing() {
         Packing::Dsp => dsp::solve(a, b, c),
         Packing::Lane => lane::solve(a, b, c),
         _ => return word(block, row).cast_signed(),
@@ -104,7 +104,7 @@ pub(crate) fn bias(step: &Step, block: &[u8], row: usize) -> i32 {
 /// A weight of a block.
 #[inline(never)]
 pub(crate) fn weight(step: &Step, block: &[u8], row: usize, i: usize) -> i32 {
-    let shape = Shape::of(step.operation, step.packing);
+    let shape = Shape::of(step.layer.operation(), step.layer.packing());
     let byte = |index: usize| block.get(index).copied().unwrap_or(0);
     let signed = |byte: u8| i32::from(byte.cast_signed());
     let head = shape.head_len();
@@ -113,11 +113,11 @@ pub(crate) fn weight(step: &Step, block: &[u8], row: usize, i: usize) -> i32 {
     // Most packings have the rows of a group one after the other.
     let row_start = start + ((row << shape.bytes) >> 2);
     #[cfg(feature = "int4")]
-    if step.operation == Operation::DenseInt4 {
+    if step.layer.operation() == Operation::DenseInt4 {
         let offset_nibble = |byte: u8, high: usize| ((i32::from(byte) >> (high * 4)) & 15) - 8;
         // Two's complement is the nibble with its top bit the other way round, less 8.
         let signed_nibble = |byte: u8, high: usize| (offset_nibble(byte, high) & 15) - 8;
-        return match step.packing {
+        return match step.layer.packing() {
             Packing::Plain => signed_nibble(byte(head + (i >> 1)), i & 1),
             Packing::Mve => signed_nibble(byte(row_start + (i & 15)), within >> 4),
             Packing::Lane => offset_nibble(byte(head + (i >> 1) * 4 + row), i & 1),
@@ -131,12 +131,12 @@ pub(crate) fn weight(step: &Step, block: &[u8], row: usize, i: usize) -> i32 {
             }
         };
     }
-    if step.packing == Packing::Dsp {
+    if step.layer.packing() == Packing::Dsp {
         // A and B in the bytes of a halfword, C and D in those of another, as low + 256 high; the A
         // of int8 has 128 added.
         let pair = start + within * 2 + (row & 2) * 2;
         let mut both = i32::from(byte(pair)) + 256 * signed(byte(pair + 1));
-        if row < 2 && (!cfg!(feature = "int16") || step.operation == Operation::DenseInt8) {
+        if row < 2 && (!cfg!(feature = "int16") || step.layer.operation() == Operation::DenseInt8) {
             both -= 128;
         }
         return if row & 1 == 0 {
@@ -145,7 +145,7 @@ pub(crate) fn weight(step: &Step, block: &[u8], row: usize, i: usize) -> i32 {
             (both + 128) >> 8
         };
     }
-    let lane = step.packing == Packing::Lane;
+    let lane = step.layer.packing() == Packing::Lane;
     let index = if cfg!(feature = "int16") && lane {
         head + i * 4 + row // of int8 the same as otherwise
     } else {
@@ -161,7 +161,7 @@ pub(crate) fn weight(step: &Step, block: &[u8], row: usize, i: usize) -> i32 {
 fn float(step: &Step, x: &[f32], y: &mut [f32]) {
     let x = x.get(..step.inputs).unwrap_or(x);
     let mut blocks = step.blocks;
-    let y = y.get_mut(..step.units).unwrap_or_default();
+    let y = y.get_mut(..step.layer.units()).unwrap_or_default();
     if !NATIVE {
         // Short rather than fast: `soft` runs all that lies aligned.
         for y in y.chunks_mut(pack::ROWS) {

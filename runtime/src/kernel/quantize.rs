@@ -45,15 +45,19 @@ impl Finite {
 #[inline(always)]
 pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> bool {
     #[cfg(fpu_and_dsp)]
-    let (done, finite) = super::fpu::quantize(step, x, y);
-    #[cfg(kernel = "lane")]
-    let (done, finite) = match NATIVE {
-        true => (0, true),
-        false => (super::lane::quantize(step, x, y), true),
-    };
-    #[cfg(not(any(fpu_and_dsp, kernel = "lane")))]
-    let (done, finite) = (0, true);
-    each(step, x.iter().skip(done).copied(), done, y) && finite
+    return super::fpu::quantize(step, x, y);
+    #[cfg(not(fpu_and_dsp))]
+    {
+        #[cfg(kernel = "lane")]
+        let done = if NATIVE {
+            0
+        } else {
+            super::lane::quantize(step, x, y)
+        };
+        #[cfg(not(kernel = "lane"))]
+        let done = 0;
+        each(step, x.iter().skip(done).copied(), done, y)
+    }
 }
 
 /// The values of that number and on, `x` starting there, one by one.
@@ -61,33 +65,33 @@ pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> bool {
 pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &mut [u32]) -> bool {
     let mut finite = Finite::default();
     let pairs = step.blocks.as_chunks::<8>().0;
-    let own = step.operation == Operation::QuantizeFeatures;
+    let own = step.layer.operation() == Operation::QuantizeFeatures;
     for (x, unit) in x.zip(from..step.inputs) {
         let pair = pairs.get(if own { unit } else { 0 });
         let [a, b] = pair.map_or([0; 2], |pair| pack::first_words::<2>(pair));
-        if NATIVE || step.output == Element::Float {
+        if NATIVE || step.layer.output() == Element::Float {
             let product = softfloat::multiply(x, f32::from_bits(a));
             let t = softfloat::add(product, f32::from_bits(b));
             finite.see(t);
-            if step.output == Element::Float {
+            if step.layer.output() == Element::Float {
                 if let Some(to) = y.get_mut(unit) {
                     *to = t.to_bits();
                 }
             } else {
-                let limit = limit(step.output);
+                let limit = limit(step.layer.output());
                 let q = t
                     .to_bits()
                     .cast_signed()
                     .max(BASE - limit)
                     .min(BASE + limit);
                 // The low halfword of BASE is zero: that of the sum is q.
-                put_integer(q, step.output, unit, y);
+                put_integer(q, step.layer.output(), unit, y);
             }
         } else {
             let (q, t) = without_floats(x.to_bits(), a, b);
             finite.bits |= t;
-            let limit = limit(step.output);
-            put_integer(softfloat::clamp(q, limit), step.output, unit, y);
+            let limit = limit(step.layer.output());
+            put_integer(softfloat::clamp(q, limit), step.layer.output(), unit, y);
         }
     }
     finite.all()
@@ -131,19 +135,21 @@ fn without_floats(x: u32, a: u32, b: u32) -> (i32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blob::{Activation, Packing};
+    use crate::blob::{Activation, Layer, Packed, Packing};
     use crate::kernel::view;
 
     fn int8(x: &[f32; 8], a: f32, zero: f32) -> Option<[i8; 8]> {
         let mut pair = [0; 8];
         pack::put_words(&mut pair, [a.to_bits(), (ROUNDER + zero).to_bits()]);
         let step = Step {
-            operation: Operation::QuantizeTensor,
-            packing: Packing::Plain,
-            output: Element::Int8,
-            activation: Activation::Linear as u8,
+            layer: Packed::new(Layer {
+                units: 8,
+                operation: Operation::QuantizeTensor,
+                packing: Packing::Plain,
+                output: Element::Int8,
+                activation: Activation::Linear,
+            }),
             inputs: 8,
-            units: 8,
             block_len: 8,
             scales_len: 8,
             blocks: &pair,

@@ -88,18 +88,18 @@ pub(crate) unsafe fn run(step: &Step, y: &mut [u32], call: Call) -> bool {
     if !start.is_aligned() {
         return false;
     }
-    let (finish, words) = if step.output == call.integer {
+    let (finish, words) = if step.layer.output() == call.integer {
         (Finish::Integers, call.integer.words(ROWS))
-    } else if step.output != Element::Float {
+    } else if step.layer.output() != Element::Float {
         return each(step, y, call.kernel, call.x, call.count);
     } else if cfg!(target_abi = "eabihf") {
         (Finish::Floats, ROWS)
     } else {
         (Finish::Sums, ROWS)
     };
-    let whole = ((step.units + 3) >> 2) * words;
+    let whole = ((step.layer.units() + 3) >> 2) * words;
     if let Some(y) = y.get_mut(..whole) {
-        // SAFETY: the blocks are those of step.units, y has room for their outputs.
+        // SAFETY: the blocks are those of the layer's units, y has room for their outputs.
         unsafe { call.blocks(start, finish, y, core::ptr::null_mut()) };
     } else if let Some((full, rest)) = y.split_at_mut_checked(whole - words) {
         // The last block's outputs go elsewhere, since y has no room for all of them.
@@ -117,7 +117,9 @@ pub(crate) unsafe fn run(step: &Step, y: &mut [u32], call: Call) -> bool {
     }
     if finish == Finish::Sums {
         scale(step, y);
-    } else if step.activation == Activation::Table as u8 && finish == Finish::Integers {
+    } else if step.layer.activation_number() == Activation::Table as u8
+        && finish == Finish::Integers
+    {
         look_up(step, y);
     }
     true
@@ -131,8 +133,8 @@ fn each(step: &Step, y: &mut [u32], kernel: Kernel, x: &[u32], count: usize) -> 
     if !cfg!(feature = "int16") {
         return false;
     }
-    let shape = Shape::of(step.operation, step.packing);
-    let mut units = 0..step.units;
+    let shape = Shape::of(step.layer.operation(), step.layer.packing());
+    let mut units = 0..step.layer.units();
     let mut rest = step.blocks;
     while let Some((block, next)) = rest.split_at_checked(shape.block_len(step.inputs)) {
         rest = next;
@@ -165,9 +167,9 @@ fn each(step: &Step, y: &mut [u32], kernel: Kernel, x: &[u32], count: usize) -> 
 /// Sums to floats.
 #[inline(always)]
 fn scale(step: &Step, y: &mut [u32]) {
-    let shape = Shape::of(step.operation, step.packing);
+    let shape = Shape::of(step.layer.operation(), step.layer.packing());
     let mut rest = step.blocks;
-    let mut units = y.iter_mut().take(step.units);
+    let mut units = y.iter_mut().take(step.layer.units());
     while let Some((block, next)) = rest.split_at_checked(shape.block_len(step.inputs)) {
         rest = next;
         let tail = pack::parts(block, shape).map_or(&[][..], |(_, _, tail)| tail);
@@ -181,19 +183,19 @@ fn scale(step: &Step, y: &mut [u32]) {
 #[inline(always)]
 fn look_up(step: &Step, y: &mut [u32]) {
     #[cfg(feature = "int16")]
-    if step.output == Element::Int16 {
-        for y in view::int16_mut(y).iter_mut().take(step.units) {
+    if step.layer.output() == Element::Int16 {
+        for y in view::int16_mut(y).iter_mut().take(step.layer.units()) {
             *y = interpolate((*y).into(), step.table) as i16; // between two i16
         }
         return;
     }
     let entry = |byte: u8| step.table.get(usize::from(byte)).copied().unwrap_or(0);
-    if step.output == Element::Int8 {
-        for y in view::int8_mut(y).iter_mut().take(step.units) {
+    if step.layer.output() == Element::Int8 {
+        for y in view::int8_mut(y).iter_mut().take(step.layer.units()) {
             *y = entry(y.cast_unsigned()).cast_signed();
         }
     } else {
-        for y in view::int16_mut(y).iter_mut().take(step.units) {
+        for y in view::int16_mut(y).iter_mut().take(step.layer.units()) {
             // The value is that of its low byte.
             *y = entry(*y as u8).cast_signed().into();
         }

@@ -37,10 +37,10 @@ use crate::blob::{Element, Operation, Packing};
 /// Runs a layer, or says that it must be run by other code.
 #[inline(always)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
-    if step.packing != Packing::Dsp {
+    if step.layer.packing() != Packing::Dsp {
         return false;
     }
-    let (kernel, element): (Kernel, _) = match step.operation {
+    let (kernel, element): (Kernel, _) = match step.layer.operation() {
         Operation::DenseInt8 => (int8::run, Element::Int8Wide),
         #[cfg(feature = "int4")]
         Operation::DenseInt4 => (int4::run, Element::Int8Wide),

@@ -16,7 +16,7 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     // Padding of the last word is not an input.
     let x8 = || view::int8(x).get(..step.inputs).unwrap_or(&[]);
     let x16 = || view::int16(x).get(..step.inputs).unwrap_or(&[]);
-    match (step.operation, step.packing) {
+    match (step.layer.operation(), step.layer.packing()) {
         (Operation::DenseInt8, Packing::Plain) => {
             let x = x8();
             blocks(step, y, |head, w| row(head, plain::dot(w, x)));
@@ -88,8 +88,8 @@ fn row(head: &[u8], dot: i32) -> [i32; ROWS] {
 /// Runs all blocks of a layer, `sums` giving the sums of one from its head and weights.
 #[inline(always)]
 fn blocks(step: &Step, y: &mut [u32], sums: impl Fn(&[u8], &[u8]) -> [i32; ROWS]) {
-    let shape = Shape::of(step.operation, step.packing);
-    let mut units = 0..step.units;
+    let shape = Shape::of(step.layer.operation(), step.layer.packing());
+    let mut units = 0..step.layer.units();
     for block in step.blocks.chunks_exact(shape.block_len(step.inputs)) {
         let Some((head, weights, tail)) = pack::parts(block, shape) else {
             return;

@@ -18,10 +18,10 @@ use crate::blob::{Element, Operation, Packing};
 /// Runs a layer, or says that it must be run by other code.
 #[inline(always)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
-    if step.packing != Packing::Lane {
+    if step.layer.packing() != Packing::Lane {
         return false;
     }
-    let (kernel, element): (Kernel, _) = match step.operation {
+    let (kernel, element): (Kernel, _) = match step.layer.operation() {
         Operation::DenseInt8 => (kernels::int8, Element::Int8),
         #[cfg(feature = "int4")]
         Operation::DenseInt4 => (kernels::int4, Element::Int8),
@@ -49,9 +49,9 @@ pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> usize {
     // Both may be longer than the layer.
     let count = step.inputs.min(x.len()).min(y.len() * 4);
     let pairs = step.blocks.as_ptr().cast::<u32>();
-    let own = step.operation == Operation::QuantizeFeatures;
+    let own = step.layer.operation() == Operation::QuantizeFeatures;
     let needed = if own { count * 8 } else { 8 };
-    if step.output != Element::Int8
+    if step.layer.output() != Element::Int8
         || count == 0
         || step.blocks.len() < needed
         || !pairs.is_aligned()

@@ -27,12 +27,12 @@ use crate::pack::ROWS;
 /// Runs a layer, or says that it must be run by other code.
 #[inline(never)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
-    let (Some(x), Some(y)) = (x.get(..step.inputs), y.get_mut(..step.units)) else {
+    let (Some(x), Some(y)) = (x.get(..step.inputs), y.get_mut(..step.layer.units())) else {
         return false;
     };
     let start = step.blocks.as_ptr().cast::<u32>();
     let needed = (x.len() + 1) * y.len() * 4;
-    if step.operation != Operation::DenseFloat
+    if step.layer.operation() != Operation::DenseFloat
         || !start.is_aligned()
         || x.is_empty()
         || step.blocks.len() < needed
