@@ -305,8 +305,7 @@ fn bad_number(step: &Step) -> u32 {
     while bad == 0
         && let Some((block, rest)) = blocks.split_at_checked(step.block_len)
     {
-        let scales = block.get(step.block_len - step.scales_len..);
-        bad = bad_word(scales.unwrap_or(&[]), floats);
+        bad = bad_word(step.scales(block), floats);
         blocks = rest;
     }
     if bad == 0 && floats {

@@ -136,8 +136,7 @@ fn accumulators(step: &Step) -> Result<(), Wrong> {
     let group = 1 << shape.group;
     let mut units = 0..step.layer.units();
     for block in step.blocks.chunks_exact(step.block_len) {
-        let scales = block.get(step.block_len - step.scales_len..).unwrap_or(&[]);
-        for (row, multiplier) in pack::words(scales).enumerate() {
+        for (row, multiplier) in pack::words(step.scales(block)).enumerate() {
             let size = |i| u64::from(weight(step, block, row, i).unsigned_abs());
             let of_inputs: u64 = (0..step.inputs).map(size).sum();
             let padding: u64 = (step.inputs..step.inputs.next_multiple_of(group))

@@ -11,7 +11,7 @@ use thumbnet_tests::{
 };
 use thumbnet_trainer::emulator::{Board, Firmware, Float, Run};
 
-/// The difference between the row of five hundred that takes the most instructions and the one that
+/// The difference between the row of a thousand that takes the most instructions and the one that
 /// takes the fewest, and the latter.
 fn spread(board: Board, float: Float, kind: Kind) -> Option<(f64, f64)> {
     let (qemu, elf) = prepare(&Firmware {
@@ -27,7 +27,7 @@ fn spread(board: Board, float: Float, kind: Kind) -> Option<(f64, f64)> {
         Activation::Tanh,
         Activation::Table,
     ] {
-        let mut model = chain(&[5, 6, 3], kind, packing(board), last, 500);
+        let mut model = chain(&[5, 6, 3], kind, packing(board), last, 1000);
         // Zeros, subnormal numbers and, of floats, sums that are infinite or NaN.
         for (i, row) in model.x.chunks_mut(5).enumerate() {
             let factor = match i % 10 {
@@ -43,7 +43,7 @@ fn spread(board: Board, float: Float, kind: Kind) -> Option<(f64, f64)> {
         let cost = qemu
             .cost(&run, &model.blob, model.inputs, &model.x, repetitions)
             .unwrap();
-        assert_eq!(cost.instructions.len(), 500);
+        assert_eq!(cost.instructions.len(), 1000);
         let min = cost.instructions.iter().copied().fold(f64::MAX, f64::min);
         let max = cost.instructions.iter().copied().fold(0.0, f64::max);
         if max - min >= worst.0 {

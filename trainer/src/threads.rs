@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
+/// Multiply-adds from which a piece of work is worth another thread: about 25 microseconds.
+pub(crate) const PIECE: usize = 1 << 20;
 /// Environment variable with the number of threads, for all that does not say otherwise.
 const VARIABLE: &str = "THUMBNET_THREADS";
 /// More than this many do not pay for layers of this kind.

@@ -60,6 +60,33 @@ macro_rules! cpu {
 #[cfg(any(kernel = "dsp", kernel = "mve"))]
 pub(crate) use cpu;
 
+/// Pushes all registers that a function must leave as they were: nine words.
+#[cfg(armv6m)]
+macro_rules! save {
+    () => {
+        "push {{r4-r7, lr}}
+        mov r4, r8
+        mov r5, r9
+        mov r6, r10
+        mov r7, r11
+        push {{r4-r7}}"
+    };
+}
+/// Pops what `save` pushed, and returns.
+#[cfg(armv6m)]
+macro_rules! restore {
+    () => {
+        "pop {{r4-r7}}
+        mov r8, r4
+        mov r9, r5
+        mov r10, r6
+        mov r11, r7
+        pop {{r4-r7, pc}}"
+    };
+}
+#[cfg(armv6m)]
+pub(crate) use {restore, save};
+
 use crate::blob::{ALIGNMENT, Packed, Packing};
 use crate::pack;
 
@@ -107,6 +134,12 @@ impl<'a> Step<'a> {
             table,
             behind: rest.get(padding..)?,
         })
+    }
+
+    /// The scales or multipliers of a block.
+    #[inline(always)]
+    pub fn scales<'b>(&self, block: &'b [u8]) -> &'b [u8] {
+        block.get(self.block_len - self.scales_len..).unwrap_or(&[])
     }
 }
 

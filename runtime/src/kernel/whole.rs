@@ -5,7 +5,7 @@ use super::finish::interpolate;
 use super::finish::put;
 use super::{Step, view};
 use crate::blob::{Activation, Element};
-use crate::pack::{self, ROWS, Shape};
+use crate::pack::{self, ROWS};
 use crate::softfloat;
 
 /// How a kernel ends a block.
@@ -126,17 +126,17 @@ pub(crate) unsafe fn run(step: &Step, y: &mut [u32], call: Call) -> bool {
 }
 
 /// Integers that the kernel cannot write: it gives the sums, block by block.
-// It is rare, and takes more registers and stack than the rest.
+// It is rare, and takes more registers and stack than the rest. With a `Call` by reference, every
+// layer would write one to the stack.
 #[inline(never)]
 fn each(step: &Step, y: &mut [u32], kernel: Kernel, x: &[u32], count: usize) -> bool {
     // Without int16 layers, only a blob that mixes packings comes here.
     if !cfg!(feature = "int16") {
         return false;
     }
-    let shape = Shape::of(step.layer.operation(), step.layer.packing());
     let mut units = 0..step.layer.units();
     let mut rest = step.blocks;
-    while let Some((block, next)) = rest.split_at_checked(shape.block_len(step.inputs)) {
+    while let Some((block, next)) = rest.split_at_checked(step.block_len) {
         rest = next;
         let mut sums = [0u32; ROWS];
         // SAFETY: it is a block of the layer, and the sums are of one.
@@ -154,10 +154,8 @@ fn each(step: &Step, y: &mut [u32], kernel: Kernel, x: &[u32], count: usize) -> 
                 core::ptr::null_mut(),
             );
         }
-        let Some((_, _, tail)) = pack::parts(block, shape) else {
-            break;
-        };
-        for ((sum, scale), unit) in sums.into_iter().zip(pack::words(tail)).zip(&mut units) {
+        let scales = pack::words(step.scales(block));
+        for ((sum, scale), unit) in sums.into_iter().zip(scales).zip(&mut units) {
             put(step, sum.cast_signed(), scale, unit, y);
         }
     }
@@ -167,13 +165,11 @@ fn each(step: &Step, y: &mut [u32], kernel: Kernel, x: &[u32], count: usize) -> 
 /// Sums to floats.
 #[inline(always)]
 fn scale(step: &Step, y: &mut [u32]) {
-    let shape = Shape::of(step.layer.operation(), step.layer.packing());
     let mut rest = step.blocks;
     let mut units = y.iter_mut().take(step.layer.units());
-    while let Some((block, next)) = rest.split_at_checked(shape.block_len(step.inputs)) {
+    while let Some((block, next)) = rest.split_at_checked(step.block_len) {
         rest = next;
-        let tail = pack::parts(block, shape).map_or(&[][..], |(_, _, tail)| tail);
-        for (scale, sum) in pack::words(tail).zip(&mut units) {
+        for (scale, sum) in pack::words(step.scales(block)).zip(&mut units) {
             *sum = softfloat::scale(sum.cast_signed(), f32::from_bits(scale)).to_bits();
         }
     }

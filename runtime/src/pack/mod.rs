@@ -258,14 +258,6 @@ pub(crate) fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
         .map(|&bytes| u32::from_le_bytes(bytes))
 }
 
-/// Head, weights and tail of a block.
-#[inline(always)]
-pub(crate) fn parts(block: &[u8], shape: Shape) -> Option<(&[u8], &[u8], &[u8])> {
-    let (head, body) = block.split_at_checked(shape.head_len())?;
-    let (weights, tail) = body.split_at_checked(body.len().checked_sub(shape.tail_len())?)?;
-    Some((head, weights, tail))
-}
-
 /// The first `N` words, zero where there are fewer.
 #[inline(always)]
 pub(crate) fn first_words<const N: usize>(bytes: &[u8]) -> [u32; N] {

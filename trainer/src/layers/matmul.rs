@@ -3,8 +3,6 @@
 use super::kernel::{Product, Strides};
 use crate::{simd, threads};
 
-/// Multiply-adds from which a piece of a product is worth another thread: about 25 microseconds.
-const PIECE: usize = 1 << 20;
 /// More pieces than that only repeat the packing of what they share.
 const MOST_PIECES: usize = 8;
 /// Rows or columns of a piece: full vectors, and many of them.
@@ -107,7 +105,7 @@ fn product(
         b_strides,
         k,
     };
-    let pieces = m.saturating_mul(n).saturating_mul(k) / PIECE;
+    let pieces = m.saturating_mul(n).saturating_mul(k) / threads::PIECE;
     let pieces = pieces.min(m.max(n) / SIDE).min(MOST_PIECES);
     // A power of two, so that two or four threads have as much to do each.
     let pieces = 1 << pieces.max(1).ilog2();

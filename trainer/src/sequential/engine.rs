@@ -245,11 +245,9 @@ impl Workspace {
         };
         // The first layer that learns has nobody to pass a gradient to: its inputs, often the
         // widest, need no room.
+        let passes_on = |i: usize| i > first || step.to_inputs;
         let widest = chain.plan.iter().enumerate().skip(first).map(|(i, leaf)| {
-            let inputs = match i > first || step.to_inputs {
-                true => leaf.inputs,
-                false => 0,
-            };
+            let inputs = if passes_on(i) { leaf.inputs } else { 0 };
             leaf.outputs.max(inputs)
         });
         let widest = rows * widest.max().unwrap_or_default();
@@ -274,8 +272,7 @@ impl Workspace {
                 rounding.mask_gradient(i, &self.outputs[i][..len], &mut self.dy[..len]);
             }
             let apart = flow == Flow::Apart;
-            let passes_on = apart && (i > first || step.to_inputs);
-            let dx = passes_on.then(|| &mut self.dx[..rows * leaf.inputs]);
+            let dx = (apart && passes_on(i)).then(|| &mut self.dx[..rows * leaf.inputs]);
             op.backward(Backward {
                 width: leaf.width,
                 x: &input[..rows * leaf.inputs],

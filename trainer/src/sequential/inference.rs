@@ -17,8 +17,6 @@ const ROWS: Range<usize> = 128..1024;
 /// Keras' batch at least.
 const VALUES: usize = 1 << 18;
 const FEWEST_ROWS: usize = 32;
-/// Multiply-adds from which a pass is worth another thread: about 25 microseconds.
-const PASS: usize = 1 << 20;
 
 /// The first leaves of a model in inference.
 ///
@@ -38,7 +36,7 @@ pub(super) struct Inference<'a> {
 impl<'a> Inference<'a> {
     pub fn new(chain: Chain<'a>, values: &'a [f32], x: &'a Samples<'a>) -> Self {
         let widest = chain.plan.iter().map(|leaf| leaf.outputs).max();
-        let rows = (PASS / values.len().max(1)).clamp(ROWS.start, ROWS.end);
+        let rows = (threads::PIECE / values.len().max(1)).clamp(ROWS.start, ROWS.end);
         let narrow = (VALUES / widest.unwrap_or(1).max(1)).max(FEWEST_ROWS);
         Self {
             chain,
@@ -50,10 +48,11 @@ impl<'a> Inference<'a> {
         }
     }
 
-    /// Rows that keep every core busy for a while, and whose outputs do not take much memory.
-    pub fn many(&self) -> usize {
+    /// Batches of so many rows, at least one, that keep every core busy for a while and whose outputs
+    /// do not take much memory.
+    pub fn batches(&self, size: usize) -> usize {
         let passes = (4 * VALUES / (self.rows * self.outputs.max(1))).clamp(1, 8);
-        self.rows * threads::count() * passes
+        (self.rows * threads::count() * passes / size.max(1)).max(1)
     }
 
     /// The sigmoid or softmax that it ends with, if it does.

@@ -1,5 +1,7 @@
 //! `predict`, and the outputs of single layers.
 
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
+
 use super::Sequential;
 use super::calls::Callbacks;
 use super::data::Samples;
@@ -9,7 +11,6 @@ use super::inference::Inference;
 use crate::Result;
 use crate::callbacks::Callback;
 use crate::history::Logs;
-use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 
 /// How `predict_with` runs. The defaults are Keras'.
 pub struct PredictOptions<'a> {
@@ -82,7 +83,7 @@ impl Sequential {
         // A callback sees one batch after another.
         let together = match callbacks.use_batches() {
             true => 1,
-            false => (inference.many() / batch_size.max(1)).max(1),
+            false => inference.batches(batch_size),
         };
         let mut out = vec![0.0; rows * inference.outputs];
         let mut nothing = Logs::new();

@@ -157,7 +157,7 @@ impl Sequential {
         let last = inference.last_activation();
         let width = plan.last().map_or(1, |leaf| leaf.width);
         let penalties = [0.0, penalties(variables, values)];
-        let together = (inference.many() / batches.size).max(1) * batches.size;
+        let together = inference.batches(batches.size) * batches.size;
         let sample = inference.outputs;
         let most = together.min(batches.rows) * sample;
         let (mut y_pred, mut logits) = (vec![0.0; most], vec![0.0; most]);

@@ -90,12 +90,11 @@ fn row(head: &[u8], dot: i32) -> [i32; ROWS] {
 fn blocks(step: &Step, y: &mut [u32], sums: impl Fn(&[u8], &[u8]) -> [i32; ROWS]) {
     let shape = Shape::of(step.layer.operation(), step.layer.packing());
     let mut units = 0..step.layer.units();
-    for block in step.blocks.chunks_exact(shape.block_len(step.inputs)) {
-        let Some((head, weights, tail)) = pack::parts(block, shape) else {
-            return;
-        };
-        let sums = sums(head, weights);
-        for ((sum, scale), unit) in sums.into_iter().zip(pack::words(tail)).zip(&mut units) {
+    for block in step.blocks.chunks_exact(step.block_len) {
+        let (head, body) = block.split_at(shape.head_len());
+        let (weights, _) = body.split_at(shape.weights_len(step.inputs));
+        let scales = pack::words(step.scales(block));
+        for ((sum, scale), unit) in sums(head, weights).into_iter().zip(scales).zip(&mut units) {
             put(step, sum, scale, unit, y);
         }
     }

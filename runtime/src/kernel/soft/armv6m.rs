@@ -26,16 +26,11 @@
 
 use core::arch::naked_asm;
 
-/// Computes `y[j] = bias[j] + w[0][j] * x[0] + w[1][j] * x[1] ...` from left to right. Gives back
-/// the end of the weights.
-///
-/// * `weights` - `rows` biases, then as many weights for each input
-/// * `x`, `x_end` - the inputs, at least one
-/// * `y` - `rows` words, one to four
+/// One block; see [`Block`](super::Block).
 ///
 /// # Safety
 ///
-/// All pointers are multiples of four and valid for that.
+/// As there.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn block(
     weights: *const u32,
@@ -45,12 +40,7 @@ pub(super) unsafe extern "C" fn block(
     rows: usize,
 ) -> *const u32 {
     naked_asm!(
-        "push {{r4-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
+        crate::kernel::save!(),
         "sub sp, #68",
         "str r1, [sp, #48]",
         "str r2, [sp, #52]",
@@ -350,12 +340,7 @@ pub(super) unsafe extern "C" fn block(
         "bne 7b",
         "ldr r0, [sp, #64]",
         "add sp, #68",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
-        "pop {{r4-r7, pc}}",
+        crate::kernel::restore!(),
         "8:",
         "movs r5, r1",
         "bl 50f",

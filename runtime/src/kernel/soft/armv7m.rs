@@ -97,16 +97,11 @@ macro_rules! unpack {
     };
 }
 
-/// Computes `y[j] = bias[j] + w[0][j] * x[0] + w[1][j] * x[1] ...` from left to right. Gives back
-/// the end of the weights.
-///
-/// * `weights` - `rows` biases, then as many weights for each input
-/// * `x`, `x_end` - the inputs, at least one
-/// * `y` - `rows` words, one to four
+/// One block; see [`Block`](super::Block).
 ///
 /// # Safety
 ///
-/// All pointers are multiples of four and valid for that.
+/// As there.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn block(
     weights: *const u32,

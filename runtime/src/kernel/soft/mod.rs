@@ -16,13 +16,33 @@ mod armv6m;
 mod armv7m;
 
 #[cfg(armv6m)]
-use armv6m::block;
+use armv6m as kernels;
 #[cfg(not(armv6m))]
-use armv7m::block;
+use armv7m as kernels;
 
 use super::Step;
 use crate::blob::Operation;
 use crate::pack::ROWS;
+
+/// Computes `y[j] = bias[j] + w[0][j] * x[0] + w[1][j] * x[1] ...` from left to right. Gives back
+/// the end of the weights.
+///
+/// * `weights` - `rows` biases, then as many weights for each input
+/// * `x`, `x_end` - the inputs, at least one
+/// * `y` - `rows` words, one to four
+///
+/// # Safety
+///
+/// All pointers are multiples of four and valid for that.
+type Block = unsafe extern "C" fn(
+    weights: *const u32,
+    x: *const u32,
+    x_end: *const u32,
+    y: *mut u32,
+    rows: usize,
+) -> *const u32;
+
+const BLOCK: Block = kernels::block;
 
 /// Runs a layer, or says that it must be run by other code.
 #[inline(never)]
@@ -44,7 +64,7 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     for y in y.chunks_mut(ROWS) {
         // SAFETY: the blocks have `rows` words for the biases and for each input, one block after
         // the other; x is not empty, y has `rows` words, at most four.
-        weights = unsafe { block(weights, inputs.start, inputs.end, y.as_mut_ptr(), y.len()) };
+        weights = unsafe { BLOCK(weights, inputs.start, inputs.end, y.as_mut_ptr(), y.len()) };
     }
     true
 }

@@ -36,12 +36,7 @@ pub(crate) unsafe extern "C" fn quantize(
     own: usize,
 ) -> u32 {
     naked_asm!(
-        "push {{r4-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
+        crate::kernel::save!(),
         "sub sp, #20",
         "str r1, [sp, #4]",
         "mov r1, r2",
@@ -189,11 +184,6 @@ pub(crate) unsafe extern "C" fn quantize(
         "9:",
         "mov r0, r7",
         "add sp, #20",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
-        "pop {{r4-r7, pc}}",
+        crate::kernel::restore!(),
     )
 }
