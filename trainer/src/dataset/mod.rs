@@ -3,6 +3,7 @@
 mod csv;
 mod labels;
 mod npy;
+mod npy_header;
 mod number;
 
 pub use self::csv::{CsvOptions, Target, line_of_row, read_csv, read_csv_bytes};

@@ -2,13 +2,13 @@
 
 use std::{
     fs::File,
-    io::{BufReader, BufWriter, Read, Seek},
+    io::{BufReader, BufWriter, Read, Seek, Write},
     path::Path,
 };
 
 use ndarray::{ArrayD, ShapeBuilder};
-use ndarray_npy::{WriteNpyError, WriteNpyExt, npy::header::Header};
 
+use super::npy_header::Header;
 use crate::{Error, Result, output};
 
 /// Reads an array of any rank as `f32`; `bool` becomes 0 and 1, wider numbers are rounded.
@@ -25,18 +25,18 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f32>> {
         return Err(Error::io(path, std::io::ErrorKind::IsADirectory.into()));
     }
     let mut reader = BufReader::with_capacity(1 << 16, file);
-    let header = Header::from_reader(&mut reader).map_err(|_| {
+    let header = Header::read(&mut reader).map_err(io)?.ok_or_else(|| {
         Error::format(
             path,
             "not an .npy file, expected one written by numpy.save; use --data for CSV",
         )
     })?;
-    let element = Element::parse(&header.type_descriptor.to_string()).ok_or_else(|| {
+    let element = Element::parse(&header.descriptor).ok_or_else(|| {
         Error::format(
             path,
             format!(
-                "the array is of type {}, expected numbers; convert it with x.astype('float32')",
-                header.type_descriptor
+                "the array is of type '{}', expected numbers; convert it with x.astype('float32')",
+                header.descriptor
             ),
         )
     })?;
@@ -90,7 +90,7 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f32>> {
         ));
     }
     let shape = header.shape.clone();
-    let array = ArrayD::from_shape_vec(shape.set_f(header.layout.is_fortran()), values)
+    let array = ArrayD::from_shape_vec(shape.set_f(header.column_major), values)
         .map_err(|error| Error::format(path, error.to_string()))?;
     Ok(if array.is_standard_layout() {
         array
@@ -106,14 +106,17 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f32>> {
 /// [`Error::Io`] when the file cannot be written; what was there before is then unchanged.
 pub fn write_npy(path: &Path, array: &ArrayD<f32>) -> Result<()> {
     output::write(path, |file| {
-        array
-            .as_standard_layout()
-            .write_npy(BufWriter::new(file))
-            .map_err(|error| match error {
-                WriteNpyError::Io(source) => Error::io(path, source),
-                other => Error::format(path, other.to_string()),
-            })
+        write_f32(array, file).map_err(|source| Error::io(path, source))
     })
+}
+
+fn write_f32(array: &ArrayD<f32>, file: &mut File) -> std::io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 16, file);
+    Header::write_f32(array.shape(), &mut writer)?;
+    for value in array {
+        writer.write_all(&value.to_le_bytes())?;
+    }
+    writer.flush()
 }
 
 /// Element type of a file.
@@ -140,9 +143,8 @@ enum Kind {
 }
 
 impl Element {
-    /// From NumPy's descriptor, quotes included: `'<f4'`.
+    /// From NumPy's descriptor: `<f4`.
     fn parse(descriptor: &str) -> Option<Self> {
-        let descriptor = descriptor.trim_matches('\'');
         let (big_endian, name) = match descriptor.split_at_checked(1)? {
             ("<", name) => (false, name),
             (">", name) => (true, name),
