@@ -55,18 +55,14 @@ fn link(out: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes `model.rs`, which the demo includes.
+/// Writes `model.rs` and `rows.rs`, which the demo includes.
 fn embed(out: &Path) -> Result<(), String> {
     let path = variable("THUMBNET_MODEL", "digits.tnet");
-    println!("cargo:rerun-if-changed={path}");
+    thumbnet_build::try_embed_as("model", &path).map_err(|error| error.to_string())?;
     let blob = fs::read(&path).map_err(|error| format!("{path}: {error}"))?;
-    let refused = |error| format!("{path}: {error}");
-    let model = Model::<16>::from_bytes(&blob).map_err(refused)?;
+    let model = Model::<16>::from_bytes(&blob).map_err(|error| format!("{path}: {error}"))?;
     let mut scratch = vec![0; model.scratch_len()];
     let mut outputs = vec![0.0; model.outputs()];
-    model
-        .self_test(&mut scratch, &mut outputs)
-        .map_err(refused)?;
 
     let rows_path = variable("THUMBNET_ROWS", "digits.csv");
     println!("cargo:rerun-if-changed={rows_path}");
@@ -78,61 +74,26 @@ fn embed(out: &Path) -> Result<(), String> {
             .map_err(|error| format!("{rows_path}: {error}"))?;
         let bits: Vec<u32> = outputs.iter().map(|y| y.to_bits()).collect();
         // Writing to a string cannot fail.
-        let _ = writeln!(expected, "        {bits:?},");
+        let _ = writeln!(expected, "    {bits:?},");
     }
 
-    let mut source = String::new();
-    let mut constant = |doc: &str, name: &str, value: String| {
-        let _ = writeln!(source, "/// {doc}\npub const {name}: {value};");
-    };
-    constant(
-        "Values of an input row.",
-        "INPUTS",
-        format!("usize = {}", model.inputs()),
-    );
-    constant(
-        "Values of an output row.",
-        "OUTPUTS",
-        format!("usize = {}", model.outputs()),
-    );
-    constant(
-        "Words of scratch memory.",
-        "SCRATCH_WORDS",
-        format!("usize = {}", model.scratch_len()),
-    );
-    constant(
-        "Layers, the input's quantization included.",
-        "LAYERS",
-        format!("usize = {}", model.layers().len()),
-    );
-    let blob_path = out.join("model.tnet");
-    fs::write(&blob_path, &blob).map_err(|error| format!("{}: {error}", blob_path.display()))?;
     let count = rows.len();
     let features: Vec<_> = rows.iter().map(|row| &row.features).collect();
     let labels: Vec<_> = rows.iter().map(|row| &row.label).collect();
-    let _ = write!(
-        source,
-        "
-/// Starts where a tensor may: tensors are aligned within the blob.
-#[repr(C, align(16))]
-struct Aligned<T: ?Sized>(T);
-/// The model, verified when this was built.
-pub static BLOB: &[u8] = &{{
-    static BLOB: Aligned<[u8; {length}]> = Aligned(*include_bytes!({blob_path:?}));
-    &BLOB
-}}
-.0;
+    let source = format!(
+        "\
 /// Inputs to predict.
-pub static ROWS: [[f32; INPUTS]; {count}] = {features:?};
+pub static FEATURES: [[f32; {inputs}]; {count}] = {features:?};
 /// The true class of each row.
 pub static LABELS: [&str; {count}] = {labels:?};
 /// The bits of the outputs on the machine that this was built on.
-pub static EXPECTED: [[u32; OUTPUTS]; {count}] = [
+pub static EXPECTED: [[u32; {outputs}]; {count}] = [
 {expected}];
 ",
-        length = blob.len(),
+        inputs = model.inputs(),
+        outputs = model.outputs(),
     );
-    let path = out.join("model.rs");
+    let path = out.join("rows.rs");
     fs::write(&path, source).map_err(|error| format!("{}: {error}", path.display()))
 }
 

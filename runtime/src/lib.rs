@@ -67,3 +67,17 @@ pub use encode::{
 };
 pub use error::{Error, What};
 pub use model::{Class, LayerInfo, Model};
+
+/// Includes the module of a model that `thumbnet_build::embed` has made in the firmware's `build.rs`:
+/// `include_model!(iris)` for `iris.tnet`, or `include_model!(pub iris)`.
+///
+/// The module holds `load()`, `BLOB`, `INPUTS`, `OUTPUTS`, `SCRATCH`, `LABELS` and more; see the crate
+/// `thumbnet-build`.
+#[macro_export]
+macro_rules! include_model {
+    ($visibility:vis $name:ident) => {
+        $visibility mod $name {
+            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
+        }
+    };
+}

@@ -12,10 +12,11 @@ mod firmware {
     use defmt_rtt as _;
     #[cfg(not(feature = "rtt"))]
     use defmt_semihosting as _;
-    use thumbnet_runtime::{Error, Model};
+    use thumbnet_runtime::Error;
 
-    mod model {
-        include!(concat!(env!("OUT_DIR"), "/model.rs"));
+    thumbnet_runtime::include_model!(model);
+    mod rows {
+        include!(concat!(env!("OUT_DIR"), "/rows.rs"));
     }
 
     #[entry]
@@ -28,9 +29,8 @@ mod firmware {
     }
 
     fn run() -> Result<(), Error> {
-        // The build script has verified the blob: the checksum need not be computed at each start.
-        let model = Model::<{ model::LAYERS }>::from_bytes_without_crc(model::BLOB)?;
-        let mut scratch = [0; model::SCRATCH_WORDS];
+        let model = model::load()?;
+        let mut scratch = model::SCRATCH;
         let mut outputs = [0.0; model::OUTPUTS];
         defmt::info!(
             "a model of {=usize} bytes: {=usize} inputs, {=usize} outputs, {=usize} multiply-accumulates, {=usize} bytes of scratch memory",
@@ -44,7 +44,8 @@ mod firmware {
         defmt::info!("self-test passed");
 
         let (mut right, mut same) = (0, 0);
-        for ((row, label), expected) in model::ROWS.iter().zip(model::LABELS).zip(model::EXPECTED) {
+        for ((row, label), expected) in rows::FEATURES.iter().zip(rows::LABELS).zip(rows::EXPECTED)
+        {
             let class = model.classify(row, &mut scratch, &mut outputs)?;
             let verdict = if class.label == label {
                 "right"
@@ -66,7 +67,7 @@ mod firmware {
                 verdict
             );
         }
-        let rows = model::ROWS.len();
+        let rows = rows::FEATURES.len();
         defmt::info!("{=usize} of {=usize} rows classified right", right, rows);
         defmt::info!(
             "{=usize} of {=usize} rows with the same bits as on the host",
