@@ -230,6 +230,7 @@ fn a_layer_that_we_do_not_have_is_refused_by_name() {
         }],
         compile_config: None,
         optimizer: None,
+        signature: None,
     };
     saving::write_h5(&path, &saved).unwrap();
     let error = Sequential::load(&path).unwrap_err();

@@ -15,6 +15,8 @@ use crate::{Error, Result};
 const METADATA: &str = "metadata.json";
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.weights.h5";
+/// A member that Keras does not look at.
+const SIGNATURE: &str = "thumbnet.json";
 /// Most bytes that a member may have for one byte in the archive: what deflate reaches at best.
 const MOST_EXPANSION: u64 = 1032;
 /// Most bytes of compressed weights, whatever they claim.
@@ -50,6 +52,13 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
         }
         None => return Err(missing(path, WEIGHTS)),
     };
+    let signature = match member(path, &mut archive, SIGNATURE, size)? {
+        Some(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            super::signature(path, &format!("member {SIGNATURE}"), Some(&text))?
+        }
+        None => None,
+    };
     let compile_config = config
         .as_object_mut()
         .and_then(|config| config.shift_remove("compile_config"))
@@ -58,6 +67,7 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
     Ok(SavedModel {
         keras_version,
         compile_config,
+        signature,
         ..weights_h5::read(&file, &config)?
     })
 }
@@ -129,11 +139,14 @@ pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     }
     let metadata = json!({"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"});
     let weights = weights_h5::write(path, model)?;
-    let members = [
+    let mut members = vec![
         (METADATA, config::to_json(&metadata).into_bytes()),
         (CONFIG, config::to_json(&config).into_bytes()),
         (WEIGHTS, weights),
     ];
+    if let Some(signature) = &model.signature {
+        members.push((SIGNATURE, signature.to_json().into_bytes()));
+    }
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let mut write = || -> Result<(), ZipError> {
         for (name, bytes) in &members {
@@ -181,6 +194,7 @@ mod tests {
             }],
             compile_config: None,
             optimizer: None,
+            signature: None,
         }
     }
 

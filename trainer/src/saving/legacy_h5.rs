@@ -18,6 +18,8 @@ use crate::{Error, Result};
 
 const WEIGHTS: &str = "model_weights";
 const OPTIMIZER: &str = "optimizer_weights";
+/// Attribute of the root that Keras does not look at.
+const SIGNATURE: &str = "thumbnet_signature";
 
 /// Reads a whole model.
 pub(super) fn read(file: &H5File) -> Result<SavedModel> {
@@ -54,6 +56,11 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
         keras_version: version(&root)?,
         compile_config,
         optimizer,
+        signature: super::signature(
+            file.path(),
+            &format!("attribute \"{SIGNATURE}\""),
+            root.text(SIGNATURE)?.as_deref(),
+        )?,
     })
 }
 
@@ -74,6 +81,7 @@ pub(super) fn read_weights(file: &H5File, model: &Value) -> Result<SavedModel> {
         layers: read_layers(file, group, &leaves)?,
         compile_config: None,
         optimizer: None,
+        signature: None,
     })
 }
 
@@ -211,6 +219,9 @@ pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
             "training_config",
             &config::to_json(&config::legacy_compile(settings)),
         );
+    }
+    if let Some(signature) = &model.signature {
+        root.set_text(SIGNATURE, &signature.to_json());
     }
     write_layers(root.group(WEIGHTS), &names, &leaves, &layers).map_err(wrong)?;
     let variables = named_apart(model.optimizer.as_deref().unwrap_or_default());

@@ -29,6 +29,7 @@ pub use crate::output::write_bytes as write_atomically;
 
 use self::config::Leaf;
 use self::hdf5::H5File;
+use crate::signature::Signature;
 use crate::variable::NamedArray;
 use crate::{Error, Result};
 
@@ -50,6 +51,8 @@ pub struct SavedModel {
     pub compile_config: Option<Value>,
     /// The optimizer's variables in its own order.
     pub optimizer: Option<Vec<NamedArray>>,
+    /// What the model's columns and classes are called; Keras ignores it.
+    pub signature: Option<Signature>,
 }
 
 /// A layer's weights in a file, trained ones before the others.
@@ -146,6 +149,12 @@ pub fn write_weights(path: &Path, model: &SavedModel) -> Result<()> {
 /// [`write_h5`].
 pub fn write_legacy_weights(path: &Path, model: &SavedModel) -> Result<()> {
     write_atomically(path, &legacy_h5::write_weights(path, model)?)
+}
+
+/// The signature in a file; an error of it begins with `place`.
+fn signature(path: &Path, place: &str, text: Option<&str>) -> Result<Option<Signature>> {
+    let read = text.map(Signature::from_json).transpose();
+    read.map_err(|error| Error::format(path, format!("{place}: {error}")))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {

@@ -161,6 +161,7 @@ impl Sequential {
             layers,
             compile_config: self.compile_config(),
             optimizer: self.optimizer().map(|optimizer| optimizer.variables()),
+            signature: self.signature().cloned(),
         })
     }
 
@@ -279,6 +280,9 @@ fn restored(path: &Path, saved: &SavedModel) -> Result<Sequential> {
             .take_weights(&saved.config, saved)
             .map_err(|error| at(path, error, ""))?;
     }
+    model
+        .set_signature(saved.signature.clone())
+        .map_err(|error| at(path, error, ""))?;
     Ok(model)
 }
 

@@ -55,6 +55,7 @@ pub(super) fn read(file: &H5File, model: &Value) -> Result<SavedModel> {
         keras_version: String::new(),
         layers,
         compile_config: None,
+        signature: None,
         optimizer: variables(file, "optimizer")?,
     })
 }

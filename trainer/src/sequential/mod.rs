@@ -31,6 +31,7 @@ pub use fit::{FitOptions, ValidationData, ValidationFrequency};
 pub use predict::PredictOptions;
 
 use crate::layers::{Input, Layer, Names};
+use crate::signature::Signature;
 use crate::variable::Variable;
 use compile::Compiled;
 use engine::{Leaf, Workspace};
@@ -83,6 +84,8 @@ pub struct Sequential {
     /// What the callbacks of the running `fit` want kept.
     callback_states: Vec<serde_json::Value>,
     output: Output,
+    /// What its columns and classes are called, where it was trained from a table.
+    signature: Option<Signature>,
 }
 
 impl Default for Sequential {
@@ -118,6 +121,7 @@ impl Sequential {
             resume: None,
             callback_states: Vec::new(),
             output: Output::Stdout,
+            signature: None,
         }
     }
 
@@ -151,6 +155,27 @@ impl Sequential {
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What its columns and classes are called; none where nobody has said so.
+    pub fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
+
+    /// Says what its columns and classes are called; its file keeps that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`](crate::Error::Value) where the model is built and has other numbers of
+    /// inputs or outputs.
+    pub fn set_signature(&mut self, signature: Option<Signature>) -> crate::Result<()> {
+        if let (Some(signature), Some(input), Some(output)) =
+            (&signature, self.input_shape(), self.output_shape())
+        {
+            signature.check_model(input.iter().product(), output.last().copied().unwrap_or(1))?;
+        }
+        self.signature = signature;
+        Ok(())
     }
 
     /// The device's rounding in every later pass; none for floats again. Kernels are left on
