@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The first four bytes of every blob.
 pub const MAGIC: [u8; 4] = *b"TNET";
 /// The format version that this crate writes and reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Tensors start at a multiple of this, and so does each layer's.
 pub const ALIGNMENT: usize = 16;
 /// Inputs and units of a layer are at most this.
@@ -88,6 +88,23 @@ impl Element {
 }
 
 /// What happens to a layer's sums at the end.
+///
+/// Integer outputs have `Linear` and `Table`, float outputs all but `Table`. Those from `Exponential`
+/// on need the feature `activations`.
+///
+/// # Errors
+///
+/// Against the exact function, for any finite value y:
+///
+/// * `Linear`, `Relu` - none
+/// * `Sigmoid`, `Tanh`, `Softmax` - below 1e-6, and never outside [0, 1] or [-1, 1]
+/// * `Exponential` - below `6e-7 + 6e-8 |y|` of the result
+/// * `LogSoftmax` - below `2e-6 + 2e-7 |y|` for the greatest `|y|` of the row, and never above 0
+/// * `Lines` - what rounding the line's two operations leaves
+/// * `Curve` - what the exporter left, below 1e-6 of `max(1, |result|)` for the functions and defaults
+///   of Keras, and never outside the range that it states
+/// * `Table` of int8 - half a step of the output, for the int8 value that it is looked up by; of int16
+///   a step and what the function bends between two entries
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
@@ -96,22 +113,36 @@ pub enum Activation {
     /// range's lower end.
     #[default]
     Linear,
-    /// `max(y, 0)`. Float outputs only.
+    /// `max(y, 0)`.
     Relu,
-    /// `1 / (1 + exp(-y))`. Float outputs only.
+    /// `1 / (1 + exp(-y))`.
     Sigmoid,
-    /// Float outputs only.
+    /// `tanh(y)`.
     Tanh,
-    /// `exp(y) / sum(exp(y))` over the layer's outputs. Float outputs only.
+    /// `exp(y) / sum(exp(y))` over the layer's outputs.
     Softmax,
     /// By table. int8: 256 entries indexed by the value as `u8`. int16: 257 entries over the
-    /// range, interpolated. Float: 257 entries over a stated range, interpolated, the first and
-    /// last pair extended beyond it.
+    /// range, interpolated.
     Table,
+    /// `exp(y)`.
+    Exponential,
+    /// `y - ln(sum(exp(y)))` over the layer's outputs.
+    LogSoftmax,
+    /// Up to [`LINES`] straight lines, with or without jumps between them.
+    Lines,
+    /// Up to [`CURVES`] polynomials of the fifth degree.
+    Curve,
 }
 
+/// Lines of [`Activation::Lines`].
+pub const LINES: usize = 4;
+/// Polynomials of [`Activation::Curve`].
+pub const CURVES: usize = 32;
+/// Coefficients of a polynomial of [`Activation::Curve`]; a line has two.
+pub const COEFFICIENTS: usize = 6;
+
 impl Activation {
-    /// By its number, at most that of `Table`.
+    /// By its number, at most that of `Curve`.
     #[inline(always)]
     pub(crate) const fn from_verified(number: u8) -> Self {
         match number {
@@ -120,9 +151,25 @@ impl Activation {
             2 => Self::Sigmoid,
             3 => Self::Tanh,
             4 => Self::Softmax,
-            _ => Self::Table,
+            5 => Self::Table,
+            6 => Self::Exponential,
+            7 => Self::LogSoftmax,
+            8 => Self::Lines,
+            _ => Self::Curve,
         }
     }
+
+    /// Whether this build can run it.
+    #[inline(always)]
+    pub(crate) const fn is_built_in(number: u8) -> bool {
+        cfg!(feature = "activations") || number <= Self::Table as u8
+    }
+}
+
+/// Bytes of a function in pieces: its least and greatest value, where each piece but the first starts,
+/// and for each piece the origin and the coefficients.
+const fn pieces_len(pieces: usize, coefficients: usize) -> usize {
+    (2 + pieces - 1 + pieces * (1 + coefficients)) * 4
 }
 
 /// One step of a model. What it reads is what the step before wrote, and its tensors lie behind
@@ -143,7 +190,7 @@ pub(crate) struct Layer {
 pub(crate) struct Packed {
     units: u16,
     operation: Operation,
-    /// Packing in two bits, output in two, activation in three, from the lowest on.
+    /// Packing in two bits, output in two, activation in four, from the lowest on.
     rest: u8,
 }
 
@@ -173,7 +220,7 @@ impl Packed {
         };
         if packing > Packing::Mve as u8
             || output > Element::Float as u8
-            || activation > Activation::Table as u8
+            || activation > Activation::Curve as u8
         {
             return None;
         }
@@ -239,16 +286,23 @@ impl Packed {
         }
     }
 
-    /// Bytes of the activation table behind the blocks.
+    /// Bytes of the activation's table or pieces behind the blocks.
     #[inline(always)]
     pub const fn table_len(self) -> usize {
-        if self.activation_number() != Activation::Table as u8 {
+        let activation = self.activation_number();
+        if cfg!(feature = "activations") {
+            if activation == Activation::Lines as u8 {
+                return pieces_len(LINES, 2);
+            }
+            if activation == Activation::Curve as u8 {
+                return pieces_len(CURVES, COEFFICIENTS);
+            }
+        }
+        if activation != Activation::Table as u8 {
             return 0;
         }
-        // 256 values of one byte, 257 of two and two more bytes, or 257 of four and two more words:
-        // each time so much, less 4.
-        let output = self.output() as usize;
-        (260 << ((output * output) >> 2)) - 4
+        // 256 values of one byte, or 257 of two and two more bytes.
+        (self.output() as usize & 2) * 130 + 256
     }
 }
 
@@ -350,26 +404,33 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 6 * 4 * 4 * 6);
+        assert_eq!(count, 6 * 4 * 4 * 10);
     }
 
     #[test]
     fn tables_are_as_long_as_their_values() {
-        let len = |output| {
+        let len = |output, activation| {
             let layer = Layer {
                 units: 1,
                 operation: Operation::DenseInt8,
                 packing: Packing::Plain,
                 output,
-                activation: Activation::Table,
+                activation,
             };
             Packed::new(layer).table_len()
         };
-        assert_eq!(len(Element::Int8), 256);
-        assert_eq!(len(Element::Int8Wide), 256);
+        assert_eq!(len(Element::Int8, Activation::Table), 256);
+        assert_eq!(len(Element::Int8Wide, Activation::Table), 256);
         // And two bytes to fill the last word.
-        assert_eq!(len(Element::Int16), 257 * 2 + 2);
-        // Behind the range's start and the density.
-        assert_eq!(len(Element::Float), (2 + 257) * 4);
+        assert_eq!(len(Element::Int16, Activation::Table), 257 * 2 + 2);
+        assert_eq!(len(Element::Float, Activation::Exponential), 0);
+    }
+
+    #[cfg(feature = "activations")]
+    #[test]
+    fn pieces_are_as_long_as_their_values() {
+        // Two ends, three starts, four times an origin, a slope and an offset.
+        assert_eq!(pieces_len(LINES, 2), (2 + 3 + 4 * 3) * 4);
+        assert_eq!(pieces_len(CURVES, COEFFICIENTS), (2 + 31 + 32 * 7) * 4);
     }
 }

@@ -6,8 +6,8 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 
 use crate::blob::{
-    self, ALIGNMENT, Activation, Element, Layer, MAGIC, MAX_WIDTH, Operation, Packed, Packing,
-    VERSION,
+    self, ALIGNMENT, Activation, COEFFICIENTS, CURVES, Element, LINES, Layer, MAGIC, MAX_WIDTH,
+    Operation, Packed, Packing, VERSION,
 };
 use crate::error::{Error, What, number};
 use crate::pack::{self, ROWS, Rows, Shape};
@@ -139,22 +139,71 @@ pub enum OutputSpec<'a> {
     Float {
         /// One per unit; empty behind f32 weights.
         scales: &'a [f32],
-        /// The activation; not [`Activation::Table`], which follows from `table`.
+        /// The activation; not [`Activation::Table`], which is for integers, nor one in pieces, which
+        /// follows from `table`.
         activation: Activation,
-        /// An activation by table, then `activation` is not looked at.
+        /// An activation in pieces, then `activation` is not looked at.
         table: Option<FloatTable<'a>>,
     },
 }
 
-/// Any elementwise function on floats, piecewise linear.
+/// Any elementwise function on floats, in pieces: [`Activation::Lines`] where it is up to [`LINES`] lines,
+/// else [`Activation::Curve`].
 #[derive(Clone, Copy, Debug)]
 pub struct FloatTable<'a> {
-    /// Where the first value stands.
+    /// The least value of the function, where the pieces end; may be infinite.
+    pub least: f32,
+    /// The greatest value.
+    pub greatest: f32,
+    /// One at least, [`CURVES`] at most, by ascending starts.
+    pub pieces: &'a [Piece],
+}
+
+/// A part of a function: a polynomial of `x - origin`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Piece {
+    /// The least x that it is for. The first piece is for whatever lies below the second, wherever
+    /// it starts.
     pub start: f32,
-    /// Values per unit of the argument: the inverse of their distance.
-    pub density: f32,
-    /// The function there. The first and the last pair are extended beyond the range.
-    pub values: &'a [f32; 257],
+    /// Where the polynomial has its first coefficient.
+    pub origin: f32,
+    /// Of the powers 0 to 5.
+    pub coefficients: [f32; COEFFICIENTS],
+}
+
+impl FloatTable<'_> {
+    /// How it is written.
+    fn activation(&self) -> Activation {
+        let is_line = |piece: &Piece| piece.coefficients.iter().skip(2).all(|c| *c == 0.0);
+        if self.pieces.len() <= LINES && self.pieces.iter().all(is_line) {
+            Activation::Lines
+        } else {
+            Activation::Curve
+        }
+    }
+
+    /// The words of its table: what is left of the pieces is filled with the last one.
+    fn words(&self) -> impl Iterator<Item = f32> {
+        let (count, coefficients) = match self.activation() {
+            Activation::Lines => (LINES, 2),
+            _ => (CURVES, COEFFICIENTS),
+        };
+        let last = self.pieces.last().copied().unwrap_or_default();
+        let filler = Piece {
+            start: f32::MAX,
+            ..last
+        };
+        let pieces = self.pieces.iter().copied();
+        let pieces = pieces.chain(core::iter::repeat(filler)).take(count);
+        let words = move |piece: Piece| {
+            let powers = piece.coefficients.into_iter().take(coefficients).rev();
+            core::iter::once(piece.origin).chain(powers)
+        };
+        [self.least, self.greatest]
+            .into_iter()
+            .chain(pieces.clone().skip(1).map(|piece| piece.start))
+            .chain(pieces.flat_map(words))
+    }
 }
 
 /// A self-test vector to be written.
@@ -457,10 +506,24 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
                     table,
                 } => (
                     Element::Float,
-                    Some(table.map_or(activation, |_| Activation::Table)),
+                    Some(table.map_or(activation, |table| table.activation())),
                     scales.len(),
                 ),
             };
+            if let OutputSpec::Float {
+                table: Some(table), ..
+            } = dense.output
+                && !(1..=CURVES).contains(&table.pieces.len())
+            {
+                return Err(wrong(What::Table, CURVES, table.pieces.len()));
+            }
+            let activation = activation.unwrap_or_default();
+            if !Activation::is_built_in(activation as u8) {
+                return Err(Error::Activation {
+                    layer: u8::try_from(index).unwrap_or(u8::MAX),
+                    activation,
+                });
+            }
             length(What::Scale, if float { 0 } else { dense.units }, scales)?;
             width(What::Inputs, dense.inputs)?;
             Ok(Layer {
@@ -468,7 +531,7 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
                 operation,
                 packing: if float { Packing::Plain } else { dense.packing },
                 output,
-                activation: activation.unwrap_or_default(),
+                activation,
             })
         }
     }
@@ -537,10 +600,7 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
             table: Some(function),
             ..
         } => {
-            let words = [function.start, function.density]
-                .into_iter()
-                .chain(*function.values);
-            pack::put_words(table, words.map(f32::to_bits));
+            pack::put_words(table, function.words().map(f32::to_bits));
         }
         _ => {}
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::blob::{Operation, Packing};
+use crate::blob::{Activation, Operation, Packing};
 
 /// What a number in an [`Error`] counts or names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +128,13 @@ pub enum Error {
         /// What the layer does.
         operation: Operation,
     },
+    /// The layer's activation needs the cargo feature `activations` of this crate, which is not enabled.
+    Activation {
+        /// The layer's index.
+        layer: u8,
+        /// What the layer does to its sums.
+        activation: Activation,
+    },
     /// The layer's weights are packed for another core, and the cargo feature `portable` of this
     /// crate is not enabled.
     Packing {
@@ -205,6 +212,11 @@ impl fmt::Display for Error {
                     "layer {layer} needs the feature \"{needed}\" of thumbnet-runtime, which is off; enable it in Cargo.toml, or export without"
                 )
             }
+            Self::Activation { layer, activation } => write!(
+                f,
+                "layer {layer} needs the feature \"activations\" of thumbnet-runtime for {}, which is off; enable it in Cargo.toml, or export with linear, relu, sigmoid, tanh or softmax",
+                activation_name(activation)
+            ),
             Self::Packing {
                 layer,
                 expected,
@@ -232,6 +244,21 @@ impl fmt::Display for Error {
                 "self-test {test}: layer {layer} gave checksum {found:#010x}, expected {expected:#010x}; the blob or the build is broken"
             ),
         }
+    }
+}
+
+fn activation_name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Linear => "linear",
+        Activation::Relu => "relu",
+        Activation::Sigmoid => "sigmoid",
+        Activation::Tanh => "tanh",
+        Activation::Softmax => "softmax",
+        Activation::Table => "a table",
+        Activation::Exponential => "exponential",
+        Activation::LogSoftmax => "log_softmax",
+        Activation::Lines => "an activation of straight lines",
+        Activation::Curve => "a curved activation",
     }
 }
 
@@ -283,6 +310,14 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "layer 1 needs the feature \"int4\" of thumbnet-runtime, which is off; enable it in Cargo.toml, or export without"
+        );
+        let error = Error::Activation {
+            layer: 1,
+            activation: Activation::Exponential,
+        };
+        assert_eq!(
+            error.to_string(),
+            "layer 1 needs the feature \"activations\" of thumbnet-runtime for exponential, which is off; enable it in Cargo.toml, or export with linear, relu, sigmoid, tanh or softmax"
         );
         let error = Error::Packing {
             layer: 1,

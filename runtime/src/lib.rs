@@ -34,6 +34,8 @@
 //!
 //! * `int4`, `int16`, `f32` - weight types beside int8, which cost flash. A blob that needs a missing
 //!   one is refused.
+//! * `activations` - activations of float outputs beside linear, relu, sigmoid, tanh and softmax:
+//!   those of a last layer or of f32 layers. Hidden int8 and int16 layers have them all by tables.
 //! * `portable`, on by default - code for weights that were exported for another core, and for blobs
 //!   that do not lie at a multiple of four bytes. It is many times slower than the core's own.
 //! * `defmt` - formats of errors and layers for its log.
@@ -56,14 +58,18 @@ mod kernel;
 mod math;
 mod model;
 mod pack;
+#[cfg(feature = "activations")]
+mod pieces;
 mod softfloat;
 mod verify;
 mod weights;
 
-pub use blob::{Activation, Element, MAGIC, Operation, Packing, VERSION};
+pub use blob::{
+    Activation, COEFFICIENTS, CURVES, Element, LINES, MAGIC, Operation, Packing, VERSION,
+};
 pub use encode::{
-    DenseSpec, FloatTable, LayerSpec, ModelSpec, OutputSpec, Precision, SelfTest, WeightsSpec,
-    encode, encoded_len,
+    DenseSpec, FloatTable, LayerSpec, ModelSpec, OutputSpec, Piece, Precision, SelfTest,
+    WeightsSpec, encode, encoded_len,
 };
 pub use error::{Error, What};
 pub use model::{Class, LayerInfo, Model};

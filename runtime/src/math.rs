@@ -8,10 +8,14 @@
 use micromath::F32Ext;
 
 use crate::blob::Activation;
+#[cfg(feature = "activations")]
+use crate::blob::{COEFFICIENTS, CURVES, LINES};
+#[cfg(feature = "activations")]
+use crate::pieces::pieces;
 use crate::softfloat::integer::multiply_high;
 use crate::softfloat::{
     NATIVE, add, choose_by_sign, divide, from_u32, greatest, least, multiply, multiply_normal,
-    relu, subtract, to_byte,
+    relu, subtract,
 };
 
 /// A power of two below one: `2^-halvings * fraction / 2^31`, the fraction in `(2^30, 2^31]`, or
@@ -56,29 +60,91 @@ impl Power {
     }
 }
 
-/// `exp(x) / sum(exp(x))` in place, within 1e-6 of the exact value.
+/// The greatest of some finite values.
 #[inline(always)]
-fn softmax(values: &mut [f32]) {
+fn largest(values: &[f32]) -> f32 {
     // Floats in the order of integers.
     let ordered = |bits: i32| bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed();
     let mut largest = i32::MIN;
-    for value in values.iter() {
+    for value in values {
         largest = greatest(largest, ordered(value.to_bits().cast_signed()));
     }
-    let largest = f32::from_bits(ordered(largest).cast_unsigned());
+    f32::from_bits(ordered(largest).cast_unsigned())
+}
+
+/// A sum of powers' fractions, in 2^-31: rounded three times, 2^31 being exact.
+#[inline(always)]
+fn float_of_sum(sum: u64) -> f32 {
+    // The casts split the sum.
+    let high = multiply(from_u32((sum >> 32) as u32), 4_294_967_296.0);
+    add(high, from_u32(sum as u32))
+}
+
+impl Power {
+    /// In 2^-31.
+    #[inline(always)]
+    fn fixed(self) -> u64 {
+        u64::from(self.fraction >> least(self.halvings, 31))
+    }
+}
+
+/// `exp(x) / sum(exp(x))` in place, within 1e-6 of the exact value.
+#[inline(always)]
+fn softmax(values: &mut [f32]) {
+    let largest = largest(values);
     let mut sum = 0u64;
     for value in values.iter_mut() {
         let power = exp_of_minus(subtract(largest, *value));
         *value = power.float();
-        sum += u64::from(power.fraction >> least(power.halvings, 31));
+        sum += power.fixed();
     }
-    // Rounded three times, 2^31 being exact. The casts split the sum.
-    let high = multiply(from_u32((sum >> 32) as u32), 4_294_967_296.0);
-    let scale = divide(2_147_483_648.0, add(high, from_u32(sum as u32)));
+    let scale = divide(2_147_483_648.0, float_of_sum(sum));
     for value in values.iter_mut() {
         // The exponential is at least 2^-93, the scale 2^-17: both are normal, and the product.
         *value = multiply_normal(*value, scale);
     }
+}
+
+/// `x - ln(sum(exp(x)))` in place, within `2e-6 + 2e-7 |x|` for the greatest `|x|`.
+#[cfg(feature = "activations")]
+#[inline(never)]
+fn log_softmax(values: &mut [f32]) {
+    let largest = largest(values);
+    let mut sum = 0u64;
+    for &value in values.iter() {
+        sum += exp_of_minus(subtract(largest, value)).fixed();
+    }
+    // From 1 to 65535, or the least below 1.
+    let sum = multiply(float_of_sum(sum), 1.0 / 2_147_483_648.0);
+    let log = log(sum);
+    for value in values.iter_mut() {
+        *value = subtract(subtract(*value, largest), log);
+    }
+}
+
+/// `ln(x)` of x from 1 to 65535, not below 0, within `3e-7 + 6e-8 ln(x)`.
+#[cfg(feature = "activations")]
+#[inline(always)]
+fn log(x: f32) -> f32 {
+    // Exponent and mantissa are the logarithm to the base of 2, up to 0.0861.
+    let bits = x.to_bits().saturating_sub(1f32.to_bits());
+    let mut log = multiply(from_u32(bits), core::f32::consts::LN_2 / 8_388_608.0);
+    // Newton's steps leave 1.8e-3, 1.6e-6 and nothing.
+    for _ in 0..3 {
+        let ratio = multiply(x, exp_of_minus(log).float());
+        log = add(log, subtract(ratio, 1.0));
+    }
+    relu(log)
+}
+
+/// `exp(x)`, with a relative error below `6e-7 + 6e-8 |x|`; of x above 88.72 infinite.
+#[cfg(feature = "activations")]
+#[inline(always)]
+fn exponential(x: f32) -> f32 {
+    // The square of exp(x / 2), so that the exponent has room.
+    let root = exp_of_minus(multiply(x, 0.5)).float();
+    let root = choose_by_sign(x, divide(1.0, root), root);
+    multiply(root, root)
 }
 
 /// `1 / (1 + exp(-x))`, within 1e-6 of the exact value.
@@ -94,6 +160,10 @@ fn sigmoid(x: f32) -> f32 {
 }
 
 /// The activation of a whole float output, in place.
+#[cfg_attr(
+    not(feature = "activations"),
+    expect(unused_variables, reason = "without pieces there is no table")
+)]
 #[inline(never)]
 pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32]) {
     // Asked once, not by each loop.
@@ -122,35 +192,28 @@ pub(crate) fn activate(activation: Activation, table: &[u8], values: &mut [f32])
             }
         }
         Activation::Softmax => softmax(values),
-        Activation::Table => interpolate(values, table),
-    }
-}
-
-/// The table's 257 values stand at equal distances from its start on; between two of them, and
-/// beyond the first and the last pair, the value is on the straight line.
-#[inline(always)]
-fn interpolate(values: &mut [f32], table: &[u8]) {
-    let float = |&bytes: &[u8; 4]| f32::from_bits(u32::from_le_bytes(bytes));
-    let [start, density, entries @ ..] = table.as_chunks::<4>().0 else {
-        return;
-    };
-    let (start, density) = (float(start), float(density));
-    for y in values {
-        let position = multiply(subtract(*y, start), density);
-        let index = to_byte(position);
-        let Some([low, high, ..]) = entries.get(index as usize..) else {
-            return;
-        };
-        let (low, high) = (float(low), float(high));
-        let beyond = subtract(position, from_u32(index));
-        *y = add(low, multiply(beyond, subtract(high, low)));
+        // Of integers only.
+        Activation::Table => {}
+        #[cfg(feature = "activations")]
+        Activation::Exponential => values.iter_mut().for_each(|y| *y = exponential(*y)),
+        #[cfg(feature = "activations")]
+        Activation::LogSoftmax => log_softmax(values),
+        #[cfg(feature = "activations")]
+        Activation::Lines => pieces(LINES.ilog2(), 1, table, values),
+        #[cfg(feature = "activations")]
+        Activation::Curve => pieces(CURVES.ilog2(), COEFFICIENTS - 1, table, values),
+        // The verifier refuses them.
+        #[cfg(not(feature = "activations"))]
+        Activation::Exponential
+        | Activation::LogSoftmax
+        | Activation::Lines
+        | Activation::Curve => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack;
     use std::vec::Vec;
 
     /// Every so manieth float in `[-90, 90]`.
@@ -245,22 +308,46 @@ mod tests {
         assert_eq!(y, [1.5, 0.0, 0.0, 0.0, 1e-40]);
     }
 
+    #[cfg(feature = "activations")]
     #[test]
-    fn a_table_is_extended_beyond_its_range() {
-        // leaky relu with slope 0.25 on [-8, 8]: 16 values to one, a knot at zero.
-        let mut table = [0; (2 + 257) * 4];
-        let value = |i: u32| {
-            let x = i as f32 / 16.0 - 8.0;
-            if x < 0.0 { x * 0.25 } else { x }
-        };
-        let words = [-8.0, 16.0].into_iter().chain((0..257).map(value));
-        pack::put_words(&mut table, words.map(f32::to_bits));
-        let mut y = [-100.0, -8.0, -0.03125, 0.0, 0.7, 8.0, 1000.0];
-        activate(Activation::Table, &table, &mut y);
-        let expected = [-25.0, -2.0, -0.007_812_5, 0.0, 0.7, 8.0, 1000.0];
-        for (y, expected) in y.iter().zip(expected) {
-            // 0.7 is between two knots: one rounding each of position, step and sum.
-            assert!((y - expected).abs() < 1e-6, "{y} {expected}");
+    fn exponential_has_its_digits_from_the_least_to_the_greatest_float() {
+        for x in some_floats(if cfg!(miri) { 99_999_999 } else { 2579 }).filter(|x| x.abs() < 87.0)
+        {
+            let mut y = [x];
+            activate(Activation::Exponential, &[], &mut y);
+            let exact = f64::from(x).exp();
+            let error = (f64::from(y[0]) - exact) / exact;
+            let bound = 6e-7 + f64::from(x).abs() * 6e-8;
+            assert!(error.abs() < bound, "exp({x}) is off by {error}");
+        }
+        let mut y = [0.0, -0.0, -1e30, -200.0, 1e30, 89.0];
+        activate(Activation::Exponential, &[], &mut y);
+        assert_eq!(y, [1.0, 1.0, 0.0, 0.0, f32::INFINITY, f32::INFINITY]);
+    }
+
+    #[cfg(feature = "activations")]
+    #[test]
+    fn log_softmax_is_right_in_seven_digits_of_the_greatest() {
+        let mut state = 1u32;
+        for count in [1, 2, 3, 10, 100, 1000, if cfg!(miri) { 10 } else { 65535 }] {
+            for spread in [0.0, 0.01, 1.0, 10.0, 100.0, 1e6, 1e30] {
+                let mut next = || {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 8) as f32 / 16_777_216.0 * spread - spread / 3.0
+                };
+                let logits: Vec<f32> = (0..count).map(|_| next()).collect();
+                let exact = |v: f32| f64::from(v);
+                let largest = exact(logits.iter().copied().fold(f32::MIN, f32::max));
+                let sum: f64 = logits.iter().map(|&x| (exact(x) - largest).exp()).sum();
+                let mut found = logits.clone();
+                activate(Activation::LogSoftmax, &[], &mut found);
+                let greatest = found.iter().fold(0.0, |m, &y| exact(y).abs().max(m));
+                for (&found, &x) in found.iter().zip(&logits) {
+                    let right = exact(x) - largest - sum.ln();
+                    let error = (exact(found) - right).abs();
+                    assert!(found <= 0.0 && error < 2e-6 + 2e-7 * greatest, "{error}");
+                }
+            }
         }
     }
 }

@@ -109,12 +109,14 @@ fn a_damaged_example_is_refused_by_its_checksum() {
 #[test]
 fn another_version_is_refused_by_its_number() {
     let mut blob = documented();
-    blob[4] = 2;
-    let expected = Error::Version {
-        expected: 1,
-        found: 2,
-    };
-    assert_eq!(<Model>::from_bytes(&blob).unwrap_err(), expected);
+    for version in [1, 3] {
+        blob[4] = version;
+        let expected = Error::Version {
+            expected: 2,
+            found: version.into(),
+        };
+        assert_eq!(<Model>::from_bytes(&blob).unwrap_err(), expected);
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use thumbnet_runtime::{
-    Activation, DenseSpec, FloatTable, LayerSpec, Model, ModelSpec, OutputSpec, Packing, Precision,
-    SelfTest, WeightsSpec, encode, encoded_len,
+    Activation, DenseSpec, FloatTable, LayerSpec, Model, ModelSpec, OutputSpec, Packing, Piece,
+    Precision, SelfTest, WeightsSpec, encode, encoded_len,
 };
 
 /// Limits within which a model is drawn.
@@ -47,7 +47,7 @@ struct Layer {
     activation: Activation,
     table8: Option<[i8; 256]>,
     table16: Option<[i16; 257]>,
-    table: Option<[f32; 257]>,
+    table: Option<Vec<Piece>>,
 }
 
 /// Draws a model and `rows` rows. The same seed gives the same model.
@@ -84,7 +84,7 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
                 Some(output) if layer.table8.is_some() || layer.table16.is_some() =>
                     format!("{output:?} table"),
                 Some(output) => format!("{output:?}"),
-                None if layer.table.is_some() => "table".into(),
+                None if layer.table.is_some() => "pieces".into(),
                 None => format!("{:?}", layer.activation),
             }
         );
@@ -183,9 +183,11 @@ pub fn chain(
         .map(|i| {
             let mut layer = layer(rng, widths[i], widths[i + 1], precision, true, &limits);
             layer.set_int4(kind == Kind::Int4);
-            let values = |i| (i as f32 / 32.0 - 4.0).sin();
-            let table = || std::array::from_fn(values);
-            layer.table = (last == Activation::Table).then(table);
+            layer.table = match last {
+                Activation::Lines => Some(pieces(rng, 4, 2)),
+                Activation::Curve => Some(pieces(rng, 32, 6)),
+                _ => None,
+            };
             layer.activation = last;
             if i + 1 < dense {
                 layer.output = (kind != Kind::Float).then_some(precision);
@@ -228,6 +230,27 @@ fn write(spec: &ModelSpec, description: &str) -> Vec<u8> {
         encode(spec, &mut blob).map(|_| blob)
     });
     written.unwrap_or_else(|error| panic!("{description}: {error}"))
+}
+
+/// Pieces with jumps between them, of so many coefficients, but for the first and the last, which are
+/// lines.
+fn pieces(rng: &mut ChaCha8Rng, count: usize, coefficients: usize) -> Vec<Piece> {
+    (0..count)
+        .map(|i| {
+            let start = i as f32 / 8.0 - 2.0;
+            let mut piece = Piece {
+                start,
+                origin: start + rng.random_range(-0.5..0.5),
+                ..Piece::default()
+            };
+            let far = i == 0 || i + 1 == count;
+            let powers = if far { 2 } else { coefficients };
+            for coefficient in &mut piece.coefficients[..powers] {
+                *coefficient = rng.random_range(-1.0..1.0);
+            }
+            piece
+        })
+        .collect()
 }
 
 /// Small widths are as likely as large ones: there the kernels' remainders are.
@@ -343,16 +366,22 @@ fn layer(
         output,
         multipliers,
         scales,
-        activation: match rng.random_range(0..5) {
-            4 if last => Activation::Softmax,
+        activation: match rng.random_range(0..12) {
+            8 | 9 if last => Activation::Softmax,
+            10 if last => Activation::LogSoftmax,
+            11 if last => Activation::Exponential,
             i => activations[i % 4],
         },
         table8: (table && output == Some(Precision::Int8))
             .then(|| std::array::from_fn(|_| rng.random_range(-127..=127))),
         table16: (table && output == Some(Precision::Int16))
             .then(|| std::array::from_fn(|_| rng.random_range(-32767..=32767))),
-        table: (table && output.is_none())
-            .then(|| std::array::from_fn(|_| rng.random_range(-1.0..1.0))),
+        table: (table && output.is_none()).then(|| {
+            let lines = rng.random();
+            let (most, coefficients) = if lines { (4, 2) } else { (32, 6) };
+            let count = rng.random_range(1..=most);
+            pieces(rng, count, coefficients)
+        }),
     }
 }
 
@@ -364,7 +393,10 @@ impl Layer {
     fn set_int4(&mut self, int4: bool) {
         self.int4 = int4;
         if int4 {
-            self.weights.iter_mut().for_each(|w| *w = *w * 7 / 127);
+            // At most 7.
+            self.weights
+                .iter_mut()
+                .for_each(|w| *w = (i16::from(*w) * 7 / 127) as i8);
         }
     }
 
@@ -424,10 +456,10 @@ impl Layer {
                 _ => OutputSpec::Float {
                     scales: &self.scales,
                     activation: self.activation,
-                    table: self.table.as_ref().map(|values| FloatTable {
-                        start: -4.0,
-                        density: 32.0,
-                        values,
+                    table: self.table.as_ref().map(|pieces| FloatTable {
+                        least: -1.0,
+                        greatest: f32::INFINITY,
+                        pieces,
                     }),
                 },
             },

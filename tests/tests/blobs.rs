@@ -1,4 +1,5 @@
-//! Blobs of version 1 in `golden/blobs`, written once: they stay loadable and predict the same bits.
+//! Blobs of version 2 in `golden/blobs`, written once: they stay loadable and predict the same bits. One
+//! of version 1 is refused by its number.
 //!
 //! `UPDATE=1 cargo test --release -p thumbnet-tests --test blobs` writes them anew; that is for a new
 //! version of the format, beside the old ones.
@@ -36,6 +37,15 @@ fn models() -> Vec<(String, RandomModel)> {
                 models.push((format!("{dtype}_{name}"), model));
             }
         }
+    }
+    for (name, last) in [
+        ("exponential", Activation::Exponential),
+        ("log_softmax", Activation::LogSoftmax),
+        ("lines", Activation::Lines),
+        ("curve", Activation::Curve),
+    ] {
+        let model = chain(&[9, 14, 3], Kind::Int8, Packing::Plain, last, 4);
+        models.push((name.to_owned(), model));
     }
     // Tables, other activations, thresholds, labels, self-tests, layers of several types.
     let limits = Limits {
@@ -90,7 +100,7 @@ fn golden_blobs_stay_loadable_and_predict_the_same_bits() {
         fs::write(&list, format!("{{\n{}\n}}\n", lines.join(",\n"))).unwrap();
     }
     let rows: Map<String, Value> = serde_json::from_slice(&fs::read(list).unwrap()).unwrap();
-    assert!(rows.len() >= 19);
+    assert!(rows.len() >= 23);
     for (name, row) in rows {
         let blob = fs::read(folder().join(&name).with_extension("tnet")).unwrap();
         let x: Vec<f32> = words(&row["x"]).into_iter().map(f32::from_bits).collect();
@@ -104,4 +114,13 @@ fn golden_blobs_stay_loadable_and_predict_the_same_bits() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn a_blob_of_version_1_is_refused_by_its_number() {
+    let blob = fs::read(folder().join("version_1.tnet")).unwrap();
+    assert_eq!(
+        <Model>::from_bytes(&blob).unwrap_err().to_string(),
+        "blob version 1, expected 2; export the model again"
+    );
 }

@@ -25,7 +25,10 @@ fn spread(board: Board, float: Float, kind: Kind) -> Option<(f64, f64)> {
         Activation::Sigmoid,
         Activation::Softmax,
         Activation::Tanh,
-        Activation::Table,
+        Activation::Exponential,
+        Activation::LogSoftmax,
+        Activation::Lines,
+        Activation::Curve,
     ] {
         let mut model = chain(&[5, 6, 3], kind, packing(board), last, 1000);
         // Zeros, subnormal numbers and, of floats, sums that are infinite or NaN.
@@ -121,7 +124,7 @@ fn firmware_with_a_model_cannot_panic() {
         for (binary, features) in [
             ("bare", ""),
             ("bare", "portable"),
-            ("bench", "f32,int16,int4,portable"),
+            ("bench", "activations,f32,int16,int4,portable"),
         ] {
             for profile in ["release", "size"] {
                 let firmware = Firmware {
@@ -150,7 +153,7 @@ fn firmware_with_a_model_cannot_panic() {
 #[test]
 fn firmware_without_an_fpu_has_no_floats_of_the_compiler() {
     for board in Board::ALL {
-        for (binary, features) in [("bare", ""), ("bench", "f32,int16,int4")] {
+        for (binary, features) in [("bare", ""), ("bench", "activations,f32,int16,int4")] {
             let firmware = Firmware {
                 float: Float::Soft,
                 features,

@@ -278,14 +278,6 @@ pub(crate) fn from_i32(value: i32) -> u32 {
     from_u32((value ^ below).wrapping_sub(below)) | (value & SIGN)
 }
 
-/// The whole part of a float, but at least 0 and at most 255; of NaN any of them.
-#[inline(always)]
-pub(crate) fn to_byte(bits: u32) -> u32 {
-    let bits = least(not_below_zero(bits), 255f32.to_bits());
-    let mantissa = (bits & (HIDDEN - 1)) | HIDDEN;
-    mantissa >> least(150 - (bits >> 23), 31)
-}
-
 /// The float where it is above zero, else zero; also for NaN.
 #[inline(always)]
 pub(crate) fn relu(bits: u32) -> u32 {
@@ -484,9 +476,6 @@ mod tests {
             for x in [f32::from_bits(random.float()), near] {
                 let relu_of_x = if x > 0.0 { x } else { 0.0 };
                 assert_eq!(relu(x.to_bits()), relu_of_x.to_bits(), "relu({x})");
-                if !x.is_nan() {
-                    assert_eq!(to_byte(x.to_bits()), u32::from(x as u8), "{x}");
-                }
             }
         }
     }

@@ -75,15 +75,6 @@ pub(crate) fn from_u32(value: u32) -> f32 {
     f32::from_bits(integer::from_u32(value))
 }
 
-/// The whole part, but at least 0 and at most 255. Of NaN any of them.
-#[inline(always)]
-pub(crate) fn to_byte(value: f32) -> u32 {
-    if NATIVE {
-        return (value as i32).clamp(0, 255).cast_unsigned();
-    }
-    integer::to_byte(value.to_bits())
-}
-
 /// The value where it is above zero, else zero.
 #[inline(always)]
 pub(crate) fn relu(value: f32) -> f32 {
@@ -111,6 +102,38 @@ pub(crate) fn greatest(a: i32, b: i32) -> i32 {
     }
     let (a, b) = (a.cast_unsigned(), b.cast_unsigned());
     integer::choose(integer::below(a, b), a, b).cast_signed()
+}
+
+/// One where `a` is not below `b`, else zero; -0 is below 0.
+#[cfg(feature = "activations")]
+#[inline(always)]
+pub(crate) fn not_below(a: f32, b: f32) -> u32 {
+    let ordered = |value: f32| {
+        let bits = value.to_bits().cast_signed();
+        bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed()
+    };
+    let (a, b) = (ordered(a), ordered(b));
+    if NATIVE {
+        return u32::from(a >= b);
+    }
+    integer::below(a.cast_unsigned(), b.cast_unsigned()).wrapping_add(1)
+}
+
+/// `value` in `[least, greatest]`; NaN stays.
+#[cfg(feature = "activations")]
+#[inline(always)]
+pub(crate) fn clamp_float(value: f32, least: f32, greatest: f32) -> f32 {
+    if NATIVE {
+        let value = if value < least { least } else { value };
+        return if value > greatest { greatest } else { value };
+    }
+    let [value, least, greatest] = [value, least, greatest].map(f32::to_bits);
+    let value = integer::choose(integer::greater(least, value), value, least);
+    f32::from_bits(integer::choose(
+        integer::greater(value, greatest),
+        value,
+        greatest,
+    ))
 }
 
 /// `value` in `[-limit, limit]`; both below 2^30 in magnitude.

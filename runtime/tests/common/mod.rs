@@ -3,7 +3,7 @@
 
 use thumbnet_runtime::{
     Activation, DenseSpec, Error, FloatTable, LayerSpec, Model, ModelSpec, OutputSpec, Packing,
-    Precision, SelfTest, WeightsSpec, encode, encoded_len,
+    Piece, Precision, SelfTest, WeightsSpec, encode, encoded_len,
 };
 
 pub const PACKINGS: [Packing; 4] = [Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve];
@@ -58,7 +58,7 @@ pub enum Weights {
 pub enum Output {
     Int8(Vec<i32>, Option<Box<[i8; 256]>>),
     Int16(Vec<i32>, Option<Box<[i16; 257]>>),
-    Float(Vec<f32>, Activation, Option<Box<[f32; 257]>>),
+    Float(Vec<f32>, Activation, Option<Vec<Piece>>),
 }
 
 #[derive(Clone, Debug)]
@@ -195,17 +195,19 @@ impl Net {
                 Precision::Int16 => 1e-7,
                 _ => 1e-4,
             };
-            let activation = random.of(&[
+            let mut activations = vec![
                 Activation::Linear,
                 Activation::Relu,
                 Activation::Sigmoid,
                 Activation::Tanh,
                 Activation::Softmax,
-            ]);
-            let table = (random.below(4) == 0).then(|| {
-                let values: Vec<f32> = random.vec(257, |r| r.unit());
-                values.try_into().unwrap()
-            });
+            ];
+            if cfg!(feature = "activations") {
+                activations.extend([Activation::Exponential, Activation::LogSoftmax]);
+            }
+            let activation = random.of(&activations);
+            let table =
+                (cfg!(feature = "activations") && random.below(4) == 0).then(|| pieces(random));
             let scales = random.vec(scales, |r| size * (1.5 + r.unit()));
             return Layer::Dense(
                 inputs,
@@ -278,6 +280,28 @@ impl Net {
     }
 }
 
+/// Some lines, or polynomials that stay small, with jumps between them.
+fn pieces(random: &mut Random) -> Vec<Piece> {
+    let curved = random.below(2) == 0;
+    let count = 1 + random.below(if curved { 32 } else { 4 });
+    let piece = |i: usize, random: &mut Random| {
+        let mut coefficients = [random.unit(), random.unit(), 0.0, 0.0, 0.0, 0.0];
+        // Far out only lines.
+        if curved && i > 0 && i + 1 < count {
+            for coefficient in &mut coefficients[2..] {
+                *coefficient = random.unit() / 8.0;
+            }
+        }
+        let start = i as f32 / 4.0 - 2.0;
+        Piece {
+            start,
+            origin: start + random.unit(),
+            coefficients,
+        }
+    };
+    (0..count).map(|i| piece(i, random)).collect()
+}
+
 impl Weights {
     /// Smaller multipliers where a sum could get more than sixteen bits before the clamp to eight.
     pub fn narrow(&self, mut multipliers: Vec<i32>) -> Vec<i32> {
@@ -325,10 +349,10 @@ impl Layer {
                     Output::Float(scales, activation, table) => OutputSpec::Float {
                         scales,
                         activation: *activation,
-                        table: table.as_deref().map(|values| FloatTable {
-                            start: -4.0,
-                            density: 32.0,
-                            values,
+                        table: table.as_deref().map(|pieces| FloatTable {
+                            least: -1.0,
+                            greatest: f32::INFINITY,
+                            pieces,
                         }),
                     },
                 },

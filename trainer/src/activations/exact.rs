@@ -4,11 +4,12 @@ use super::Activation;
 use super::math::{normal_cdf, softplus};
 
 impl Activation {
-    /// The elementwise function in float64. Softmax and its kin, which are not, give `x` back.
+    /// The elementwise function in float64. Softmax and its kin, which are not, give NaN.
     pub fn eval(&self, x: f64) -> f64 {
         let relu6 = |x: f64| x.clamp(0.0, 6.0);
         match *self {
-            Self::Linear | Self::Softmax | Self::LogSoftmax | Self::Sparsemax => x,
+            Self::Linear => x,
+            Self::Softmax | Self::LogSoftmax | Self::Sparsemax => f64::NAN,
             Self::Relu {
                 negative_slope,
                 max_value,
@@ -67,7 +68,15 @@ impl Activation {
             Self::HardSilu => x * relu6(x + 3.0) / 6.0,
             Self::Exponential => x.exp(),
             Self::LogSigmoid => -softplus(-x),
-            Self::Squareplus { b } => (x + (x * x + f64::from(b)).sqrt()) / 2.0,
+            Self::Squareplus { b } => {
+                let root = (x * x + f64::from(b)).sqrt();
+                // Below 0 the sum would cancel.
+                if x < 0.0 {
+                    f64::from(b) / (2.0 * (root - x))
+                } else {
+                    (x + root) / 2.0
+                }
+            }
             Self::SparsePlus if x <= -1.0 => 0.0,
             Self::SparsePlus if x < 1.0 => (x + 1.0) * (x + 1.0) / 4.0,
             Self::SparsePlus => x,

@@ -4,6 +4,7 @@ mod backward;
 mod exact;
 mod forward;
 pub(crate) mod math;
+mod shape;
 
 use std::str::FromStr;
 

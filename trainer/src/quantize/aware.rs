@@ -9,7 +9,7 @@ use super::data_type::DataType;
 use super::fold::fold;
 use super::plan::{Output, Plan, PlanOptions, Step};
 use super::range::TensorQuant;
-use super::{QuantizeOptions, choose, flat, scores};
+use super::{Keras, QuantizeOptions, choose, flat, scores};
 use crate::callbacks::Callback;
 use crate::history::Logs;
 use crate::layers::{Dense, Flatten, Input, Rescaling};
@@ -244,7 +244,7 @@ impl Callback for DeviceMetrics {
     ) -> Result<()> {
         let chain = fold(model)?;
         let rows = flat(&self.calibration, chain.inputs())?;
-        let (_, quantized) = choose(&chain, &rows.view(), &self.options)?;
+        let (_, quantized) = choose(&chain, &Keras(model), &rows.view(), &self.options)?;
         let outputs = quantized.device.predict(&self.x)?;
         let settings = model.compile_config().unwrap_or_default();
         let settings = CompileOptions::from_config(&settings)?;

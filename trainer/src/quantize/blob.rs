@@ -3,15 +3,14 @@
 use ndarray::{Array2, s};
 use thumbnet_runtime as runtime;
 use thumbnet_runtime::{
-    DenseSpec, FloatTable, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, SelfTest,
-    WeightsSpec,
+    DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, SelfTest, WeightsSpec,
 };
 
 use super::data_type::DataType;
+use super::pieces::Form;
 use super::plan::{Output, Plan, Step, Weights};
 use super::tune::Tuned;
 use super::{DeviceModel, QuantizeOptions};
-use crate::activations::Activation;
 use crate::{Error, Result};
 
 /// What travels with the weights.
@@ -53,7 +52,7 @@ struct Numbers {
     bias: Vec<f32>,
     int8_table: Option<[i8; 256]>,
     int16_table: Option<Box<[i16; TABLE]>>,
-    float_table: Option<(f32, f32, Box<[f32; TABLE]>)>,
+    form: Option<Form>,
 }
 
 /// Packs a plan for a core family and runs the self-test rows once to record their outputs.
@@ -149,17 +148,16 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                     multipliers,
                     table: numbers.int16_table.as_deref(),
                 },
-                Output::Float { activation, .. } => OutputSpec::Float {
+                Output::Float { .. } => OutputSpec::Float {
                     scales,
-                    activation: direct(activation).unwrap_or_default(),
-                    table: numbers
-                        .float_table
-                        .as_ref()
-                        .map(|(start, density, values)| FloatTable {
-                            start: *start,
-                            density: *density,
-                            values,
-                        }),
+                    activation: match &numbers.form {
+                        Some(Form::Direct(activation)) => *activation,
+                        _ => runtime::Activation::Linear,
+                    },
+                    table: match &numbers.form {
+                        Some(Form::Pieces(pieces)) => Some(pieces.table()),
+                        _ => None,
+                    },
                 },
             };
             LayerSpec::Dense(DenseSpec {
@@ -170,22 +168,6 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                 output,
             })
         }
-    }
-}
-
-/// The activations that the device computes in f32; the others take a table.
-fn direct(activation: &Activation) -> Option<runtime::Activation> {
-    match activation {
-        Activation::Linear => Some(runtime::Activation::Linear),
-        Activation::Relu {
-            negative_slope: 0.0,
-            max_value: None,
-            threshold: 0.0,
-        } => Some(runtime::Activation::Relu),
-        Activation::Sigmoid => Some(runtime::Activation::Sigmoid),
-        Activation::Tanh => Some(runtime::Activation::Tanh),
-        Activation::Softmax => Some(runtime::Activation::Softmax),
-        _ => None,
     }
 }
 
@@ -233,11 +215,7 @@ fn numbers(step: &Step) -> Numbers {
                     }
                     numbers.int16_table = Some(table);
                 }
-                Output::Float { activation, range } => {
-                    if direct(activation).is_none() {
-                        numbers.float_table = Some(float_table(activation, *range));
-                    }
-                }
+                Output::Float { activation } => numbers.form = Some(Form::of(activation)),
             }
         }
     }
@@ -268,18 +246,6 @@ fn record(model: &DeviceModel, layers: usize, rows: &Array2<f32>) -> Result<Vec<
             Ok((inputs, outputs, checksums))
         })
         .collect()
-}
-
-/// An activation on `[low, high]`, stretched so that 0, where many have a corner, is an entry.
-fn float_table(activation: &Activation, (low, high): (f64, f64)) -> (f32, f32, Box<[f32; TABLE]>) {
-    let last = (TABLE - 1) as f64;
-    let step = ((high.max(0.0) - low.min(0.0)) / (last - 1.0)).max(1e-6);
-    let start = (low.min(0.0) / step).floor() * step;
-    let mut values = Box::new([0.0; TABLE]);
-    for (index, value) in values.iter_mut().enumerate() {
-        *value = activation.eval(start + step * index as f64) as f32;
-    }
-    (start as f32, (1.0 / step) as f32, values)
 }
 
 /// f64 to the device's f32, one rounding each.

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 
 use super::chain::{Chain, FoldedDense};
 use super::dense::Input;
-use super::plan::{Output, Plan, PlannedLayer, RealDense, Step};
+use super::plan::{Output, Plan, PlannedLayer, RealDense, Step, Weights};
 use super::range::TensorQuant;
 use crate::activations::Activation;
 
@@ -85,50 +85,97 @@ fn through(layer: &FoldedDense, planned: &PlannedLayer, x: &Spread) -> Spread {
         Output::Table {
             sums: before,
             tensor,
-            ..
+            activation,
         } => {
             sums.requantized(planned, *before);
-            activate(&layer.activation, &mut sums);
-            // An interpolated table is off by what the curve bends between two entries.
-            let bend = if tensor.limit == 127 {
-                0.0
+            let table = if tensor.limit == 127 {
+                // An entry is the function, rounded.
+                sums.error.mapv(|_| 0.5 * tensor.scale)
             } else {
-                (256.0 * before.scale).powi(2)
+                let reach = pairwise(&sums.high, &sums.error, |high, error| high + error);
+                reach.mapv(|high| interpolation(activation, high, *before, *tensor))
             };
-            sums.error += 0.5 * tensor.scale + bend;
+            activate(activation, &mut sums);
+            sums.error += &table;
         }
-        Output::Float { activation, range } => {
+        Output::Float { activation } => {
             let magnitude = pairwise(&sums.low, &sums.high, |l, h| l.abs().max(h.abs()));
             sums.error += &(magnitude * F32_SLACK);
-            match activation {
-                Activation::Softmax => {
-                    // The odds of a class change by at most exp(2e).
-                    let worst = sums.error.iter().copied().fold(0.0, f64::max);
-                    let units = sums.error.len();
-                    sums.error = Array1::from_elem(units, (worst / 2.0).tanh() + F32_SLACK);
-                    sums.low = Array1::zeros(units);
-                    sums.high = Array1::ones(units);
-                }
-                Activation::Sigmoid => {
-                    sums.error.mapv_inplace(|e| (e / 4.0).tanh() + F32_SLACK);
-                    sums.low.mapv_inplace(|v| activation.eval(v));
-                    sums.high.mapv_inplace(|v| activation.eval(v));
-                }
-                activation => {
-                    let mut bends = Array1::zeros(sums.error.len());
-                    if !is_direct(activation) {
-                        let units = sums.low.iter().zip(&sums.high).zip(&sums.error);
-                        for (bend, ((low, high), error)) in bends.iter_mut().zip(units) {
-                            *bend = table_error(activation, *range, low - error, high + error);
-                        }
-                    }
-                    activate(activation, &mut sums);
-                    sums.error += &(bends + F32_SLACK);
-                }
+            if matches!(planned.weights, Weights::Float(_)) {
+                sums.error += &rounding(&planned.real, x);
             }
+            float(activation, &mut sums);
         }
     }
     sums
+}
+
+/// What an interpolated table adds, for sums up to `high`: the entries and the value between them are
+/// rounded, the last entry lies a step beyond the range, and between two entries the function bends.
+fn interpolation(
+    activation: &Activation,
+    high: f64,
+    before: TensorQuant,
+    tensor: TensorQuant,
+) -> f64 {
+    let width = 256.0 * before.scale;
+    let bend = activation
+        .bends()
+        .iter()
+        .map(|bend| bend.height)
+        .sum::<f64>()
+        * width
+        / 4.0;
+    let curve = activation.curvature(high + width) * width * width / 8.0;
+    tensor.scale + activation.steepest(high + width) * before.scale + bend + curve
+}
+
+/// What a float layer's sum loses in its roundings: two for each input.
+fn rounding(real: &RealDense, x: &Spread) -> Array1<f64> {
+    let reach = pairwise(&x.low, &x.high, |l, h| l.abs().max(h.abs())) + &x.error;
+    let terms = real.kernel.mapv(f64::abs).dot(&reach) + real.bias.mapv(f64::abs);
+    terms * (real.kernel.ncols() + 1) as f64 * f64::from(f32::EPSILON)
+}
+
+/// Sends floats through an activation, with what the device's own form of it is off.
+fn float(activation: &Activation, sums: &mut Spread) {
+    let worst = sums.error.iter().copied().fold(0.0, f64::max);
+    let units = sums.error.len();
+    match activation {
+        Activation::Softmax => {
+            // The odds of a class change by at most exp(2e).
+            sums.error = Array1::from_elem(units, (worst / 2.0).tanh() + F32_SLACK);
+            sums.low = Array1::zeros(units);
+            sums.high = Array1::ones(units);
+        }
+        Activation::LogSoftmax => {
+            // The logarithm of the sum changes by at most what the largest value does.
+            let largest = sums.high.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let least = sums.low.iter().copied().fold(f64::INFINITY, f64::min);
+            sums.low
+                .mapv_inplace(|low| low - largest - (units as f64).ln());
+            sums.high.fill(0.0);
+            let slack = F32_SLACK * (1.0 + largest - least);
+            sums.error.mapv_inplace(|error| error + worst + slack);
+        }
+        Activation::Sigmoid => {
+            sums.error.mapv_inplace(|e| (e / 4.0).tanh() + F32_SLACK);
+            sums.low.mapv_inplace(|v| activation.eval(v));
+            sums.high.mapv_inplace(|v| activation.eval(v));
+        }
+        activation => {
+            activate(activation, sums);
+            let alpha = match activation {
+                Activation::Elu { alpha } | Activation::Celu { alpha } => f64::from(alpha.abs()),
+                _ => 0.0,
+            };
+            // Ten times what the blob's form is off, in units of the outputs.
+            let slack = pairwise(&sums.low, &sums.high, |low, high| {
+                F32_SLACK * low.abs().max(high.abs()).max(alpha).max(1.0)
+            });
+            sums.error += &slack;
+        }
+    }
 }
 
 impl Spread {
@@ -146,42 +193,6 @@ impl Spread {
             *error += cut + 0.5 * tensor.scale + planned.multiplier_error(unit) * reach;
         }
     }
-}
-
-/// How far the device's float table can be from the activation on `[low, high]`: what the curve
-/// bends between two entries, and where the table's ends, extended, lead beyond its range.
-fn table_error(activation: &Activation, range: (f64, f64), low: f64, high: f64) -> f64 {
-    // As the blob's.
-    let step = ((range.1.max(0.0) - range.0.min(0.0)) / 255.0).max(1e-6);
-    let start = (range.0.min(0.0) / step).floor() * step;
-    let end = start + 256.0 * step;
-    let inside = step * step;
-    let beyond = |end: f64, inner: f64, until: f64| {
-        let slope = (activation.eval(end) - activation.eval(inner)) / (end - inner);
-        let width = (until - end) / f64::from(GRID);
-        let off = (0..=GRID).map(|i| {
-            let x = end + width * f64::from(i);
-            (activation.eval(x) - activation.eval(end) - slope * (x - end)).abs()
-        });
-        let between = (steepest(activation, low, high) + slope.abs()) * width.abs() / 2.0;
-        off.fold(0.0, f64::max) + between
-    };
-    let mut error = inside;
-    if low < start {
-        error = error.max(inside + beyond(start, start + step, low));
-    }
-    if high > end {
-        error = error.max(inside + beyond(end, end - step, high));
-    }
-    error
-}
-
-/// Whether the device computes it in f32, without a table.
-fn is_direct(activation: &Activation) -> bool {
-    matches!(
-        activation,
-        Activation::Linear | Activation::Relu { .. } | Activation::Tanh
-    )
 }
 
 fn sums(layer: &FoldedDense, real: &RealDense, x: &Spread) -> Spread {
@@ -203,47 +214,31 @@ const GRID: u32 = 512;
 
 /// Sends an interval and its error through an elementwise activation.
 fn activate(activation: &Activation, x: &mut Spread) {
+    let jumps = activation.jumps();
     for ((low, high), error) in x.low.iter_mut().zip(&mut x.high).zip(&mut x.error) {
-        let slope = steepest(activation, *low - *error, *high + *error);
+        let (from, until) = (*low - *error, *high + *error);
+        let slope = activation.steepest(until);
+        // Where the float value is on one side of a jump, the device's may be on the other.
+        let crossed: f64 = jumps
+            .iter()
+            .filter(|jump| (from..=until).contains(&jump.at))
+            .map(|jump| jump.height)
+            .sum();
         let width = (*high - *low) / f64::from(GRID);
-        let values = (0..=GRID).map(|i| activation.eval(*low + width * f64::from(i)));
+        let grid = (0..=GRID).map(|i| *low + width * f64::from(i));
+        // Both ends of a jump.
+        let sides = jumps
+            .iter()
+            .flat_map(|jump| [jump.at.next_down(), jump.at, jump.at.next_up()])
+            .filter(|at| (*low..=*high).contains(at));
+        let values = grid.chain(sides).map(|at| activation.eval(at));
         let (least, most) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), v| {
             (least.min(v), most.max(v))
         });
-        *error *= slope;
-        // Between two points it can leave their values by half a step's rise.
-        *low = least - slope * width / 2.0;
-        *high = most + slope * width / 2.0;
-    }
-}
-
-/// The largest slope on `[low, high]`, from above.
-fn steepest(activation: &Activation, low: f64, high: f64) -> f64 {
-    match activation {
-        Activation::Sigmoid => 0.25,
-        Activation::Linear
-        | Activation::Relu6
-        | Activation::Tanh
-        | Activation::HardTanh
-        | Activation::Softplus
-        | Activation::Softsign => 1.0,
-        Activation::Relu {
-            negative_slope,
-            threshold: 0.0,
-            ..
-        }
-        | Activation::LeakyRelu { negative_slope } => f64::from(negative_slope.abs()).max(1.0),
-        Activation::Exponential => high.exp(),
-        _ => {
-            // Slopes between the points of a grid, and what the curve bends between them: none of
-            // the others has a second derivative above 2.
-            let width = ((high - low) / f64::from(GRID)).max(1e-9);
-            let slopes = (0..GRID).map(|i| {
-                let x = low + width * f64::from(i);
-                (activation.eval(x + width) - activation.eval(x)).abs() / width
-            });
-            slopes.fold(0.0, f64::max) + 2.0 * width
-        }
+        *error = *error * slope + crossed;
+        // Between two points it can leave their values by a step's rise.
+        *low = least - slope * width;
+        *high = most + slope * width;
     }
 }
 

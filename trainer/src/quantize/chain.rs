@@ -62,16 +62,20 @@ impl FoldedDense {
 
     /// Applies the activation in place, `[rows, units]`.
     pub fn activate(&self, sums: &mut Array2<f64>) {
-        match &self.activation {
-            Activation::Softmax => {
-                for mut row in sums.axis_iter_mut(Axis(0)) {
-                    let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                    row.mapv_inplace(|v| (v - largest).exp());
-                    let sum = row.sum();
-                    row /= sum;
-                }
+        let is_log = match &self.activation {
+            Activation::Softmax => false,
+            Activation::LogSoftmax => true,
+            activation => return sums.mapv_inplace(|v| activation.eval(v)),
+        };
+        for mut row in sums.axis_iter_mut(Axis(0)) {
+            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            row -= largest;
+            let sum = row.mapv(f64::exp).sum();
+            if is_log {
+                row -= sum.ln();
+            } else {
+                row.mapv_inplace(|v| v.exp() / sum);
             }
-            activation => sums.mapv_inplace(|v| activation.eval(v)),
         }
     }
 }
@@ -199,7 +203,8 @@ impl ChainBuilder {
     ///
     /// # Errors
     ///
-    /// A model without a dense layer, a softmax before the end, weights that are not finite.
+    /// A model without a dense layer, a softmax before the end, an activation that the device does not
+    /// have, weights that are not finite.
     pub fn finish(mut self) -> Result<Chain> {
         if self.pending.is_some() {
             self.identity("output");
@@ -221,6 +226,13 @@ impl ChainBuilder {
             }
         }
         for layer in &self.layers {
+            if let Some(instead) = refused(&layer.activation) {
+                return Err(Error::unsupported(format!(
+                    "layer \"{}\": {} cannot run on the device; {instead}",
+                    layer.name,
+                    layer.activation.name()
+                )));
+            }
             if !layer
                 .kernel
                 .iter()
@@ -249,6 +261,31 @@ impl ChainBuilder {
             input: self.input,
             layers: self.layers,
         })
+    }
+}
+
+/// What to do in place of an activation that the device does not have.
+fn refused(activation: &Activation) -> Option<String> {
+    match *activation {
+        Activation::Sparsemax => Some("use softmax".to_owned()),
+        Activation::Celu { alpha } if !(alpha > 0.0 && alpha.is_finite()) => {
+            Some(format!("give it an alpha above 0, not {alpha}"))
+        }
+        Activation::Squareplus { b } if !(b >= 0.0 && b.is_finite()) => {
+            Some(format!("give it a b of at least 0, not {b}"))
+        }
+        Activation::Relu {
+            max_value: Some(max),
+            ..
+        } if max < 0.0 => Some(format!("give it a max_value of at least 0, not {max}")),
+        Activation::SoftShrink { threshold } | Activation::HardShrink { threshold }
+            if threshold < 0.0 =>
+        {
+            Some(format!(
+                "give it a threshold of at least 0, not {threshold}"
+            ))
+        }
+        _ => None,
     }
 }
 

@@ -86,10 +86,11 @@ pub fn data_type(operation: Operation) -> Option<&'static str> {
 fn activation(activation: Activation) -> &'static str {
     match activation {
         Activation::Sigmoid => "sigmoid",
-        Activation::Softmax => "softmax",
-        // A table of floats is interpolated, about as much work.
-        Activation::Tanh | Activation::Table => "tanh",
-        Activation::Linear | Activation::Relu => "linear",
+        // Polynomials and the exponential alone take about as much.
+        Activation::Tanh | Activation::Exponential | Activation::Curve => "tanh",
+        Activation::Softmax | Activation::LogSoftmax => "softmax",
+        // Two comparisons and two operations more.
+        Activation::Linear | Activation::Relu | Activation::Table | Activation::Lines => "linear",
     }
 }
 

@@ -14,6 +14,7 @@ mod fold;
 pub mod instructions;
 mod output_error;
 mod page;
+mod pieces;
 mod plan;
 mod range;
 mod report;
@@ -36,7 +37,7 @@ pub use scores::scores;
 pub use types::{Budget, LayerTypes};
 pub use weakest::{Fix, Weakest};
 
-use crate::sequential::Sequential;
+use crate::sequential::{PredictOptions, Sequential};
 use crate::{Error, Result};
 use blob::Metadata;
 use chain::Chain;
@@ -101,7 +102,38 @@ pub fn quantize(
 ) -> Result<Quantized> {
     let chain = fold::fold(model)?;
     let rows = flat(calibration, chain.inputs())?;
-    quantize_chain(&chain, &rows.view(), options)
+    quantize_chain(&chain, &Keras(model), &rows.view(), options)
+}
+
+/// The float model that the device is compared with.
+///
+/// It shares no code with what the device is made from: a mistake of the folded network, or of a table, must
+/// not be in what both are held against.
+trait Reference {
+    /// The outputs for rows, `[rows, inputs]` to `[rows, outputs]`.
+    fn outputs(&self, rows: &Array2<f32>) -> Result<Array2<f32>>;
+}
+
+/// The model itself.
+struct Keras<'a>(&'a Sequential);
+
+impl Reference for Keras<'_> {
+    fn outputs(&self, rows: &Array2<f32>) -> Result<Array2<f32>> {
+        let silent = PredictOptions {
+            verbose: 0,
+            ..PredictOptions::default()
+        };
+        let count = rows.nrows();
+        let mut shape = vec![count];
+        shape.extend(self.0.input_shape().unwrap_or(&[rows.ncols()]));
+        let shaped = |error| Error::shape(format!("the rows of the float model: {error}"));
+        let rows = rows.to_shape(shape).map_err(shaped)?;
+        let outputs = self.0.predict_with(&rows.to_owned(), silent)?;
+        let width = outputs.len().checked_div(count).unwrap_or(0);
+        outputs
+            .into_shape_with_order((count, width))
+            .map_err(shaped)
+    }
 }
 
 /// `[rows, ...]` to `[rows, values]`, in f64.
@@ -118,10 +150,11 @@ fn flat(rows: &ArrayD<f32>, inputs: usize) -> Result<Array2<f64>> {
 /// [`quantize`] from the folded network on; `rows` are `[rows, inputs]`.
 fn quantize_chain(
     chain: &Chain,
+    reference: &dyn Reference,
     rows: &ArrayView2<f64>,
     options: &QuantizeOptions,
 ) -> Result<Quantized> {
-    let (tuned, mut quantized) = choose(chain, rows, options)?;
+    let (tuned, mut quantized) = choose(chain, reference, rows, options)?;
     let metadata = Metadata::of(&tuned, options);
     let flash = |plan: &Plan| Ok(blob::build(plan, options.packing, &metadata)?.bytes().len());
     quantized.report.weakest = weakest::weakest(&tuned, flash)?;
@@ -131,6 +164,7 @@ fn quantize_chain(
 /// [`quantize_chain`] without the search for the weakest layer.
 fn choose(
     chain: &Chain,
+    reference: &dyn Reference,
     rows: &ArrayView2<f64>,
     options: &QuantizeOptions,
 ) -> Result<(Tuned, Quantized)> {
@@ -140,27 +174,27 @@ fn choose(
         .map(|layer| layer.name.as_str())
         .collect();
     match &options.types {
-        LayerTypes::Budget(budget) => types::within(chain, rows, options, budget),
+        LayerTypes::Budget(budget) => types::within(chain, reference, rows, options, budget),
         chosen => {
             let tuned = tune(chain, rows, &chosen.each(&names)?, options.range)?;
-            let quantized = pack(&tuned, options)?;
+            let quantized = pack(&tuned, reference, options)?;
             Ok((tuned, quantized))
         }
     }
 }
 
 /// A tuned plan to its blob, run on the calibration rows.
-fn pack(tuned: &Tuned, options: &QuantizeOptions) -> Result<Quantized> {
+fn pack(tuned: &Tuned, reference: &dyn Reference, options: &QuantizeOptions) -> Result<Quantized> {
     // The rows came from f32.
     let rows = tuned.calibration.rows.mapv(|v| v as f32);
     let metadata = Metadata::of(tuned, options);
     let device = blob::build(&tuned.plan, options.packing, &metadata)?;
+    let float = reference.outputs(&rows)?;
     let found = device.predict(&rows.into_dyn())?;
     let outputs = device.outputs();
     let found = found
         .into_shape_with_order((tuned.calibration.rows.nrows(), outputs))
         .expect("predict returns a row of outputs per row");
-    let float = tuned.calibration.outputs().mapv(|v| v as f32);
     let kind = Outputs::of(tuned.activation(), outputs, None, options.threshold);
     let calibration = Comparison::new(&float.view(), &found.view(), kind, None);
     let report = Report::new(tuned, &device, calibration);
@@ -178,6 +212,14 @@ mod tests {
 
     pub(super) fn uniform(shape: (usize, usize), limit: f64, rng: &mut ChaCha8Rng) -> Array2<f64> {
         Array2::from_shape_simple_fn(shape, || rng.random_range(-limit..limit))
+    }
+
+    /// For networks without a model.
+    impl Reference for Chain {
+        fn outputs(&self, rows: &Array2<f32>) -> Result<Array2<f32>> {
+            let rows = rows.mapv(f64::from);
+            Ok(self.predict(&rows.view()).mapv(|v| v as f32))
+        }
     }
 
     /// Inputs around 50, normalized, then dense layers of these widths and activations.
@@ -218,7 +260,7 @@ mod tests {
                     packing,
                     ..QuantizeOptions::default()
                 };
-                let device = quantize_chain(&chain, &rows.view(), &options)
+                let device = quantize_chain(&chain, &chain, &rows.view(), &options)
                     .expect("a blob")
                     .device;
                 let y = device.predict(&x).expect("finite rows");
@@ -247,7 +289,7 @@ mod tests {
         let chain = network(&[2, 3, 1], &["relu", "linear"], &mut rng);
         let options = QuantizeOptions::default();
         let refused = |rows: Array2<f64>| {
-            quantize_chain(&chain, &rows.view(), &options)
+            quantize_chain(&chain, &chain, &rows.view(), &options)
                 .expect_err("bad rows")
                 .to_string()
         };
@@ -270,7 +312,7 @@ mod tests {
             Array2::from_elem((40, 2), 50.3),
             ndarray::arr2(&[[50.0, 50.0], [1e30, -1e30]]),
         ] {
-            let device = quantize_chain(&chain, &rows.view(), &options)
+            let device = quantize_chain(&chain, &chain, &rows.view(), &options)
                 .expect("a sound blob")
                 .device;
             let y = device

@@ -131,11 +131,7 @@ pub enum Output {
         tensor: TensorQuant,
     },
     /// `activation(sum)` in f32.
-    Float {
-        activation: Activation,
-        /// Smallest and largest sum on the calibration rows.
-        range: (f64, f64),
-    },
+    Float { activation: Activation },
 }
 
 /// A network in the device's arithmetic, not packed for any core yet.
@@ -183,12 +179,13 @@ impl Plan {
             let next = options.types.get(index + 1);
             let output = match next.and_then(|next| next.input_limit()) {
                 // A float layer's sums stay floats; the next step quantizes them.
-                Some(limit) if data_type != DataType::Float32 => {
+                Some(limit)
+                    if data_type != DataType::Float32 && is_a_table(&layer.activation, limit) =>
+                {
                     integer_output(layer, trace, options.ranges[index + 1], limit)?
                 }
                 _ => Output::Float {
                     activation: layer.activation.clone(),
-                    range: (trace.seen_sums.low, trace.seen_sums.high),
                 },
             };
             let (planned, after) = plan_layer(layer, trace, data_type, output, signal, options);
@@ -218,6 +215,12 @@ impl Plan {
             _ => None,
         })
     }
+}
+
+/// Whether integers can have the activation: a table of int16 is interpolated, and would make a slope of a
+/// jump.
+fn is_a_table(activation: &Activation, limit: i32) -> bool {
+    limit == 127 || activation.jumps().is_empty()
 }
 
 /// The device adds zero points to `1.5 * 2^23`, which leaves this much room.

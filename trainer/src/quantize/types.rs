@@ -6,7 +6,7 @@ use super::chain::Chain;
 use super::comparison::{Comparison, Outputs, Score, label_rows};
 use super::data_type::DataType;
 use super::tune::{Tuned, tune};
-use super::{QuantizeOptions, Quantized, pack};
+use super::{QuantizeOptions, Quantized, Reference, pack};
 use crate::activations::Activation;
 use crate::{Error, Result};
 
@@ -68,14 +68,15 @@ impl LayerTypes {
 /// again with smaller weights, and the whole in int8.
 pub(super) fn within(
     chain: &Chain,
+    reference: &dyn Reference,
     rows: &ArrayView2<f64>,
     options: &QuantizeOptions,
     budget: &Budget,
 ) -> Result<(Tuned, Quantized)> {
-    let measure = Measure::new(chain, options, budget)?;
+    let measure = Measure::new(chain, reference, options, budget)?;
     let attempt = |types: &[DataType]| -> Result<Attempt> {
         let tuned = tune(chain, rows, types, options.range)?;
-        let quantized = pack(&tuned, options)?;
+        let quantized = pack(&tuned, reference, options)?;
         Ok(Attempt {
             lost: measure.loss(&quantized)?,
             tuned,
@@ -158,7 +159,12 @@ struct Measure {
 }
 
 impl Measure {
-    fn new(chain: &Chain, options: &QuantizeOptions, budget: &Budget) -> Result<Self> {
+    fn new(
+        chain: &Chain,
+        reference: &dyn Reference,
+        options: &QuantizeOptions,
+        budget: &Budget,
+    ) -> Result<Self> {
         let count = budget.rows.shape().first().copied().unwrap_or(0);
         let rows = super::flat(&budget.rows, chain.inputs())?;
         if rows.nrows() == 0 || rows.ncols() != chain.inputs() {
@@ -168,8 +174,9 @@ impl Measure {
                 chain.inputs()
             )));
         }
-        // The models' outputs are f32.
-        let float = chain.predict(&rows.view()).mapv(|v| v as f32);
+        // They came from f32.
+        let rows = rows.mapv(|v| v as f32);
+        let float = reference.outputs(&rows)?;
         let labels = budget.labels.as_ref();
         let labels = labels
             .map(|y| label_rows(y, count, float.ncols()))
@@ -181,8 +188,7 @@ impl Measure {
         let width = labels.as_ref().map(Array2::ncols);
         Ok(Self {
             kind: Outputs::of(last, float.ncols(), width, options.threshold),
-            // The rows came from f32.
-            rows: rows.mapv(|v| v as f32),
+            rows,
             float,
             labels,
         })
@@ -228,7 +234,7 @@ mod tests {
                 })),
                 ..QuantizeOptions::default()
             };
-            quantize_chain(&chain, &rows.view(), &options).expect("a blob")
+            quantize_chain(&chain, &chain, &rows.view(), &options).expect("a blob")
         };
         let generous = within(1.0);
         assert!(
@@ -259,7 +265,7 @@ mod tests {
                 .map(|layer| DataType::ALL[mixture >> (2 * layer) & 3])
                 .collect();
             let tuned = tune(&chain, &rows.view(), &types, None).expect("a plan");
-            let quantized = pack(&tuned, &QuantizeOptions::default()).expect("a blob");
+            let quantized = pack(&tuned, &chain, &QuantizeOptions::default()).expect("a blob");
             let found = &quantized.report.calibration;
             if !types.contains(&DataType::Int4) {
                 assert!(
