@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 use thumbnet_trainer::{
-    Error,
+    Error, Task,
+    dataset::list,
     losses::{Loss, LossKind},
     sequential::CompileOptions,
 };
@@ -94,11 +95,40 @@ fn default_metric(loss: &Loss) -> &'static str {
     }
 }
 
-/// Refuses labels of a CSV file that the loss cannot take, with their line. Arrays are left to the
+/// What the outputs of a model with this loss and last activation say, of rows with named classes.
+pub fn task(loss: &Loss, head: Head, outputs: usize, names: Option<&[String]>) -> Task {
+    match (Task::of(loss, outputs), head, names) {
+        // A squared error of probabilities.
+        (Task::Regression, Head::Sigmoid, Some(_)) if outputs == 1 => Task::Binary,
+        (Task::Regression, Head::Softmax, Some(_)) => Task::MultiClass,
+        (task, ..) => task,
+    }
+}
+
+/// Refuses labels of a CSV file that the model cannot take, with their line. Arrays are left to the
 /// library, which is as lenient as Keras.
-pub fn check_labels(loss: &Loss, outputs: usize, rows: &Labelled) -> Outcome {
+pub fn check_labels(loss: &Loss, head: Head, outputs: usize, rows: &Labelled) -> Outcome {
     if is_npy(&rows.y_path) {
         return Ok(());
+    }
+    if let Some(names) = &rows.data.class_names {
+        return match task(loss, head, outputs, Some(names)).class_count(outputs) {
+            Some(expected) => rows.check_class_names(names, expected),
+            None => Err(Error::format(
+                &rows.y_path,
+                format!(
+                    "the labels are classes, {}, but the model predicts numbers with the loss {}; end --layers with {}",
+                    list(names),
+                    loss.name,
+                    if names.len() == 2 {
+                        "1:sigmoid".to_string()
+                    } else {
+                        format!("{}:softmax", names.len())
+                    }
+                ),
+            )
+            .into()),
+        };
     }
     match loss.kind {
         LossKind::SparseCategoricalCrossentropy {

@@ -6,10 +6,62 @@ use clap::Args;
 use ndarray::{ArrayD, Axis};
 use thumbnet_trainer::{
     Dataset, Error,
-    dataset::{CsvOptions, Target, line_of_row},
+    dataset::{CsvOptions, Features, Target, line_of_row, list, nearest},
 };
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, meaning::Meaning};
+
+/// Which columns of a table are what.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ColumnArguments {
+    /// Column of the label or target [default: the model's, else label, or else target]
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// Columns that are features, in the order of the model's inputs [default: the model's, else all
+    /// but the target]
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
+    pub features: Option<Vec<String>>,
+    /// Columns to leave out
+    #[arg(
+        long,
+        value_name = "A,B,..",
+        value_delimiter = ',',
+        conflicts_with = "features"
+    )]
+    pub drop: Option<Vec<String>>,
+}
+
+impl ColumnArguments {
+    /// How to read a table for a model.
+    pub fn options(
+        &self,
+        target: impl FnOnce(Option<String>) -> Target,
+        meaning: &Meaning,
+        classes: Option<Vec<String>>,
+    ) -> Outcome<CsvOptions> {
+        Ok(CsvOptions {
+            target: target(self.target.clone().or(meaning.target())),
+            class_names: classes,
+            features: self.feature_columns(meaning)?,
+        })
+    }
+
+    fn feature_columns(&self, meaning: &Meaning) -> Outcome<Features> {
+        let own = meaning.features();
+        let split = |names: &[String]| names.iter().map(|name| name.trim().to_string()).collect();
+        match (&self.features, &self.drop) {
+            (None, None) if own.is_empty() => Ok(Features::All),
+            (None, None) => Ok(Features::Named(own.to_vec())),
+            (Some(names), _) if own.is_empty() => Ok(Features::Named(split(names))),
+            (None, Some(names)) if own.is_empty() => Ok(Features::Without(split(names))),
+            _ => Err(Failure::usage(format!(
+                "{} names its columns, {}; leave --features and --drop out",
+                meaning.model,
+                own.join(", ")
+            ))),
+        }
+    }
+}
 
 /// Rows from a CSV file or from `.npy` files.
 #[derive(Clone, Debug, Args)]
@@ -17,14 +69,14 @@ pub struct DataArguments {
     /// CSV file with a header line
     #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["x", "y"])]
     pub data: Option<PathBuf>,
-    /// Column of the label or target [default: label, or else target]
-    #[arg(long, value_name = "COLUMN", conflicts_with = "x")]
-    pub target: Option<String>,
-    /// Class names in the order of the model's outputs [default: the names in the file, sorted]
+    #[command(flatten)]
+    pub columns: ColumnArguments,
+    /// Class names in the order of the model's outputs [default: the model's, else the names in the
+    /// file, sorted]
     #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
     pub classes: Option<Vec<String>>,
     /// Features, an array with one row per sample
-    #[arg(long, value_name = "FILE.npy")]
+    #[arg(long, value_name = "FILE.npy", conflicts_with_all = ["target", "features", "drop"])]
     pub x: Option<PathBuf>,
     /// Targets, an array with one row per sample
     #[arg(long, value_name = "FILE.npy", requires = "x")]
@@ -39,17 +91,13 @@ pub struct Labelled {
 }
 
 impl DataArguments {
-    /// Features and targets.
-    pub fn labelled(&self) -> Outcome<Labelled> {
-        self.labelled_as(Vec::new())
-    }
-
-    /// Features and targets, with these class names unless others are given.
-    pub fn labelled_as(&self, names: Vec<String>) -> Outcome<Labelled> {
-        let names = Some(names).filter(|names| !names.is_empty());
+    /// Features and targets, for a model that means this.
+    pub fn labelled(&self, meaning: &Meaning) -> Outcome<Labelled> {
+        let classes = meaning.class_names(self.classes.as_deref())?;
         match (&self.data, &self.x, &self.y) {
             (Some(csv), ..) => {
-                labelled_csv(csv, self.target.as_deref(), self.classes.clone().or(names))
+                let options = self.columns.options(Target::Read, meaning, classes)?;
+                labelled_csv(csv, &options, meaning)
             }
             (None, Some(x), Some(y)) => labelled_npy(x, y),
             (None, Some(_), None) => Err(Failure::usage(
@@ -63,17 +111,15 @@ impl DataArguments {
 }
 
 /// Features of one file, CSV or `.npy` by its extension.
-pub fn features(path: &Path, target: Option<&str>) -> Outcome<Dataset> {
-    let data = if is_npy(path) {
-        Dataset::from_npy(path, None)?
-    } else {
-        let options = CsvOptions {
-            target: Target::Skip(target.map(str::to_string)),
-            class_names: None,
-        };
-        Dataset::from_csv(path, &options)?
-    };
-    check_finite(&data.x, path)?;
+pub fn features(path: &Path, columns: &ColumnArguments, meaning: &Meaning) -> Outcome<Dataset> {
+    if is_npy(path) {
+        let data = Dataset::from_npy(path, None)?;
+        check_finite(&data.x, path)?;
+        return Ok(data);
+    }
+    let options = columns.options(Target::Skip, meaning, None)?;
+    let data = Dataset::from_csv(path, &options)?;
+    meaning.say(&data, path);
     Ok(data)
 }
 
@@ -84,17 +130,11 @@ pub fn is_npy(path: &Path) -> bool {
 }
 
 /// A CSV file with its label column.
-pub fn labelled_csv(
-    path: &Path,
-    target: Option<&str>,
-    class_names: Option<Vec<String>>,
-) -> Outcome<Labelled> {
-    let options = CsvOptions {
-        target: Target::Read(target.map(str::to_string)),
-        class_names,
-    };
+pub fn labelled_csv(path: &Path, options: &CsvOptions, meaning: &Meaning) -> Outcome<Labelled> {
+    let data = Dataset::from_csv(path, options)?;
+    meaning.say(&data, path);
     Ok(Labelled {
-        data: Dataset::from_csv(path, &options)?,
+        data,
         x_path: path.to_path_buf(),
         y_path: path.to_path_buf(),
     })
@@ -130,14 +170,6 @@ impl Labelled {
             return Ok(());
         };
         let label = self.y().iter().nth(place).copied().unwrap_or_default();
-        if let Some(names) = &self.data.class_names {
-            let name = names.get(label as usize).map_or("", String::as_str);
-            let message = format!(
-                "label {name:?} is not among the {classes} classes that the model's last layer has; give the last layer {} units",
-                names.len()
-            );
-            return Err(self.at(place, message).into());
-        }
         let largest = self.y().iter().copied().fold(0.0, f32::max);
         let fix = if label.fract() == 0.0 && label > 0.0 && largest < 1e5 {
             format!(
@@ -174,6 +206,62 @@ impl Labelled {
                     .into())
             }
         }
+    }
+
+    /// Refuses names of classes whose number is not `expected`.
+    pub fn check_class_names(&self, names: &[String], expected: usize) -> Outcome {
+        if names.len() == expected {
+            return Ok(());
+        }
+        if names.len() < expected {
+            return Err(Error::format(
+                &self.y_path,
+                format!(
+                    "the labels are of {} classes, {}, expected {expected} as the model's last layer tells apart; name all of them in the order of its outputs with --classes",
+                    names.len(),
+                    list(names)
+                ),
+            )
+            .into());
+        }
+        // The rarest label, not an innocent one.
+        let mut counts = vec![(0usize, 0usize); names.len()];
+        for (place, &label) in self.y().iter().enumerate() {
+            let (count, first) = &mut counts[label as usize];
+            if *count == 0 {
+                *first = place;
+            }
+            *count += 1;
+        }
+        let (rarest, &(count, first)) = counts
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, (count, _))| *count)
+            .expect("there are more names than expected ones");
+        let rows = |count: usize| if count == 1 { "row" } else { "rows" };
+        let typo = nearest(&names[rarest], names)
+            .and_then(|near| {
+                let (others, _) = counts[names.iter().position(|name| name == near)?];
+                (others > count).then(|| {
+                    format!(
+                        "; it is nearly {near:?}, of {others} {}: correct the cell if that is meant",
+                        rows(others)
+                    )
+                })
+            })
+            .unwrap_or_default();
+        Err(self
+            .at(
+                first,
+                format!(
+                    "label {:?}, of {count} {}, makes {} classes, expected {expected} as the model's last layer tells apart{typo}; else give it one unit per class, such as {}:softmax",
+                    names[rarest],
+                    rows(count),
+                    names.len(),
+                    names.len()
+                ),
+            )
+            .into())
     }
 
     /// An error about target number `place` in memory order.

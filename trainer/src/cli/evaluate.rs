@@ -15,6 +15,7 @@ use super::{
     compile::{CompileArguments, check_labels},
     data::{DataArguments, Labelled},
     head::Head,
+    meaning::Meaning,
     models::AnyModel,
     values::BatchSize,
 };
@@ -44,9 +45,10 @@ impl Evaluate {
         let mut model =
             AnyModel::load(&self.model)?.with_weights(&self.model, self.weights.as_deref())?;
         let rows = match &model {
-            // The names in a device model say which class is which output.
-            AnyModel::Device(device) => self.data.labelled_as(device.labels())?,
-            AnyModel::Keras(_) => self.data.labelled()?,
+            AnyModel::Device(device) => self
+                .data
+                .labelled(&Meaning::of_device(device, &self.model))?,
+            AnyModel::Keras(model) => self.data.labelled(&Meaning::of(model, &self.model))?,
         };
         model.check_rows(&rows.data, &rows.x_path)?;
         let results = match &mut model {
@@ -68,7 +70,7 @@ impl Evaluate {
         let options = self
             .compile
             .options(own, Head::of(model), outputs, rows.y().shape())?;
-        check_labels(&options.loss, outputs, rows)?;
+        check_labels(&options.loss, Head::of(model), outputs, rows)?;
         if !keep {
             model.compile(options)?;
         }
@@ -96,7 +98,7 @@ impl Evaluate {
         let options = self
             .compile
             .options(None, head, outputs, rows.y().shape())?;
-        check_labels(&options.loss, outputs, rows)?;
+        check_labels(&options.loss, head, outputs, rows)?;
         Ok(scores(&model.predict(&rows.data.x)?, rows.y(), &options)?)
     }
 

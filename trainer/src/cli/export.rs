@@ -8,8 +8,8 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use thumbnet_trainer::{
-    Dataset,
-    dataset::{CsvOptions, Target},
+    Dataset, Error, Sequential, Task,
+    dataset::{Target, list},
     output,
     quantize::{
         Budget, DataType, LayerTypes, Packing, QuantizeOptions, Quantized, RangeMethod, compare,
@@ -19,9 +19,11 @@ use thumbnet_trainer::{
 
 use super::{
     Failure, Outcome,
-    data::{self, is_npy},
+    compile::task,
+    data::{self, ColumnArguments, is_npy},
     head::Head,
     inspect::thousands,
+    meaning::{Meaning, are_numbers},
     models::{check_row_shape, has_extension, is_device, load_keras},
     report,
 };
@@ -34,10 +36,10 @@ pub struct Export {
     /// Rows to take the ranges of values from, CSV or .npy, raw as for training; a hundred will do
     #[arg(long, value_name = "FILE")]
     calibrate: PathBuf,
-    /// Column of the label or target in the CSV file [default: label, or else target]
-    #[arg(long, value_name = "COLUMN")]
-    target: Option<String>,
-    /// Class names to store, in the order of the outputs [default: the text labels of the CSV file]
+    #[command(flatten)]
+    columns: ColumnArguments,
+    /// Class names to store, in the order of the outputs [default: the model's, else the text labels of
+    /// the CSV file]
     #[arg(
         long,
         value_name = "A,B,..",
@@ -125,13 +127,17 @@ impl Export {
             )));
         }
         let model = load_keras(&self.model)?;
-        let rows = self.rows(&self.calibrate, None, self.class_names())?;
+        let meaning = Meaning::of(&model, &self.model);
+        let mut rows = self.rows(
+            &self.calibrate,
+            None,
+            &meaning,
+            self.reading_names(&meaning),
+        )?;
         check_row_shape(&model, &rows, &self.calibrate)?;
-        let labels = self
-            .class_names()
-            .or(rows.class_names.clone())
-            .unwrap_or_default();
-        let evaluation = self.evaluation(&labels)?;
+        let names = self.known_names(&model, &meaning, &mut rows)?;
+        let evaluation = self.evaluation(&meaning, &names)?;
+        let labels = self.class_names().unwrap_or(names);
         if let (Some(rows), Some(path)) = (&evaluation, &self.evaluate) {
             check_row_shape(&model, rows, path)?;
         }
@@ -194,13 +200,70 @@ impl Export {
         self.labels.clone().or(self.classes.clone())
     }
 
+    /// The names that labels in tables have: the model's, else those of `--labels`.
+    fn reading_names(&self, meaning: &Meaning) -> Option<Vec<String>> {
+        match meaning.classes() {
+            own if own.is_empty() || are_numbers(own) => self
+                .class_names()
+                .or(Some(own.to_vec()))
+                .filter(|names| !names.is_empty()),
+            own => Some(own.to_vec()),
+        }
+    }
+
+    /// The names of the classes: the model's, those of `--labels`, or the text labels of the calibration
+    /// rows where they are as many as the model has classes.
+    fn known_names(
+        &self,
+        model: &Sequential,
+        meaning: &Meaning,
+        rows: &mut Dataset,
+    ) -> Outcome<Vec<String>> {
+        if let Some(names) = self.reading_names(meaning) {
+            return Ok(names);
+        }
+        let Some(names) = rows.class_names.clone() else {
+            return Ok(Vec::new());
+        };
+        let outputs: usize = model.output_shape().unwrap_or_default().iter().product();
+        let head = Head::of(model);
+        let task = match model.loss() {
+            Some(loss) => task(loss, head, outputs, Some(&names)),
+            None => match head {
+                Head::Other => Task::Regression,
+                _ if outputs == 1 => Task::Binary,
+                _ => Task::MultiClass,
+            },
+        };
+        let expected = task.class_count(outputs);
+        if names.len() == expected.unwrap_or(outputs.max(2)) {
+            return Ok(names);
+        }
+        if let Some(expected) = expected {
+            return Err(Error::format(
+                &self.calibrate,
+                format!(
+                    "the labels are of {} classes, {}, expected {expected} as the model tells apart; name all of them in the order of its outputs with --classes",
+                    names.len(),
+                    list(&names)
+                ),
+            )
+            .into());
+        }
+        // Classes of the rows of a model that predicts numbers, such as an autoencoder, are none of its
+        // own.
+        rows.y = None;
+        rows.class_names = None;
+        Ok(Vec::new())
+    }
+
     /// The rows of `--evaluate`, with labels where they are there.
-    fn evaluation(&self, labels: &[String]) -> Outcome<Option<Dataset>> {
+    fn evaluation(&self, meaning: &Meaning, labels: &[String]) -> Outcome<Option<Dataset>> {
         let Some(path) = &self.evaluate else {
             return Ok(None);
         };
         let names = Some(labels.to_vec()).filter(|names| !names.is_empty());
-        let rows = self.rows(path, self.evaluate_y.as_deref(), names)?;
+        let rows = self.rows(path, self.evaluate_y.as_deref(), meaning, names)?;
         if rows.y.is_none() {
             let how = if is_npy(path) {
                 "--evaluate-y"
@@ -220,12 +283,13 @@ impl Export {
         &self,
         path: &Path,
         y: Option<&Path>,
+        meaning: &Meaning,
         class_names: Option<Vec<String>>,
     ) -> Outcome<Dataset> {
         if is_npy(path) {
             return match y {
                 Some(y) => Ok(data::labelled_npy(path, y)?.data),
-                None => data::features(path, None),
+                None => data::features(path, &self.columns, meaning),
             };
         }
         if y.is_some() {
@@ -234,11 +298,12 @@ impl Export {
                 path.display()
             )));
         }
-        let options = CsvOptions {
-            target: Target::ReadIfThere(self.target.clone()),
-            class_names,
-        };
-        Ok(Dataset::from_csv(path, &options)?)
+        let options = self
+            .columns
+            .options(Target::ReadIfThere, meaning, class_names)?;
+        let data = Dataset::from_csv(path, &options)?;
+        meaning.say(&data, path);
+        Ok(data)
     }
 }
 

@@ -11,6 +11,7 @@ mod head;
 mod inspect;
 mod json;
 mod layers;
+mod meaning;
 mod models;
 mod predict;
 mod report;

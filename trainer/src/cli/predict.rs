@@ -10,7 +10,9 @@ use ndarray::{ArrayD, Axis};
 use thumbnet_trainer::{Error, dataset::write_npy, output, sequential::PredictOptions};
 
 use super::{
-    Failure, Outcome, data,
+    Failure, Outcome,
+    data::{self, ColumnArguments},
+    meaning::Meaning,
     models::{AnyModel, has_extension},
     values::BatchSize,
 };
@@ -31,11 +33,10 @@ pub struct Predict {
         required_unless_present = "x"
     )]
     data: Option<PathBuf>,
-    /// Column of the label or target to leave out [default: label, or else target]
-    #[arg(long, value_name = "COLUMN", conflicts_with = "x")]
-    target: Option<String>,
+    #[command(flatten)]
+    columns: ColumnArguments,
     /// Features, an array with one row per sample
-    #[arg(long, value_name = "FILE.npy")]
+    #[arg(long, value_name = "FILE.npy", conflicts_with_all = ["target", "features", "drop"])]
     x: Option<PathBuf>,
     /// File to write, .npy or .csv [default: CSV on the standard output]
     #[arg(long, value_name = "FILE")]
@@ -63,7 +64,11 @@ impl Predict {
             .as_ref()
             .or(self.x.as_ref())
             .expect("clap requires one of the two");
-        let rows = data::features(path, self.target.as_deref())?;
+        let meaning = match &model {
+            AnyModel::Keras(keras) => Meaning::of(keras, &self.model),
+            AnyModel::Device(device) => Meaning::of_device(device, &self.model),
+        };
+        let rows = data::features(path, &self.columns, &meaning)?;
         model.check_rows(&rows, path)?;
         let (predictions, labels) = match &mut model {
             AnyModel::Keras(model) => (

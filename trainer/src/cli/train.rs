@@ -6,9 +6,9 @@ use clap::Args;
 use ndarray::Array1;
 use serde_json::Value;
 use thumbnet_trainer::{
-    Dataset, Error, Sequential,
+    Dataset, Error, Sequential, Signature, Task,
     callbacks::Callback,
-    dataset::read_npy,
+    dataset::{Target, read_npy},
     layers::{BatchNormalization, Dense, Dropout, Flatten, Input, Normalization},
     output,
     quantize::{DataType, DeviceMetrics, LayerTypes, QuantizeAware, QuantizeOptions, folded},
@@ -18,10 +18,11 @@ use thumbnet_trainer::{
 use super::{
     Failure, Outcome,
     callbacks::CallbackArguments,
-    compile::{CompileArguments, check_labels},
-    data::{DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
+    compile::{CompileArguments, check_labels, task},
+    data::{ColumnArguments, DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
     head::Head,
     layers::LayerSpec,
+    meaning::Meaning,
     models::{check_keras_name, check_row_shape},
     values::{BatchSize, ClassWeights, Epochs, Verbosity, fraction, optimizer_name, positive},
 };
@@ -145,19 +146,23 @@ pub struct Train {
 impl Train {
     pub fn run(&self) -> Outcome {
         self.check_outputs()?;
-        let rows = self.data.labelled()?;
-        let validation = self.validation(&rows)?;
-        let mut model = match &self.model {
-            Some(path) => Sequential::load(path)?.with_seed(self.seed),
+        let given = match &self.model {
+            Some(path) => Some(Sequential::load(path)?.with_seed(self.seed)),
+            None => None,
+        };
+        let meaning = match (&given, &self.model) {
+            (Some(model), Some(path)) => Meaning::of(model, path),
+            _ => Meaning::none(),
+        };
+        let rows = self.data.labelled(&meaning)?;
+        let mut model = match given {
+            Some(model) => model,
             None => self.build(&rows.data)?,
         };
         if !model.is_built() {
             model.build(rows.data.row_shape())?;
         }
         check_row_shape(&model, &rows.data, &rows.x_path)?;
-        if let Some(validation) = &validation {
-            check_row_shape(&model, &validation.data, &validation.x_path)?;
-        }
         let own = model.compile_config();
         if self.quantize_aware.is_some() {
             // Folding needs the weights, and leaves no optimizer state that would fit.
@@ -166,7 +171,10 @@ impl Train {
             }
             model = folded(&model)?.with_seed(self.seed);
         }
-        self.compile(&mut model, own, &rows, validation.as_ref())?;
+        self.compile(&mut model, own, &rows)?;
+        let signature = self.signature(&model, &meaning, &rows)?;
+        model.set_signature(Some(signature))?;
+        let validation = self.validation(&model)?;
         if let (Some(path), None) = (&self.weights, self.quantize_aware) {
             // With the optimizer that they were saved with.
             model.build_optimizer();
@@ -297,20 +305,70 @@ impl Train {
         Ok(callbacks)
     }
 
-    fn validation(&self, rows: &Labelled) -> Outcome<Option<Labelled>> {
+    /// What the trained model's inputs and outputs are: as before where it has said so, else as in
+    /// the rows.
+    fn signature(
+        &self,
+        model: &Sequential,
+        meaning: &Meaning,
+        rows: &Labelled,
+    ) -> Outcome<Signature> {
+        let outputs = model
+            .output_shape()
+            .and_then(<[usize]>::last)
+            .copied()
+            .unwrap_or(1);
+        let names = rows.data.class_names.as_deref();
+        let task = match model.loss() {
+            Some(loss) => task(loss, Head::of(model), outputs, names),
+            None => Task::Regression,
+        };
+        let given = meaning.class_names(self.data.classes.as_deref())?;
+        let numbers = || {
+            let count = task.class_count(outputs).unwrap_or(0);
+            (0..count).map(|number| number.to_string()).collect()
+        };
+        let classes = given
+            .filter(|names| task.class_count(outputs) == Some(names.len()))
+            .or(names.map(<[String]>::to_vec))
+            .unwrap_or_else(numbers);
+        let features = match meaning.features() {
+            [] => rows.data.feature_names.clone(),
+            own => own.to_vec(),
+        };
+        let targets = rows.data.target_name.clone().or(meaning.target());
+        let mut signature = Signature::new(task)
+            .with_features(features)
+            .with_targets(targets)
+            .with_classes(classes);
+        signature.threshold = meaning.threshold();
+        Ok(signature)
+    }
+
+    /// The rows of `--validation-data`, read by what the model says about its columns and classes.
+    fn validation(&self, model: &Sequential) -> Outcome<Option<Labelled>> {
         let validation = match (
             &self.validation_data,
             &self.validation_x,
             &self.validation_y,
         ) {
-            (Some(csv), ..) => labelled_csv(
-                csv,
-                rows.data.target_name.as_deref(),
-                rows.data.class_names.clone(),
-            )?,
+            (Some(csv), ..) => {
+                let meaning = Meaning::of(model, &self.output);
+                let classes = meaning.class_names(None)?;
+                let options =
+                    ColumnArguments::default().options(Target::Read, &meaning, classes)?;
+                labelled_csv(csv, &options, &meaning)?
+            }
             (None, Some(x), Some(y)) => labelled_npy(x, y)?,
             _ => return Ok(None),
         };
+        check_row_shape(model, &validation.data, &validation.x_path)?;
+        if let (Some(loss), Some(outputs)) = (
+            model.loss(),
+            model.output_shape().and_then(<[usize]>::last).copied(),
+        ) {
+            check_labels(loss, Head::of(model), outputs, &validation)?;
+        }
         Ok(Some(validation))
     }
 
@@ -348,13 +406,7 @@ impl Train {
     }
 
     /// Compiles with `own` settings, those of the model's file, where no options ask for others.
-    fn compile(
-        &self,
-        model: &mut Sequential,
-        own: Option<Value>,
-        rows: &Labelled,
-        validation: Option<&Labelled>,
-    ) -> Outcome {
+    fn compile(&self, model: &mut Sequential, own: Option<Value>, rows: &Labelled) -> Outcome {
         let outputs = model
             .output_shape()
             .and_then(<[usize]>::last)
@@ -369,10 +421,7 @@ impl Train {
         if let Some(optimizer) = &self.optimizer {
             options.optimizer = optimizer.parse()?;
         }
-        check_labels(&options.loss, outputs, rows)?;
-        if let Some(validation) = validation {
-            check_labels(&options.loss, outputs, validation)?;
-        }
+        check_labels(&options.loss, Head::of(model), outputs, rows)?;
         // Compiling anew would forget the optimizer's state.
         if !keep {
             model.compile(options)?;

@@ -14,22 +14,22 @@ use ndarray::ArrayD;
 
 use super::{
     Dataset,
-    labels::{Labels, list},
+    columns::{self, Columns, Features, Role},
+    labels::Labels,
     number::parse_number,
 };
 use crate::{Error, Result};
-
-/// Column names that are taken for the target when none is named, in this order.
-const USUAL_TARGETS: [&str; 2] = ["label", "target"];
 
 /// How to read a CSV file.
 #[derive(Clone, Debug, Default)]
 pub struct CsvOptions {
     /// The label column. Defaults to reading the column `label`, or else `target`.
     pub target: Target,
-    /// Class names in the order of their indices, for text labels of a model that was trained
+    /// Class names in the order of their indices, for the labels of a model that was trained
     /// already. Defaults to the names in the file, sorted.
     pub class_names: Option<Vec<String>>,
+    /// The columns that are features, and their order. Defaults to all that are left.
+    pub features: Features,
 }
 
 /// What to do with the label column; `None` stands for a column called `label`, or else `target`.
@@ -140,34 +140,37 @@ fn parse(reader: impl Read, path: &Path, options: &CsvOptions) -> Result<Dataset
         let message = "the file is empty, expected a header line and rows";
         return Err(Error::format(path, message).into());
     }
-    let header = Header::new(&record, &options.target)
-        .map_err(|message| Problem::At { byte: 0, message })?;
+    let columns =
+        Columns::new(&record, options).map_err(|message| Problem::At { byte: 0, message })?;
 
+    let width = columns.features.len();
     let mut x: Vec<f32> = Vec::new();
     let mut labels = Labels::new(options.class_names.as_deref());
     while read_record(&mut reader, &mut record, path)? {
-        if record.len() != header.names.len() {
+        if record.len() != columns.roles.len() {
             if is_blank(&record) {
                 continue;
             }
-            return Err(Problem::at(&record, header.wrong_length(record.len())));
+            return Err(Problem::at(&record, columns.wrong_length(record.len())));
         }
-        for (column, cell) in record.iter().enumerate() {
-            if Some(column) == header.target {
-                if header.reads_target {
-                    labels
-                        .push(cell, &header.names[column])
-                        .map_err(|message| Problem::at(&record, message))?;
+        let start = x.len();
+        x.resize(start + width, 0.0);
+        let row = &mut x[start..];
+        for ((column, cell), role) in record.iter().enumerate().zip(&columns.roles) {
+            match *role {
+                Role::Feature(place) => {
+                    row[place] = parse_number(cell).ok_or_else(|| {
+                        Problem::at(&record, bad_number(cell, &columns.names[column]))
+                    })?;
                 }
-            } else {
-                x.push(parse_number(cell).ok_or_else(|| {
-                    Problem::at(&record, bad_number(cell, &header.names[column]))
-                })?);
+                Role::Target => labels
+                    .push(cell, &columns.names[column])
+                    .map_err(|message| Problem::at(&record, message))?,
+                Role::LeftOut => {}
             }
         }
     }
 
-    let width = header.width();
     let rows = x.len() / width;
     if rows == 0 {
         let message = "there is only a header line, expected rows below it";
@@ -176,81 +179,25 @@ fn parse(reader: impl Read, path: &Path, options: &CsvOptions) -> Result<Dataset
     let array = |shape: &[usize], values| {
         ArrayD::from_shape_vec(shape, values).expect("every row was checked to have every cell")
     };
-    let (y, class_names) = if header.reads_target {
+    let reads_target = columns.target_name.is_some();
+    let (y, class_names) = if reads_target {
         let (y, class_names) = labels.finish();
         (Some(array(&[rows], y)), class_names)
     } else {
         (None, None)
     };
-    let (feature_names, target_name) = header.into_names();
-    Ok(Dataset {
+    let mut data = Dataset {
         x: array(&[rows, width], x),
         y,
-        feature_names,
-        target_name,
+        feature_names: columns.features,
+        target_name: columns.target_name,
         class_names,
-    })
-}
-
-/// The first line, and which of its columns is the label.
-struct Header {
-    names: Vec<String>,
-    target: Option<usize>,
-    reads_target: bool,
-}
-
-impl Header {
-    fn new(record: &ByteRecord, target: &Target) -> Result<Self, String> {
-        let names: Vec<String> = record
-            .iter()
-            .map(|cell| String::from_utf8_lossy(cell.trim_ascii()).into_owned())
-            .collect();
-        if names.iter().all(|name| name.parse::<f64>().is_ok()) {
-            return Err("the first line holds numbers, expected column names; add a header line such as a,b,label".to_string());
-        }
-        if let [only] = names.as_slice()
-            && let Some(separator) = [';', '\t'].into_iter().find(|&c| only.contains(c))
-        {
-            return Err(format!(
-                "the cells are separated by {separator:?}, expected commas; save the file with commas"
-            ));
-        }
-        let (wanted, required) = match target {
-            Target::Read(name) => (name.as_deref(), true),
-            Target::ReadIfThere(name) | Target::Skip(name) => (name.as_deref(), false),
-        };
-        let target_column = find_target(&names, wanted, required)?;
-        let header = Self {
-            target: target_column,
-            names,
-            reads_target: target_column.is_some() && !matches!(target, Target::Skip(_)),
-        };
-        if header.width() == 0 {
-            return Err(
-                "there is no column beside the label, expected at least one feature".to_string(),
-            );
-        }
-        Ok(header)
+        left_out: columns.left_out,
+    };
+    if !matches!(options.features, Features::Named(_)) {
+        columns::leave_row_numbers_out(&mut data);
     }
-
-    /// Number of features.
-    fn width(&self) -> usize {
-        self.names.len() - usize::from(self.target.is_some())
-    }
-
-    fn wrong_length(&self, found: usize) -> String {
-        let plural = if found == 1 { "" } else { "s" };
-        format!(
-            "{found} cell{plural}, expected {} as in the header; add or remove cells, or quote a cell that holds a comma",
-            self.names.len()
-        )
-    }
-
-    /// Names of the features and of the target that was read.
-    fn into_names(mut self) -> (Vec<String>, Option<String>) {
-        let target = self.target.map(|column| self.names.remove(column));
-        (self.names, target.filter(|_| self.reads_target))
-    }
+    Ok(data)
 }
 
 fn read_record<R: Read>(
@@ -265,40 +212,6 @@ fn read_record<R: Read>(
             _ => Error::format(path, text),
         }
     })
-}
-
-/// Index of the label column.
-fn find_target(
-    names: &[String],
-    wanted: Option<&str>,
-    required: bool,
-) -> Result<Option<usize>, String> {
-    let found = match wanted {
-        Some(wanted) => {
-            let mut columns = (0..names.len()).filter(|&column| names[column] == wanted);
-            let first = columns.next();
-            if columns.next().is_some() {
-                return Err(format!(
-                    "there are two columns {wanted:?}, expected one; rename one of them"
-                ));
-            }
-            first
-        }
-        None => USUAL_TARGETS
-            .iter()
-            .find_map(|usual| names.iter().position(|name| name == usual)),
-    };
-    if found.is_some() || !required {
-        return Ok(found);
-    }
-    Err(format!(
-        "there is no column {}, the columns are {}; name the label column with --target",
-        match wanted {
-            Some(wanted) => format!("{wanted:?}"),
-            None => "\"label\" or \"target\"".to_string(),
-        },
-        list(names)
-    ))
 }
 
 fn bad_number(cell: &[u8], column: &str) -> String {
@@ -382,7 +295,7 @@ mod tests {
         let read = |target: Target, text: &str| {
             let options = CsvOptions {
                 target,
-                class_names: None,
+                ..CsvOptions::default()
             };
             read_csv_bytes(text.as_bytes(), Path::new("d.csv"), &options)
         };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::columns::did_you_mean;
 use super::number::parse_number;
 
 /// Targets as they come: numbers, or text that becomes class indices.
@@ -11,6 +12,8 @@ pub(super) struct Labels<'a> {
     /// Index by name, in order of appearance until `finish` sorts.
     names: HashMap<Vec<u8>, usize>,
     text: Vec<usize>,
+    /// Whether a known class has a number for its name.
+    called_by_numbers: bool,
 }
 
 impl<'a> Labels<'a> {
@@ -26,7 +29,20 @@ impl<'a> Labels<'a> {
             values: Vec::new(),
             names,
             text: Vec::new(),
+            called_by_numbers: known
+                .unwrap_or_default()
+                .iter()
+                .any(|name| parse_number(name.as_bytes()).is_some()),
         }
+    }
+
+    /// Of a class by its name, or by a number that is written in another way: `1.0` for `1`.
+    fn known_index(&self, known: &[String], cell: &[u8], number: Option<f32>) -> Option<usize> {
+        self.names.get(cell).copied().or_else(|| {
+            let number = number.filter(|_| self.called_by_numbers)?;
+            let is_it = |name: &String| parse_number(name.as_bytes()) == Some(number);
+            known.iter().position(is_it)
+        })
     }
 
     pub(super) fn push(&mut self, cell: &[u8], column: &str) -> Result<(), String> {
@@ -37,15 +53,17 @@ impl<'a> Labels<'a> {
                 "column {column:?} is empty, expected a label; remove the row or fill the cell"
             ));
         }
+        let number = parse_number(cell);
         // A name that the model knows wins: classes may be called "3" and "7".
-        if self.known.is_some()
+        if let Some(known) = self.known
             && self.values.is_empty()
-            && let Some(&index) = self.names.get(cell)
+            && let Some(index) = self.known_index(known, cell, number)
         {
             self.text.push(index);
             return Ok(());
         }
-        let number = parse_number(cell);
+        // Where no class is called by a number, numbers are those of the classes, from 0.
+        let number = number.filter(|_| !self.called_by_numbers);
         let mixed = |first: &str| {
             format!(
                 "column {column:?} is {:?}, expected {first} as in the rows before; make all labels numbers or all text",
@@ -68,9 +86,10 @@ impl<'a> Labels<'a> {
             None => {
                 if let Some(known) = self.known {
                     return Err(format!(
-                        "column {column:?} is {:?}, expected one of the model's classes {}",
+                        "column {column:?} is {:?}, expected one of the model's classes {}{}",
                         shown(),
-                        list(known)
+                        list(known),
+                        did_you_mean(&shown(), known)
                     ));
                 }
                 let next = self.names.len();
@@ -107,7 +126,7 @@ impl<'a> Labels<'a> {
 }
 
 /// `a, b, c`, cut in the middle when long.
-pub(super) fn list(names: &[String]) -> String {
+pub fn list(names: &[String]) -> String {
     const SHOWN: usize = 8;
     if names.len() <= SHOWN {
         names.join(", ")

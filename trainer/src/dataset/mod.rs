@@ -1,12 +1,15 @@
 //! Rows to train on, to calibrate with and to predict: from CSV, from `.npy`, or bundled.
 
+mod columns;
 mod csv;
 mod labels;
 mod npy;
 mod npy_header;
 mod number;
 
+pub use self::columns::{Features, nearest};
 pub use self::csv::{CsvOptions, Target, line_of_row, read_csv, read_csv_bytes};
+pub use self::labels::list;
 pub use self::npy::{read_npy, write_npy};
 
 use std::path::Path;
@@ -28,8 +31,10 @@ pub struct Dataset {
     pub feature_names: Vec<String>,
     /// Name of the column that became `y`.
     pub target_name: Option<String>,
-    /// Class names in the order of their indices, when the labels were text.
+    /// Class names in the order of their indices, when the labels were names.
     pub class_names: Option<Vec<String>>,
+    /// Columns of the file that are neither features nor target.
+    pub left_out: Vec<String>,
 }
 
 impl Dataset {
@@ -73,6 +78,7 @@ impl Dataset {
             feature_names: Vec::new(),
             target_name: None,
             class_names: None,
+            left_out: Vec::new(),
         })
     }
 
@@ -127,6 +133,7 @@ impl Dataset {
             feature_names: self.feature_names.clone(),
             target_name: self.target_name.clone(),
             class_names: self.class_names.clone(),
+            left_out: self.left_out.clone(),
         }
     }
 }
