@@ -29,10 +29,17 @@ impl From<Output> for Finished {
 }
 
 impl Finished {
+    /// The lines on standard error that are no notes of what was assumed or left out.
+    fn complaints(&self) -> String {
+        let lines = self.stderr.lines();
+        let complaints = lines.filter(|line| !line.starts_with("note: "));
+        complaints.collect::<Vec<_>>().join("\n")
+    }
+
     /// The standard output of a run that must have ended well, without warnings.
     pub fn ok(self) -> String {
         assert_eq!(
-            (self.code, self.stderr.as_str()),
+            (self.code, self.complaints().as_str()),
             (Some(0), ""),
             "{}",
             self.stdout
@@ -43,7 +50,7 @@ impl Finished {
     /// The message of a run that must have ended with `code`, one line on standard error.
     pub fn error(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
-        let line = self.stderr.strip_suffix('\n').unwrap_or(&self.stderr);
+        let line = self.complaints();
         assert!(!line.contains('\n') && !line.ends_with('.'), "{line}");
         line.strip_prefix("error: ")
             .unwrap_or_else(|| panic!("no error: {line}"))

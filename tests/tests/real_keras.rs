@@ -13,7 +13,7 @@ use ndarray_npy::write_npy;
 use serde_json::{Value, json};
 use thumbnet_tests::golden::cases::Case;
 use thumbnet_tests::golden::resume::{EPOCHS, Interrupted};
-use thumbnet_trainer::Sequential;
+use thumbnet_trainer::{Sequential, Signature, Task};
 
 /// The cases whose files are committed.
 const WRITTEN: [&str; 6] = [
@@ -62,6 +62,12 @@ fn run(folder: &Path, jobs: &[Value]) -> Option<Vec<Value>> {
 fn write(folder: &Path, model: &Sequential) -> Vec<Value> {
     std::fs::create_dir_all(folder).unwrap();
     let path = |file: &str| folder.join(file);
+    // Keras does not look at it.
+    let mut model = model.clone();
+    let columns: usize = model.input_shape().into_iter().flatten().product();
+    let columns = (0..columns).map(|column| format!("größe {column}"));
+    let signature = Signature::new(Task::Regression).with_features(columns);
+    model.set_signature(Some(signature)).unwrap();
     model.save(path("model.h5")).unwrap();
     model.save(path("model.keras")).unwrap();
     model.save_weights(path("model.weights.h5")).unwrap();

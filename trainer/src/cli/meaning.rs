@@ -98,8 +98,11 @@ impl Meaning {
             );
         }
         if !left_out.is_empty() {
-            let names: Vec<String> = left_out.into_iter().cloned().collect();
-            eprintln!("note: {path}: left out: {}", list(&names));
+            let names: Vec<String> = left_out.iter().map(|name| format!("{name:?}")).collect();
+            eprintln!(
+                "note: {path}: not of the model and left out: {}",
+                list(&names)
+            );
         }
         if self.model.is_empty() {
             return;
@@ -113,9 +116,14 @@ impl Meaning {
         }
         if !assumed.is_empty() {
             eprintln!(
-                "note: {} does not say so, assumed from {path}: {}",
+                "note: {} names no {}: assumed from {path} that {}",
                 self.model,
-                assumed.join("; ")
+                if assumed.len() == 2 || self.features().is_empty() {
+                    "columns"
+                } else {
+                    "classes"
+                },
+                assumed.join(", and that ")
             );
         }
         let own = self.classes();
