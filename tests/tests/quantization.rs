@@ -207,6 +207,7 @@ fn mnist() -> Option<Task> {
         feature_names: Vec::new(),
         target_name: None,
         class_names: None,
+        left_out: Vec::new(),
     };
     let (train, test) = data.split_at(8000);
     Some(Task {
