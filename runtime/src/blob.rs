@@ -101,8 +101,8 @@ impl Element {
 /// * `Exponential` - below `6e-7 + 6e-8 |y|` of the result
 /// * `LogSoftmax` - below `2e-6 + 2e-7 |y|` for the greatest `|y|` of the row, and never above 0
 /// * `Lines` - what rounding the line's two operations leaves
-/// * `Curve` - what the exporter left, below 1e-6 of `max(1, |result|)` for the functions and defaults
-///   of Keras, and never outside the range that it states
+/// * `Curve` - what the exporter left, and never outside the range that it states: for Keras' functions
+///   below 1e-6 of `max(1, |result|)`, or of an alpha above that; below 2e-6 for softsign
 /// * `Table` of int8 - half a step of the output, for the int8 value that it is looked up by; of int16
 ///   a step and what the function bends between two entries
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -321,14 +321,6 @@ impl Calibration {
                 .collect()
         })
     }
-
-    /// The float outputs of the kept rows, `[kept rows, outputs]`.
-    pub fn outputs(&self) -> ArrayView2<'_, f64> {
-        self.layers
-            .last()
-            .map(|layer| layer.outputs.view())
-            .unwrap_or_else(|| self.rows.view())
-    }
 }
 
 fn check(chain: &Chain, rows: &ArrayView2<f64>) -> Result<()> {

@@ -100,7 +100,9 @@ impl Chain {
         x * &self.input.scale + &self.input.offset
     }
 
-    /// The float prediction in f64, `[rows, inputs]` to `[rows, outputs]`.
+    /// The float prediction in f64, `[rows, inputs]` to `[rows, outputs]`. The model's own is what comparisons
+    /// take.
+    #[cfg(test)]
     pub fn predict(&self, x: &ArrayView2<f64>) -> Array2<f64> {
         self.layers.iter().fold(self.scaled_inputs(x), |x, layer| {
             let mut y = layer.sums(&x.view());
