@@ -153,8 +153,12 @@ pub enum Error {
         /// Bytes behind such a multiple.
         found: u8,
     },
-    /// An input value is NaN, infinite or beyond the range of f32 once scaled.
-    NotFinite,
+    /// A value is NaN, infinite or beyond the range of f32: an input, or what a float layer makes of
+    /// the inputs.
+    NotFinite {
+        /// The layer's index; 0 is the quantization or scaling of the inputs.
+        layer: u8,
+    },
     /// A self-test gave other bits than the exporter's machine.
     SelfTest {
         /// The self-test's index.
@@ -231,8 +235,12 @@ impl fmt::Display for Error {
                 f,
                 "the tensors lie {found} bytes behind a multiple of 4, expected {expected}; place the blob at a multiple of 16, or enable the feature \"portable\" of thumbnet-runtime"
             ),
-            Self::NotFinite => f.write_str(
+            Self::NotFinite { layer: 0 } => f.write_str(
                 "an input is not finite once scaled, expected ordinary numbers; check the sensor",
+            ),
+            Self::NotFinite { layer } => write!(
+                f,
+                "layer {layer} gives a value beyond the range of f32, expected inputs like those that the model was trained on; check the sensor"
             ),
             Self::SelfTest {
                 test,

@@ -55,6 +55,7 @@ mod blob;
 mod encode;
 mod error;
 mod kernel;
+mod limits;
 mod math;
 mod model;
 mod pack;
@@ -72,6 +73,7 @@ pub use encode::{
     WeightsSpec, encode, encoded_len,
 };
 pub use error::{Error, What};
+pub use limits::Limits;
 pub use model::{Class, LayerInfo, Model};
 
 /// Includes the module of a model that `thumbnet_build::embed` has made in the firmware's `build.rs`:

@@ -357,7 +357,9 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             let x = if index == 0 { inputs } else { x };
             let y = if last { &mut *outputs } else { y };
             if !run(index, step, x, y) {
-                return Err(Error::NotFinite);
+                return Err(Error::NotFinite {
+                    layer: index as u8, // there are at most 255
+                });
             }
             reads = writes;
             index += 1;
@@ -366,7 +368,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     }
 }
 
-/// One layer. False where it quantizes and a value is not finite.
+/// One layer. False where a value is not finite: one that it quantizes, or one of its outputs.
 #[inline(never)]
 fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     if step.layer.operation().quantizes() {
@@ -374,13 +376,30 @@ fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     }
     kernel::dense(step, x, y);
     let activation = step.layer.activation();
-    if activation != Activation::Linear
-        && step.layer.output() == Element::Float
-        && let Some(y) = view::floats_mut(y).get_mut(..step.layer.units())
-    {
+    if step.layer.output() != Element::Float {
+        return true;
+    }
+    let Some(y) = view::floats_mut(y).get_mut(..step.layer.units()) else {
+        return true;
+    };
+    // The sums of integer layers are: the verifier bounds their scales.
+    if cfg!(feature = "f32") && step.layer.operation() == Operation::DenseFloat && !are_finite(y) {
+        return false;
+    }
+    if activation != Activation::Linear {
         math::activate(activation, step.table, y);
     }
-    true
+    !cfg!(feature = "activations")
+        || step.layer.activation_number() <= Activation::Table as u8
+        || are_finite(y)
+}
+
+/// Whether all are, in as many instructions whatever they are.
+#[inline(never)]
+fn are_finite(values: &[f32]) -> bool {
+    // An exponent of ones carries into the sign's place.
+    let carry = |value: &f32| (value.to_bits() & 0x7FFF_FFFF) + 0x0080_0000;
+    values.iter().fold(0, |all, value| all | carry(value)) >> 31 == 0
 }
 
 /// Apart from [`run`] where it takes more stack than that.

@@ -299,8 +299,11 @@ fn is_multiple(mut bytes: &[u8], chunk: usize) -> bool {
     bytes.is_empty()
 }
 
-/// The first of a layer's scales or float entries that is not finite, or multiplier that is
-/// negative; zero where there is none, as zero is neither.
+/// Scales are below this, so that no sum is beyond f32's range once scaled: `2^96`, of sums below `2^31`.
+const SCALE_LIMIT: u32 = 0x6F80_0000;
+
+/// The first of a layer's scales that is too large or no number, of its float entries that is not
+/// finite, or multiplier that is negative; zero where there is none, as zero is neither.
 #[inline(never)]
 fn bad_number(step: &Step) -> u32 {
     // Where they are floats, so is the table, if there is one.
@@ -310,25 +313,23 @@ fn bad_number(step: &Step) -> u32 {
     while bad == 0
         && let Some((block, rest)) = blocks.split_at_checked(step.block_len)
     {
-        bad = bad_word(step.scales(block), floats);
+        let least = if floats { SCALE_LIMIT } else { 1 << 31 };
+        bad = bad_word(step.scales(block), floats, least);
         blocks = rest;
     }
     if cfg!(feature = "activations") && bad == 0 && floats {
         // Behind the least and the greatest value, which may be infinite.
-        bad = bad_word(step.table.get(8..).unwrap_or(&[]), floats);
+        let least = f32::INFINITY.to_bits();
+        bad = bad_word(step.table.get(8..).unwrap_or(&[]), floats, least);
     }
     bad
 }
 
 #[inline(never)]
-fn bad_word(bytes: &[u8], float: bool) -> u32 {
-    // Of floats the sign does not matter, and infinity is the first that is not finite; of integers
-    // the sign is the top bit.
-    let (shift, least) = if float {
-        (1, f32::INFINITY.to_bits() << 1)
-    } else {
-        (0, 1 << 31)
-    };
-    let bad = pack::words(bytes).find(|word| word << shift >= least);
+fn bad_word(bytes: &[u8], float: bool, least: u32) -> u32 {
+    // Of floats the sign does not matter, and greater ones are greater words; of integers the sign is
+    // the top bit.
+    let shift = u32::from(float);
+    let bad = pack::words(bytes).find(|word| word << shift >= least << shift);
     bad.unwrap_or(0)
 }

@@ -4,6 +4,7 @@ use crate::blob::{Element, Operation, ROUNDER};
 use crate::error::{Error, What, number};
 use crate::kernel::Step;
 use crate::kernel::portable::{bias, weight};
+use crate::limits::Limits;
 use crate::model::Model;
 use crate::pack::{self, Shape};
 
@@ -14,10 +15,11 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
     /// A blob that was exported passes; this is for exporters, build scripts and tests. Without
     /// it a lying blob gives wrong results, and other ones on each core, but nothing worse.
     ///
+    /// * weights are in [-127, 127], those of int4 in [-7, 7]
     /// * int8 inputs: `127 * sum(|w|) + |bias| < 2^23` for each unit
     /// * int8 inputs and outputs: that sum times the multiplier is below 2^39, and the multiplier
     ///   below 2^24
-    /// * int16 inputs: `32767 * sum(|w|) + |bias| < 2^31` for each unit
+    /// * int16 inputs: `32767 * sum(|w|) + |bias| < 2^31` for each unit; see [`Limits`]
     /// * f32 weights and biases are finite
     /// * weights are zero where there is no input or unit; tables of integers hold none below
     ///   -127 or -32767; scales and zero points of quantizations are as
@@ -92,7 +94,11 @@ fn check(step: &Step) -> Result<(), Wrong> {
                 }
             }
         }
-        _ => accumulators(step)?,
+        operation @ (Operation::DenseInt8 | Operation::DenseInt4 | Operation::DenseInt16) => {
+            if let Some(limits) = Limits::of(operation, step.layer.output()) {
+                accumulators(step, limits)?;
+            }
+        }
     }
     let table = pack::words(step.table);
     let lowest = match step.layer.output() {
@@ -123,50 +129,43 @@ pub(crate) fn zero_is_sound(zero: f32) -> bool {
     zero.abs() <= 4_194_304.0 && zero == zero as i32 as f32
 }
 
-fn accumulators(step: &Step) -> Result<(), Wrong> {
+fn accumulators(step: &Step, limits: Limits) -> Result<(), Wrong> {
     let shape = Shape::of(step.layer.operation(), step.layer.packing());
-    let (input, limit) = if step.layer.operation() == Operation::DenseInt16 {
-        (32767, i32::MAX.cast_unsigned())
-    } else {
-        (127, (1 << 23) - 1)
-    };
-    // Before the clamp to eight bits there must be at most sixteen: kernels clamp them in pairs.
-    let narrow = step.layer.operation() != Operation::DenseInt16
-        && matches!(step.layer.output(), Element::Int8 | Element::Int8Wide);
     let group = 1 << shape.group;
     let mut units = 0..step.layer.units();
     for block in step.blocks.chunks_exact(step.block_len) {
         for (row, multiplier) in pack::words(step.scales(block)).enumerate() {
-            let size = |i| u64::from(weight(step, block, row, i).unsigned_abs());
-            let of_inputs: u64 = (0..step.inputs).map(size).sum();
-            let padding: u64 = (step.inputs..step.inputs.next_multiple_of(group))
-                .map(size)
-                .sum();
+            let size = |i| weight(step, block, row, i).unsigned_abs();
+            let sizes = |range: core::ops::Range<usize>| -> (u64, u32) {
+                range.map(size).fold((0, 0), |(sum, most), size| {
+                    (sum + u64::from(size), most.max(size))
+                })
+            };
+            let (of_inputs, most) = sizes(0..step.inputs);
+            let (padding, _) = sizes(step.inputs..step.inputs.next_multiple_of(group));
             let bias = u64::from(bias(step, block, row).unsigned_abs());
             let unit = units.next();
             let beyond = if unit.is_none() { of_inputs + bias } else { 0 };
+            let wrong = |what, expected: u32, found: u64| {
+                Err(Wrong {
+                    what,
+                    expected,
+                    found,
+                })
+            };
             if padding + beyond != 0 {
-                return Err(Wrong {
-                    what: What::Weights,
-                    expected: 0,
-                    found: padding + beyond,
-                });
+                return wrong(What::Weights, 0, padding + beyond);
             }
-            let largest = input * of_inputs + bias;
-            if largest > limit.into() {
-                return Err(Wrong {
-                    what: What::Accumulator,
-                    expected: limit,
-                    found: largest,
-                });
+            if most > limits.weight {
+                return wrong(What::Weights, limits.weight, most.into());
             }
-            let greatest = (((1 << 39) - 1) / largest.max(1)).min((1 << 24) - 1);
-            if narrow && u64::from(multiplier) > greatest {
-                return Err(Wrong {
-                    what: What::Scale,
-                    expected: greatest as u32, // below 2^24
-                    found: multiplier.into(),
-                });
+            let largest = u64::from(limits.input) * of_inputs + bias;
+            if largest > limits.sum.into() {
+                return wrong(What::Accumulator, limits.sum, largest);
+            }
+            let greatest = limits.multiplier(largest as u32); // at most limits.sum
+            if step.layer.output() != Element::Float && multiplier > greatest {
+                return wrong(What::Scale, greatest, multiplier.into());
             }
         }
     }

@@ -136,3 +136,101 @@ fn every_shorter_blob_is_refused() {
         assert_eq!(exercise(&with_crc, random), whole, "{length}");
     }
 }
+
+/// Outputs, or the error, of a blob that begins so many bytes behind a multiple of 16.
+fn outcome(
+    blob: &[u8],
+    beyond: usize,
+    inputs: &[f32],
+) -> Result<Vec<u32>, thumbnet_runtime::Error> {
+    let mut memory = vec![0u128; blob.len() / 16 + 2];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut memory);
+    let place = &mut bytes[beyond..beyond + blob.len()];
+    place.copy_from_slice(blob);
+    let model = Model::<16>::from_bytes(place)?;
+    // What was in the memory before must not matter.
+    let mut scratch = vec![0x5A5A_5A5A ^ beyond as u32; model.scratch_len()];
+    let mut outputs = vec![f32::NAN; model.outputs()];
+    model.predict(inputs, &mut scratch, &mut outputs)?;
+    Ok(outputs.iter().map(|y| y.to_bits()).collect())
+}
+
+/// Aligned blobs run by the twin of their packing's kernel, others by the portable code.
+#[test]
+fn what_verifies_gives_the_same_bits_wherever_it_lies() {
+    let count = if cfg!(miri) {
+        20
+    } else if cfg!(debug_assertions) {
+        40_000
+    } else {
+        400_000
+    };
+    let (mut accepted, mut changed) = (0, 0);
+    for seed in 0..count / 100 {
+        let random = &mut Random::new(seed + 77);
+        let blob = Net::random(seed, random.of(&[3, 8, 20])).blob(random.of(&PACKINGS));
+        for _ in 0..100 {
+            let mut mutated = blob.clone();
+            for _ in 0..=random.below(3) {
+                mutate(&mut mutated, random);
+            }
+            if let Some((covered, crc)) = mutated.split_last_chunk_mut::<4>() {
+                *crc = crc32(covered).to_le_bytes();
+            }
+            let Ok(model) = Model::<16>::from_bytes(&mutated) else {
+                continue;
+            };
+            if model.verify_weights().is_err() {
+                continue;
+            }
+            accepted += 1;
+            changed += u64::from(mutated != blob);
+            let inputs = random.vec(model.inputs(), |random| match random.below(8) {
+                0 => random.unit() * 3e38,
+                1 => random.of(&[0.0, -0.0, f32::MIN_POSITIVE, 1e-40, -1e-45, f32::MAX]),
+                _ => random.unit() * 100.0,
+            });
+            let aligned = outcome(&mutated, 0, &inputs);
+            for beyond in [1, 4] {
+                assert_eq!(outcome(&mutated, beyond, &inputs), aligned, "seed {seed}");
+            }
+            if let Ok(outputs) = aligned {
+                assert!(outputs.iter().all(|bits| f32::from_bits(*bits).is_finite()));
+            }
+        }
+    }
+    assert!(
+        changed > count / 50,
+        "{changed} changed blobs of {count} verified, {accepted} in all"
+    );
+}
+
+/// Blobs that once verified and gave other results by another kernel, or at another address.
+#[test]
+fn weights_beyond_their_range_do_not_verify() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/hostile");
+    let mut refused = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "tnet") {
+            continue;
+        }
+        let blob = std::fs::read(&path).unwrap();
+        let verified = Model::<16>::from_bytes(&blob).and_then(|model| model.verify_weights());
+        let name = path.display();
+        let Err(error) = verified else {
+            let inputs = Model::<16>::from_bytes(&blob).unwrap().inputs();
+            for scale in [0.0, 1.0, -1.0, 50.0, -1e3, 1e30, 3e38] {
+                let row: Vec<f32> = (0..inputs)
+                    .map(|i| scale * (1.0 + i as f32 % 3.0) / 3.0)
+                    .collect();
+                assert_eq!(outcome(&blob, 0, &row), outcome(&blob, 1, &row), "{name}");
+            }
+            println!("{name}: verifies");
+            continue;
+        };
+        println!("{name}: {error}");
+        refused += 1;
+    }
+    assert!(refused > 0);
+}

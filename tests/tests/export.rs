@@ -160,7 +160,7 @@ fn bad_calibration_rows_are_refused_and_no_output_is_touched() {
         (
             "class",
             "5,3,1,1,7\n",
-            "label 7 of row 1 is not among the 3 classes 0 to 2 that the model has; number the labels from 0",
+            "class.csv:2: column \"label\" is \"7\", expected one of the model's classes 0, 1, 2",
         ),
     ] {
         let csv = format!("{name}.csv");

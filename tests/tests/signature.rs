@@ -247,7 +247,7 @@ fn a_typo_among_the_labels_is_named_by_its_own_line() {
             "train --data typo.csv --layers 8:relu,3:softmax --output x.h5"
         )
         .error(1),
-        "typo.csv:6: label \"Virginica\", of 1 row, makes 4 classes, expected 3 as the model's last layer tells apart; it is nearly \"virginica\", of 49 rows: correct the cell if that is meant; else give it one unit per class, such as 4:softmax"
+        "typo.csv:6: label \"Virginica\", of 1 row, makes 4 classes, expected 3 as the model's last layer tells apart; it is nearly \"virginica\", of 49 rows: correct the cell if that is meant; else give the last layer 4 units"
     );
     assert_eq!(
         run(

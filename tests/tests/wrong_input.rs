@@ -96,7 +96,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         (
             "train --data iris.csv --layers 2:softmax --output model.h5",
             1,
-            "iris.csv:102: label \"virginica\" is not among the 2 classes that the model's last layer has; give the last layer 3 units",
+            "iris.csv: the labels are of 3 classes, setosa, versicolor, virginica, expected 2 as the model's last layer tells apart; give the last layer 3 units",
         ),
         (
             "train --data high.csv --layers 1:sigmoid --output model.h5",

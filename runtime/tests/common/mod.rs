@@ -260,16 +260,16 @@ impl Net {
             let mut scratch = vec![0; model.scratch_len()];
             let mut outputs = vec![0.0; model.outputs()];
             let mut checksums = vec![0; model.layers().len()];
-            model
-                .checksums(inputs, &mut scratch, &mut outputs, &mut checksums)
-                .unwrap();
-            results.push((outputs, checksums));
+            match model.checksums(inputs, &mut scratch, &mut outputs, &mut checksums) {
+                Ok(()) => results.push((inputs, outputs, checksums)),
+                // An exponential of a large sum.
+                Err(Error::NotFinite { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
         }
-        let tests: Vec<SelfTest> = self
-            .tests
+        let tests: Vec<SelfTest> = results
             .iter()
-            .zip(&results)
-            .map(|(inputs, (outputs, checksums))| SelfTest {
+            .map(|(inputs, outputs, checksums)| SelfTest {
                 inputs,
                 outputs,
                 checksums,

@@ -213,16 +213,16 @@ impl Labelled {
         if names.len() == expected {
             return Ok(());
         }
+        let all = |fix: String| {
+            let message = format!(
+                "the labels are of {} classes, {}, expected {expected} as the model's last layer tells apart; {fix}",
+                names.len(),
+                list(names)
+            );
+            Err(Error::format(&self.y_path, message).into())
+        };
         if names.len() < expected {
-            return Err(Error::format(
-                &self.y_path,
-                format!(
-                    "the labels are of {} classes, {}, expected {expected} as the model's last layer tells apart; name all of them in the order of its outputs with --classes",
-                    names.len(),
-                    list(names)
-                ),
-            )
-            .into());
+            return all("name all of them in the order of its outputs with --classes".to_string());
         }
         // The rarest label, not an innocent one.
         let mut counts = vec![(0usize, 0usize); names.len()];
@@ -238,30 +238,28 @@ impl Labelled {
             .enumerate()
             .min_by_key(|(_, (count, _))| *count)
             .expect("there are more names than expected ones");
+        let most = counts.iter().map(|(count, _)| *count).max().unwrap_or(0);
+        let near = nearest(&names[rarest], names)
+            .and_then(|near| Some((near, counts[names.iter().position(|name| name == near)?].0)))
+            .filter(|(_, others)| *others > count);
+        if near.is_none() && count * 10 > most {
+            return all(format!("give the last layer {} units", names.len()));
+        }
         let rows = |count: usize| if count == 1 { "row" } else { "rows" };
-        let typo = nearest(&names[rarest], names)
-            .and_then(|near| {
-                let (others, _) = counts[names.iter().position(|name| name == near)?];
-                (others > count).then(|| {
-                    format!(
-                        "; it is nearly {near:?}, of {others} {}: correct the cell if that is meant",
-                        rows(others)
-                    )
-                })
-            })
-            .unwrap_or_default();
-        Err(self
-            .at(
-                first,
-                format!(
-                    "label {:?}, of {count} {}, makes {} classes, expected {expected} as the model's last layer tells apart{typo}; else give it one unit per class, such as {}:softmax",
-                    names[rarest],
-                    rows(count),
-                    names.len(),
-                    names.len()
-                ),
+        let typo = near.map_or(String::new(), |(near, others)| {
+            format!(
+                "it is nearly {near:?}, of {others} {}: correct the cell if that is meant; else ",
+                rows(others)
             )
-            .into())
+        });
+        let message = format!(
+            "label {:?}, of {count} {}, makes {} classes, expected {expected} as the model's last layer tells apart; {typo}give the last layer {} units",
+            names[rarest],
+            rows(count),
+            names.len(),
+            names.len()
+        );
+        Err(self.at(first, message).into())
     }
 
     /// An error about target number `place` in memory order.

@@ -4,6 +4,7 @@
 use ndarray::{Array1, Array2, ArrayView1};
 
 use super::range::TensorQuant;
+use thumbnet_runtime::{Element, Limits, Operation};
 
 /// What a layer reads: integers, `real = scale * columns[input] * (q - zeros[input])`.
 #[derive(Clone, Debug)]
@@ -34,10 +35,6 @@ impl Input {
 const SHIFT_INT8: i32 = 24;
 /// The same after int16 inputs, whose sums are larger.
 const SHIFT_INT16: i32 = 32;
-/// Sums over int8 inputs stay within 24 bits: packed kernels keep several in one register.
-const BOUND_INT8: f64 = 8_388_607.0; // 2^23 - 1
-/// Sums over int16 inputs stay within i32.
-const BOUND_INT16: f64 = 2_147_483_647.0; // 2^31 - 1
 
 /// What becomes of a layer's sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,6 +58,24 @@ pub struct QuantizedDense {
     pub scales: Vec<f32>,
     /// `[units]`: the largest absolute sum that any input can reach.
     pub bounds: Array1<i64>,
+    /// How much coarser the output's steps must be for the kernels' limits; at most 1 where they are
+    /// kept.
+    pub excess: f64,
+}
+
+/// What the kernels need of a layer; see [`Limits`].
+fn limits(input: &Input, target: Target, weight_limit: i8) -> Limits {
+    let operation = match (input.limit, weight_limit) {
+        (127, 7) => Operation::DenseInt4,
+        (127, _) => Operation::DenseInt8,
+        _ => Operation::DenseInt16,
+    };
+    let output = match target {
+        Target::Integer(output) if output.limit == 127 => Element::Int8,
+        Target::Integer(_) => Element::Int16,
+        Target::Float => Element::Float,
+    };
+    Limits::of(operation, output).expect("integer layers have limits")
 }
 
 /// Quantizes one layer.
@@ -88,15 +103,18 @@ pub fn quantize_dense(
         multipliers: Vec::with_capacity(units),
         scales: Vec::with_capacity(units),
         bounds: Array1::zeros(units),
+        excess: 0.0,
     };
+    let limits = limits(input, target, weight_limit);
     for (unit, (row, &start)) in kernel.rows().into_iter().zip(weight_scales).enumerate() {
-        let fitted = fit_unit(row, bias[unit], input, target, start, weight_limit);
+        let fitted = fit_unit(row, bias[unit], input, target, start, limits);
         quantized
             .weights
             .row_mut(unit)
             .assign(&Array1::from(fitted.weights));
         quantized.bias[unit] = fitted.bias;
         quantized.bounds[unit] = fitted.bound;
+        quantized.excess = quantized.excess.max(fitted.excess);
         quantized.multipliers.push(fitted.multiplier);
         // The device multiplies in f32: one rounding here, one there.
         quantized.scales.push((input.scale * fitted.scale) as f32);
@@ -155,6 +173,8 @@ struct Unit {
     multiplier: i32,
     bound: i64,
     scale: f64,
+    /// What the multiplier would have to be, in what it may be.
+    excess: f64,
 }
 
 fn fit_unit(
@@ -163,14 +183,14 @@ fn fit_unit(
     input: &Input,
     target: Target,
     start: f64,
-    weight_limit: i8,
+    limits: Limits,
 ) -> Unit {
-    let (limit, shift) = if input.limit == 127 {
-        (BOUND_INT8, SHIFT_INT8)
+    let limit = f64::from(limits.sum);
+    let one = 2f64.powi(if input.limit == 127 {
+        SHIFT_INT8
     } else {
-        (BOUND_INT16, SHIFT_INT16)
-    };
-    let one = 2f64.powi(shift);
+        SHIFT_INT16
+    });
     // A unit without weights is a constant: any step that holds its bias will do.
     let mut scale = if start > 0.0 {
         start
@@ -181,7 +201,7 @@ fn fit_unit(
         let weights: Vec<i8> = row
             .iter()
             .map(|w| {
-                let limit = f64::from(weight_limit);
+                let limit = f64::from(limits.weight);
                 // Rounded and clamped: the cast is exact.
                 (w / scale).round().clamp(-limit, limit) as i8
             })
@@ -193,20 +213,23 @@ fn fit_unit(
             .sum();
         let magnitude: i64 = weights.iter().map(|&w| i64::from(w).abs()).sum();
         let step = input.scale * scale;
-        let (multiplier, zero) = match target {
+        let (wanted, multiplier, zero) = match target {
             Target::Integer(output) => {
-                let multiplier = (step / output.scale * one)
-                    .round()
-                    .clamp(1.0, f64::from(i32::MAX));
+                let wanted = (step / output.scale * one).round();
+                let multiplier = wanted.clamp(1.0, f64::from(i32::MAX));
                 // What the output's zero point is worth in steps of the sum.
-                (multiplier as i32, f64::from(output.zero) * one / multiplier)
+                let zero = f64::from(output.zero) * one / multiplier;
+                (wanted, multiplier as i32, zero)
             }
-            Target::Float => (0, 0.0),
+            Target::Float => (0.0, 0, 0.0),
         };
         let folded = (bias / step - zeros + zero).round();
         let bound = f64::from(input.limit) * magnitude as f64 + folded.abs();
         if bound <= limit {
+            // Both at most the accumulator's limit, which is below 2^31.
+            let greatest = limits.multiplier(bound as u32);
             return Unit {
+                excess: wanted / f64::from(greatest),
                 weights,
                 // Both within the accumulator's range, checked above.
                 bias: folded as i32,

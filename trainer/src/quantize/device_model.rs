@@ -21,7 +21,7 @@ pub struct DeviceModel {
 }
 
 impl DeviceModel {
-    /// Verifies a blob and keeps a copy.
+    /// Verifies a blob, its weights too, and keeps a copy.
     ///
     /// # Errors
     ///
@@ -40,6 +40,7 @@ impl DeviceModel {
             length: blob.len(),
         };
         Model::<LAYERS>::from_bytes(model.bytes())
+            .and_then(|model| model.verify_weights())
             .map_err(|error| Error::value(error.to_string()))?;
         Ok(model)
     }

@@ -134,6 +134,25 @@ pub enum Output {
     Float { activation: Activation },
 }
 
+impl Output {
+    /// With integers whose steps are so many times as coarse.
+    fn coarser(self, factor: f64) -> Self {
+        match self {
+            Self::Clamp(tensor) => Self::Clamp(tensor.coarser(factor)),
+            Self::Table {
+                activation,
+                sums,
+                tensor,
+            } => Self::Table {
+                activation,
+                sums: sums.coarser(factor),
+                tensor,
+            },
+            float @ Self::Float { .. } => float,
+        }
+    }
+}
+
 /// A network in the device's arithmetic, not packed for any core yet.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -324,7 +343,7 @@ fn plan_layer(
     layer: &FoldedDense,
     trace: &LayerTrace,
     data_type: DataType,
-    output: Output,
+    mut output: Output,
     signal: Signal,
     options: &PlanOptions,
 ) -> (PlannedLayer, Signal) {
@@ -339,7 +358,12 @@ fn plan_layer(
             (Weights::Float(layer.clone()), real, Signal::Floats(y), 0.0)
         }
         Signal::Integers { q, input } => {
-            let dense = integer_dense(layer, trace, &input, &output, &q, data_type, options);
+            let mut dense = integer_dense(layer, trace, &input, &output, &q, data_type, options);
+            // Steps of the output that are finer than those of the sum break the kernels' limits.
+            while dense.excess > 1.0 {
+                output = output.coarser(dense.excess.max(1.01));
+                dense = integer_dense(layer, trace, &input, &output, &q, data_type, options);
+            }
             let real = real_dense(&dense, &input, &output);
             let sums = accumulate(&dense, &q);
             let (after, saturated) = finish(layer, &dense, &input, &output, &sums);

@@ -51,6 +51,14 @@ impl TensorQuant {
         })
     }
 
+    /// The same with coarser steps, and a range that many times as wide.
+    pub fn coarser(self, factor: f64) -> Self {
+        Self {
+            scale: self.scale * factor,
+            ..self
+        }
+    }
+
     /// The nearest integer, clamped.
     pub fn quantize(&self, real: f64) -> i32 {
         let limit = f64::from(self.limit);

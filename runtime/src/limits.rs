@@ -1,0 +1,79 @@
+//! What kernels need of the sums and multipliers of integer layers: within these limits all of them
+//! give the same bits. The exporter chooses by them, [`verify_weights`](crate::Model::verify_weights)
+//! holds a blob against them.
+
+use crate::blob::{Element, Operation};
+
+/// The limits of one kind of integer layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of the greatest absolute value that a sum can reach: the greatest input times the weights'
+    /// absolute values, and the bias.
+    pub sum: u32,
+    /// The greatest absolute value of an input.
+    pub input: u32,
+    /// The greatest absolute value of a weight.
+    pub weight: u32,
+    /// Whether a sum times its multiplier must fit 16 bits behind the shift: kernels then clamp in
+    /// pairs to eight.
+    narrow: bool,
+}
+
+/// A sum times its multiplier stays below this where outputs have eight bits: `2^39`, of which the
+/// shift by 24 leaves 15 and the sign.
+const NARROW_PRODUCT: u64 = 1 << 39;
+/// And so does the multiplier below this.
+const NARROW_MULTIPLIER: u32 = 1 << 24;
+
+impl Limits {
+    /// Of a layer of integer weights that writes these elements; none for other operations.
+    pub const fn of(operation: Operation, output: Element) -> Option<Self> {
+        let (input, sum, weight) = match operation {
+            // Packed kernels keep several sums of 24 bits in one register.
+            Operation::DenseInt8 => (127, (1 << 23) - 1, 127),
+            Operation::DenseInt4 => (127, (1 << 23) - 1, 7),
+            Operation::DenseInt16 => (32767, i32::MAX.cast_unsigned(), 127),
+            Operation::QuantizeTensor | Operation::QuantizeFeatures | Operation::DenseFloat => {
+                return None;
+            }
+        };
+        let eight_bits = matches!(output, Element::Int8 | Element::Int8Wide);
+        Some(Self {
+            sum,
+            input,
+            weight,
+            narrow: eight_bits && input == 127,
+        })
+    }
+
+    /// The greatest multiplier of a unit whose sum can reach `largest`.
+    pub const fn multiplier(self, largest: u32) -> u32 {
+        if !self.narrow {
+            return i32::MAX.cast_unsigned();
+        }
+        let largest = if largest == 0 { 1 } else { largest };
+        let by_product = (NARROW_PRODUCT - 1) / largest as u64;
+        if by_product < NARROW_MULTIPLIER as u64 {
+            by_product as u32 // below 2^24
+        } else {
+            NARROW_MULTIPLIER - 1
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_has_39_bits() {
+        let limits = Limits::of(Operation::DenseInt8, Element::Int8).unwrap();
+        assert_eq!(limits.multiplier(0), (1 << 24) - 1);
+        assert_eq!(limits.multiplier(1 << 15), (1 << 24) - 1);
+        // (2^39 - 1) / 2^20 = 2^19 - 2^-20.
+        assert_eq!(limits.multiplier(1 << 20), (1 << 19) - 1);
+        let wide = Limits::of(Operation::DenseInt8, Element::Int16).unwrap();
+        assert_eq!(wide.multiplier(1 << 20), 0x7FFF_FFFF);
+        assert_eq!(Limits::of(Operation::DenseFloat, Element::Float), None);
+    }
+}
