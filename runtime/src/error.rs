@@ -45,6 +45,8 @@ pub enum What {
     Table,
     /// The largest accumulator that some input reaches.
     Accumulator,
+    /// The bits of the threshold, which is no number.
+    Threshold,
 }
 
 impl What {
@@ -68,6 +70,7 @@ impl What {
             Self::Scale => "scale",
             Self::Table => "table entries",
             Self::Accumulator => "accumulator",
+            Self::Threshold => "threshold (in bits)",
         }
     }
 }

@@ -43,6 +43,13 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
                 found: u32::try_from(wrong.found).unwrap_or(u32::MAX),
             })?;
         }
+        if let Some(threshold) = self.threshold().filter(|threshold| threshold.is_nan()) {
+            return Err(Error::Length {
+                what: What::Threshold,
+                expected: 0,
+                found: threshold.to_bits(),
+            });
+        }
         match core::str::from_utf8(self.tail().labels) {
             Ok(_) => Ok(()),
             Err(error) => Err(Error::Length {
