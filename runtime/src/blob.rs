@@ -142,6 +142,22 @@ pub const CURVES: usize = 32;
 pub const COEFFICIENTS: usize = 6;
 
 impl Activation {
+    /// Keras' name, or what it is made of.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Relu => "relu",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+            Self::Softmax => "softmax",
+            Self::Table => "table",
+            Self::Exponential => "exponential",
+            Self::LogSoftmax => "log_softmax",
+            Self::Lines => "lines",
+            Self::Curve => "curve",
+        }
+    }
+
     /// By its number, at most that of `Curve`.
     #[inline(always)]
     pub(crate) const fn from_verified(number: u8) -> Self {

@@ -221,8 +221,8 @@ impl fmt::Display for Error {
             }
             Self::Activation { layer, activation } => write!(
                 f,
-                "layer {layer} needs the feature \"activations\" of thumbnet-runtime for {}, which is off; enable it in Cargo.toml, or export with linear, relu, sigmoid, tanh or softmax",
-                activation_name(activation)
+                "layer {layer}: its activation ({}) needs the feature \"activations\" of thumbnet-runtime, which is off; enable it in Cargo.toml, or export with linear, relu, sigmoid, tanh or softmax",
+                activation.name()
             ),
             Self::Packing {
                 layer,
@@ -255,21 +255,6 @@ impl fmt::Display for Error {
                 "self-test {test}: layer {layer} gave checksum {found:#010x}, expected {expected:#010x}; the blob or the build is broken"
             ),
         }
-    }
-}
-
-fn activation_name(activation: Activation) -> &'static str {
-    match activation {
-        Activation::Linear => "linear",
-        Activation::Relu => "relu",
-        Activation::Sigmoid => "sigmoid",
-        Activation::Tanh => "tanh",
-        Activation::Softmax => "softmax",
-        Activation::Table => "a table",
-        Activation::Exponential => "exponential",
-        Activation::LogSoftmax => "log_softmax",
-        Activation::Lines => "an activation of straight lines",
-        Activation::Curve => "a curved activation",
     }
 }
 
@@ -328,7 +313,7 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "layer 1 needs the feature \"activations\" of thumbnet-runtime for exponential, which is off; enable it in Cargo.toml, or export with linear, relu, sigmoid, tanh or softmax"
+            "layer 1: its activation (exponential) needs the feature \"activations\" of thumbnet-runtime, which is off; enable it in Cargo.toml, or export with linear, relu, sigmoid, tanh or softmax"
         );
         let error = Error::Packing {
             layer: 1,

@@ -48,7 +48,7 @@ mod tests {
 
     fn table<const WORDS: usize>(words: [f32; WORDS]) -> std::vec::Vec<u8> {
         let mut table = std::vec![0; WORDS * 4];
-        pack::put_words(&mut table, words.map(f32::to_bits).into_iter());
+        pack::put_words(&mut table, words.map(f32::to_bits));
         table
     }
 

@@ -65,7 +65,7 @@ impl Sizes {
                     "inputs": layer.inputs,
                     "units": layer.units,
                     "output": element(layer.output),
-                    "activation": format!("{:?}", layer.activation).to_lowercase(),
+                    "activation": layer.activation.name(),
                     "packing": format!("{:?}", layer.packing).to_lowercase(),
                     "macs": layer.macs,
                     "bytes": layer.bytes,
@@ -128,7 +128,7 @@ impl Sizes {
                 layer.inputs,
                 layer.units,
                 element(layer.output),
-                format!("{:?}", layer.activation).to_lowercase(),
+                layer.activation.name(),
                 format!("{:?}", layer.packing).to_lowercase(),
                 thousands(layer.bytes),
             ));

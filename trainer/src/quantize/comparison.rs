@@ -31,7 +31,7 @@ impl Outputs {
         let threshold = threshold.unwrap_or(0.5);
         match activation {
             _ if outputs > 1 && labels == Some(1) => Self::Classes,
-            Activation::Softmax if outputs > 1 => Self::Classes,
+            Activation::Softmax | Activation::LogSoftmax if outputs > 1 => Self::Classes,
             Activation::Softmax | Activation::Sigmoid => Self::Probabilities { threshold },
             _ => Self::Numbers,
         }
