@@ -127,7 +127,8 @@ fn log_softmax(values: &mut [f32]) {
 #[inline(always)]
 fn log(x: f32) -> f32 {
     // Exponent and mantissa are the logarithm to the base of 2, up to 0.0861.
-    let bits = x.to_bits().saturating_sub(1f32.to_bits());
+    let (bits, one) = (x.to_bits(), 1f32.to_bits());
+    let bits = bits - least(bits, one);
     let mut log = multiply(from_u32(bits), core::f32::consts::LN_2 / 8_388_608.0);
     // Newton's steps leave 1.8e-3, 1.6e-6 and nothing.
     for _ in 0..3 {
