@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-/// One value of a log: a number, or one number per class for metrics that do not average.
+/// One value of a log: a number, or a vector (numpy's array in Keras) for metrics that have a value
+/// per class or per threshold.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LogValue {
     Number(f64),
@@ -19,7 +20,7 @@ impl LogValue {
     }
 
     /// JSON has no NaN and no infinity: they become null.
-    fn json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         match self {
             Self::Number(value) => json!(value),
             Self::Numbers(values) => json!(values),
@@ -92,7 +93,7 @@ impl Logs {
     pub fn to_json(&self) -> Value {
         let entries = self
             .iter()
-            .map(|(name, value)| (name.to_string(), value.json()));
+            .map(|(name, value)| (name.to_string(), value.to_json()));
         Value::Object(entries.collect())
     }
 }
@@ -143,7 +144,7 @@ impl History {
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         for (name, values) in &self.entries {
-            let values = values.iter().map(LogValue::json).collect();
+            let values = values.iter().map(LogValue::to_json).collect();
             object.insert(name.clone(), Value::Array(values));
         }
         Value::Object(object)

@@ -9,6 +9,7 @@ use thumbnet_trainer::{
     Error, Task,
     dataset::list,
     losses::{Loss, LossKind},
+    quantize::{DeviceModel, Outputs},
     sequential::CompileOptions,
 };
 
@@ -63,7 +64,7 @@ impl CompileArguments {
             options.metrics = metrics.iter().map(|name| json!(name)).collect();
             options.weighted_metrics.clear();
         } else if !settles_loss && settings["metrics"].is_null() {
-            options.metrics = vec![json!(default_metric(&options.loss))];
+            options.metrics = vec![json!(default_metric(&options.loss, outputs))];
         }
         Ok(options)
     }
@@ -82,10 +83,13 @@ fn read_settings(path: &Path) -> Outcome<Value> {
     Ok(settings)
 }
 
-/// Accuracy where the loss is about classes, else the mean absolute error.
-fn default_metric(loss: &Loss) -> &'static str {
+/// Accuracy where the loss is about classes, else the mean absolute error. Of several outputs that
+/// each say yes or no, Keras' "accuracy" would look for the greatest one.
+fn default_metric(loss: &Loss, outputs: usize) -> &'static str {
     let name = loss.name.as_str();
-    if ["crossentropy", "hinge"]
+    if name.starts_with("binary_") && outputs > 1 {
+        "binary_accuracy"
+    } else if ["crossentropy", "hinge"]
         .iter()
         .any(|part| name.contains(part))
     {
@@ -136,5 +140,19 @@ pub fn check_labels(loss: &Loss, head: Head, outputs: usize, rows: &Labelled) ->
         } => rows.check_classes(outputs),
         LossKind::BinaryCrossentropy { .. } => rows.check_probabilities(),
         _ => Ok(()),
+    }
+}
+
+/// As [`check_labels`], for what a device model says of its outputs.
+pub fn check_device_labels(model: &DeviceModel, rows: &Labelled) -> Outcome {
+    if is_npy(&rows.y_path) {
+        return Ok(());
+    }
+    match (Outputs::of_device(model), Head::of_device(model)) {
+        // A CSV file has one label per row.
+        (Outputs::Classes, _) => rows.check_classes(model.outputs()),
+        (Outputs::Binary { .. }, _) if model.outputs() > 1 => rows.check_classes(model.outputs()),
+        (Outputs::Binary { .. }, Head::Sigmoid) => rows.check_probabilities(),
+        (Outputs::Binary { .. } | Outputs::Numbers, _) => Ok(()),
     }
 }

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use thumbnet_trainer::{
     Sequential,
-    quantize::{DeviceModel, scores},
+    history::{LogValue, Logs},
+    quantize::{self, DeviceModel, scores},
     sequential::EvaluateOptions,
 };
 
 use super::{
     Outcome,
-    compile::{CompileArguments, check_labels},
+    compile::{CompileArguments, check_device_labels, check_labels},
     data::{DataArguments, Labelled},
     head::Head,
     meaning::Meaning,
@@ -59,7 +60,7 @@ impl Evaluate {
         Ok(())
     }
 
-    fn keras(&self, model: &mut Sequential, rows: &Labelled) -> Outcome<Vec<(String, f64)>> {
+    fn keras(&self, model: &mut Sequential, rows: &Labelled) -> Outcome<Logs> {
         let outputs = model
             .output_shape()
             .and_then(<[usize]>::last)
@@ -83,38 +84,69 @@ impl Evaluate {
                 ..EvaluateOptions::default()
             },
         )?;
-        // Keras shows the loss last, as its names are sorted; a reader looks for it first.
-        let mut results: Vec<_> = logs
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.number()))
-            .collect();
-        results.sort_by_key(|(name, _)| name != "loss");
-        Ok(results)
+        Ok(logs)
     }
 
-    fn device(&self, model: &DeviceModel, rows: &Labelled) -> Outcome<Vec<(String, f64)>> {
+    /// By what the blob says of itself; `--loss`, `--metrics` and `--compile` ask for others, but
+    /// accuracy remains the device's.
+    fn device(&self, model: &DeviceModel, rows: &Labelled) -> Outcome<Logs> {
+        let own = || quantize::evaluate(model, &rows.data.x, rows.y());
+        if !self.compile.are_given() {
+            check_device_labels(model, rows)?;
+            return Ok(own()?);
+        }
         let outputs = model.outputs();
         let head = Head::of_device(model);
-        let options = self
+        let mut options = self
             .compile
             .options(None, head, outputs, rows.y().shape())?;
         check_labels(&options.loss, head, outputs, rows)?;
-        Ok(scores(&model.predict(&rows.data.x)?, rows.y(), &options)?)
+        let names = ["accuracy", "acc"];
+        let (own_score, metrics) = options
+            .metrics
+            .into_iter()
+            .partition(|metric| metric.as_str().is_some_and(|name| names.contains(&name)));
+        options.metrics = metrics;
+        let mut logs = scores(&model.predict(&rows.data.x)?, rows.y(), &options)?;
+        let own_score: Vec<Value> = own_score;
+        if !own_score.is_empty() {
+            let own = own()?;
+            for name in ["accuracy", "binary_accuracy", "r2_score"] {
+                if let Some(value) = own.value(name) {
+                    logs.set_value(name, value.clone());
+                }
+            }
+        }
+        Ok(logs)
     }
 
-    fn print(&self, results: &[(String, f64)]) {
+    fn print(&self, logs: &Logs) {
+        // Keras shows the loss last, as its names are sorted; a reader looks for it first.
+        let mut results: Vec<_> = logs.iter().collect();
+        results.sort_by_key(|(name, _)| *name != "loss");
         if self.json {
             let object: Map<String, Value> = results
-                .iter()
-                .map(|(name, value)| (name.clone(), json!(value)))
+                .into_iter()
+                .map(|(name, value)| (name.to_string(), value.to_json()))
                 .collect();
             println!("{}", Value::Object(object));
         } else {
             let parts: Vec<String> = results
-                .iter()
-                .map(|(name, value)| format!("{name}: {value:.4}"))
+                .into_iter()
+                .map(|(name, value)| format!("{name}: {}", text(value)))
                 .collect();
             println!("{}", parts.join(" - "));
+        }
+    }
+}
+
+/// `0.4615`, or `[0.4615, 0.6667, 0.0000]` of a metric with a value per class or threshold.
+fn text(value: &LogValue) -> String {
+    match value {
+        LogValue::Number(value) => format!("{value:.4}"),
+        LogValue::Numbers(values) => {
+            let values: Vec<String> = values.iter().map(|value| format!("{value:.4}")).collect();
+            format!("[{}]", values.join(", "))
         }
     }
 }

@@ -7,13 +7,14 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use ndarray::ArrayD;
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Task,
     dataset::{Target, list},
     output,
     quantize::{
-        Budget, DataType, LayerTypes, Packing, QuantizeOptions, Quantized, RangeMethod, compare,
-        quantize,
+        Budget, DataType, LayerTypes, Outputs, Packing, QuantizeOptions, Quantized, RangeMethod,
+        compare, quantize,
     },
 };
 
@@ -50,8 +51,9 @@ pub struct Export {
     /// The same as --labels
     #[arg(long, value_name = "A,B,..", value_delimiter = ',', hide = true)]
     classes: Option<Vec<String>>,
-    /// From which output on a model with one output says yes [default: 0.5]
-    #[arg(long, value_name = "VALUE")]
+    /// From which output on an output says yes: a probability, which is moved to the logit where the
+    /// model is compiled with from_logits, or any value of a linear output [default: 0.5]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, value_parser = finite)]
     threshold: Option<f32>,
     /// Arithmetic of every layer, int8, int4 (half the flash), int16 (activations of 16 bits) or
     /// float32; or of some by name, such as dense=int4,dense_1=int16, with int8 for the others
@@ -142,25 +144,25 @@ impl Export {
             check_row_shape(&model, rows, path)?;
         }
         let compared = evaluation.as_ref().unwrap_or(&rows);
-        // A class beside the calibration rows of an autoencoder is no target of it.
-        let outputs: usize = model.output_shape().unwrap_or_default().iter().product();
-        let scores = compared.y.is_some()
-            && (evaluation.is_some() || Head::of(&model) != Head::Other || outputs == 1);
-        let types = match self.budget {
+        let mut options = QuantizeOptions {
+            range: self.range.0,
+            packing: self.core.packing(),
+            labels,
+            threshold: self.threshold,
+            ..QuantizeOptions::default()
+        };
+        let scores = compared.y.as_ref().is_some_and(|y| {
+            evaluation.is_some()
+                || Outputs::of_model(&model, &options)
+                    .is_ok_and(|outputs| fits(outputs, y, model.output_shape().unwrap_or_default()))
+        });
+        options.types = match self.budget {
             None => self.dtype.0.clone(),
             Some(loss) => LayerTypes::Budget(Box::new(Budget {
                 loss,
                 rows: compared.x.clone(),
                 labels: compared.y.clone().filter(|_| scores),
             })),
-        };
-        let options = QuantizeOptions {
-            range: self.range.0,
-            types,
-            packing: self.core.packing(),
-            labels,
-            threshold: self.threshold,
-            ..QuantizeOptions::default()
         };
         let Quantized { device, mut report } = quantize(&model, &rows.x, &options)?;
         if scores {
@@ -304,6 +306,26 @@ impl Export {
         let data = Dataset::from_csv(path, &options)?;
         meaning.say(&data, path);
         Ok(data)
+    }
+}
+
+/// Whether what stands beside the calibration rows are targets of the model: a class beside the rows of
+/// an autoencoder is none.
+fn fits(outputs: Outputs, y: &ArrayD<f32>, output_shape: &[usize]) -> bool {
+    let width: usize = y.shape().iter().skip(1).product();
+    match outputs {
+        Outputs::Classes => true,
+        Outputs::Binary { .. } | Outputs::Numbers => {
+            width == output_shape.iter().product::<usize>()
+        }
+    }
+}
+
+/// A number, but NaN and infinity.
+fn finite(text: &str) -> Result<f32, String> {
+    match text.trim().parse::<f32>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        _ => Err("expected a finite number, such as 0.5".to_string()),
     }
 }
 

@@ -98,6 +98,10 @@ impl Confusion {
         }
     }
 
+    pub(super) fn thresholds(&self) -> usize {
+        self.thresholds.len()
+    }
+
     pub(super) fn labels(&self) -> usize {
         self.labels
     }

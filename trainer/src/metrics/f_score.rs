@@ -137,6 +137,10 @@ impl Accumulate for FBetaScore {
         }
     }
 
+    fn is_vector(&self) -> bool {
+        self.average == Average::None
+    }
+
     fn variables(&self) -> Vec<NamedArray> {
         let named = |name: &str, value: fn(&Class) -> f32| {
             let values: Vec<_> = self.classes.iter().map(value).collect();

@@ -27,6 +27,7 @@ mod r2;
 
 use serde_json::{Map, Value};
 
+use crate::history::LogValue;
 use crate::losses::Batch;
 use crate::variable::NamedArray;
 
@@ -65,6 +66,10 @@ trait Accumulate {
     fn update(&mut self, batch: &Batch, weights: Option<&[f32]>);
     /// One value, or one per class or threshold.
     fn results(&self) -> Vec<f32>;
+    /// Whether the result is a vector, of one value as it may be.
+    fn is_vector(&self) -> bool {
+        false
+    }
     /// The state variables in Keras' order, with Keras' names.
     fn variables(&self) -> Vec<NamedArray>;
     /// Forgets everything seen.
@@ -143,6 +148,25 @@ impl Metric {
     /// `class_aggregation`) or per threshold.
     pub fn results(&self) -> Vec<f32> {
         self.family().results()
+    }
+
+    /// The result so far as Keras logs it: a number, or a vector for a metric that has one per class
+    /// (F scores without `average`, R² without `class_aggregation`) or per threshold.
+    pub fn value(&self) -> LogValue {
+        if self.family().is_vector() {
+            LogValue::Numbers(self.results().into_iter().map(f64::from).collect())
+        } else {
+            LogValue::Number(f64::from(self.result()))
+        }
+    }
+
+    /// Has R² summed without Keras' loss of digits: Keras takes squares of the targets, not of their
+    /// distances from the mean, and sums them in f32, so that a score may be above 1 where the mean
+    /// is large beside the spread. No other metric minds, and the state variables stay empty.
+    pub fn sum_exactly(&mut self) {
+        if let Family::R2Score(r2) = &mut self.family {
+            r2.sum_exactly();
+        }
     }
 
     /// The state as Keras' variables: names, shapes and order.

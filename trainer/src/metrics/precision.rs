@@ -108,6 +108,10 @@ impl Accumulate for Counted {
         }
     }
 
+    fn is_vector(&self) -> bool {
+        self.confusion.thresholds() > 1
+    }
+
     fn variables(&self) -> Vec<NamedArray> {
         let c = &self.confusion;
         let named = |name: &str, counts: &[f32]| c.variable(name, counts, false);

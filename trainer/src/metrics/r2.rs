@@ -1,4 +1,8 @@
 //! R², the coefficient of determination, per output.
+//!
+//! Keras sums targets and their squares in f32: where the mean is large beside the spread, their
+//! difference has few digits left, and the score may exceed 1. `fit` shows Keras' number; `evaluate`
+//! sums in f64, about the first target.
 
 use serde_json::{Map, Value, json};
 
@@ -23,6 +27,8 @@ pub(super) struct R2Score {
     /// Elements seen, as Keras counts them: rows times outputs.
     num_samples: f32,
     outputs: Vec<Sums>,
+    /// In place of `outputs` once [`R2Score::sum_exactly`] was called.
+    exact: Option<Vec<ExactSums>>,
     /// Of the current batch.
     sums: Vec<[f64; 4]>,
 }
@@ -48,7 +54,48 @@ impl Sums {
     }
 }
 
+/// [`Sums`] in f64, of the distances from the first target.
+#[derive(Clone, Copy, Debug, Default)]
+struct ExactSums {
+    first: Option<f64>,
+    squared_sum: f64,
+    sum: f64,
+    residual: f64,
+    count: f64,
+}
+
+impl ExactSums {
+    fn add(&mut self, target: f64, prediction: f64, weight: f64) {
+        let distance = target - *self.first.get_or_insert(target);
+        let error = target - prediction;
+        self.squared_sum += distance * distance * weight;
+        self.sum += distance * weight;
+        self.residual += error * error * weight;
+        self.count += weight;
+    }
+
+    fn score(&self) -> Score {
+        let total = self.squared_sum - self.sum * (self.sum / self.count);
+        let value = 1.0 - self.residual / total;
+        Score {
+            value: if value.is_infinite() { 0.0 } else { value },
+            total,
+        }
+    }
+}
+
+/// Of one output.
+struct Score {
+    value: f64,
+    /// Sum of squares around the mean.
+    total: f64,
+}
+
 impl R2Score {
+    pub(super) fn sum_exactly(&mut self) {
+        self.exact.get_or_insert_default();
+    }
+
     pub(super) fn read(options: &Object) -> Result<Self> {
         // Missing means the default, an explicit null means one score per output.
         let class_aggregation = match options.entry("class_aggregation") {
@@ -69,6 +116,7 @@ impl R2Score {
             num_regressors: options.count("num_regressors", 0)?.unwrap_or(0),
             num_samples: 0.0,
             outputs: Vec::new(),
+            exact: None,
             sums: Vec::new(),
         })
     }
@@ -85,6 +133,17 @@ impl R2Score {
 
 impl Accumulate for R2Score {
     fn update(&mut self, batch: &Batch, weights: Option<&[f32]>) {
+        self.num_samples += batch.y_true.len() as f32;
+        if let Some(outputs) = &mut self.exact {
+            outputs.resize(batch.width, ExactSums::default());
+            for (i, (t, p)) in batch.pairs().enumerate() {
+                let weight = f64::from(weight(weights, i));
+                for ((sums, &t), &p) in outputs.iter_mut().zip(t).zip(p) {
+                    sums.add(t.into(), p.into(), weight);
+                }
+            }
+            return;
+        }
         self.outputs.resize(batch.width, Sums::default());
         self.sums.clear();
         self.sums.resize(batch.width, [0.0; 4]);
@@ -106,10 +165,27 @@ impl Accumulate for R2Score {
             output.residual += residual;
             output.count += count;
         }
-        self.num_samples += batch.y_true.len() as f32;
     }
 
     fn results(&self) -> Vec<f32> {
+        if let Some(outputs) = &self.exact {
+            let scores: Vec<Score> = outputs.iter().map(ExactSums::score).collect();
+            let scores = match self.class_aggregation {
+                Aggregation::None => scores.iter().map(|score| score.value).collect(),
+                Aggregation::UniformAverage => {
+                    let sum: f64 = scores.iter().map(|score| score.value).sum();
+                    vec![sum / scores.len() as f64]
+                }
+                Aggregation::VarianceWeightedAverage => {
+                    let weighted: f64 = scores.iter().map(|score| score.total * score.value).sum();
+                    vec![weighted / scores.iter().map(|score| score.total).sum::<f64>()]
+                }
+            };
+            return scores
+                .into_iter()
+                .map(|score| self.adjusted(score as f32))
+                .collect();
+        }
         let scores = self.outputs.iter().map(Sums::score);
         let scores = match self.class_aggregation {
             Aggregation::None => scores.collect(),
@@ -123,6 +199,10 @@ impl Accumulate for R2Score {
             .into_iter()
             .map(|score| self.adjusted(score))
             .collect()
+    }
+
+    fn is_vector(&self) -> bool {
+        self.class_aggregation == Aggregation::None
     }
 
     fn variables(&self) -> Vec<NamedArray> {
@@ -141,6 +221,9 @@ impl Accumulate for R2Score {
 
     fn reset(&mut self) {
         self.outputs.fill(Sums::default());
+        if let Some(outputs) = &mut self.exact {
+            outputs.fill(ExactSums::default());
+        }
         self.num_samples = 0.0;
     }
 

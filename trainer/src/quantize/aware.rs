@@ -248,8 +248,8 @@ impl Callback for DeviceMetrics {
         let outputs = quantized.device.predict(&self.x)?;
         let settings = model.compile_config().unwrap_or_default();
         let settings = CompileOptions::from_config(&settings)?;
-        for (name, value) in scores(&outputs, &self.labels, &settings)? {
-            logs.set(&format!("val_q_{name}"), value);
+        for (name, value) in scores(&outputs, &self.labels, &settings)?.iter() {
+            logs.set_value(&format!("val_q_{name}"), value.clone());
         }
         Ok(())
     }

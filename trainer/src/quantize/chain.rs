@@ -95,6 +95,17 @@ impl Chain {
         self.input.scale.len()
     }
 
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, FoldedDense::units)
+    }
+
+    /// The last one.
+    pub fn activation(&self) -> &Activation {
+        let last = self.layers.last();
+        last.map_or(&Activation::Linear, |layer| &layer.activation)
+    }
+
     /// `[rows, inputs]` to `[rows, inputs]`: what the first dense layer sees.
     pub fn scaled_inputs(&self, x: &ArrayView2<f64>) -> Array2<f64> {
         x * &self.input.scale + &self.input.offset

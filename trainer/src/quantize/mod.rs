@@ -13,11 +13,13 @@ mod equalize;
 mod fold;
 pub mod instructions;
 mod output_error;
+mod outputs;
 mod page;
 mod pieces;
 mod plan;
 mod range;
 mod report;
+mod score;
 mod scores;
 mod tune;
 mod types;
@@ -28,12 +30,14 @@ pub use thumbnet_runtime::Packing;
 
 pub use aware::{DeviceMetrics, QuantizeAware, folded};
 pub use calibrate::RangeMethod;
-pub use comparison::{Comparison, Outputs, Score, ScorePair, compare};
+pub use comparison::{Comparison, ScorePair, compare};
 pub use data_type::DataType;
 pub use device_model::DeviceModel;
 pub use instructions::Instructions;
+pub use outputs::Outputs;
 pub use report::{LayerReport, Report};
-pub use scores::scores;
+pub use score::Score;
+pub use scores::{evaluate, scores};
 pub use types::{Budget, LayerTypes};
 pub use weakest::{Fix, Weakest};
 
@@ -41,6 +45,7 @@ use crate::sequential::{PredictOptions, Sequential};
 use crate::{Error, Result};
 use blob::Metadata;
 use chain::Chain;
+use outputs::Knowledge;
 use plan::Plan;
 use tune::{Tuned, tune};
 
@@ -55,9 +60,12 @@ pub struct QuantizeOptions {
     /// The core family that the weights are packed for; every core runs every packing with the
     /// same bits. Defaults to [`Packing::Dsp`] (Cortex-M4, M7, M33).
     pub packing: Packing,
-    /// A name per output, or two for a model with one output. Defaults to none.
+    /// Names of the classes: one per output, or two for a model with one output, of no and of yes.
+    /// Defaults to none: classes then have their numbers for names.
     pub labels: Vec<String>,
-    /// From which output on a model with one output says yes. Defaults to none, which is 0.5.
+    /// From which output on it says yes, where each output says yes or no. Of a model that is compiled
+    /// with logits it is a probability p, and moved to the logit `ln(p / (1 - p))`. Defaults to none:
+    /// a probability of 0.5, or 0 behind a hinge loss.
     pub threshold: Option<f32>,
     /// Calibration rows that travel in the blob for the device's self-test. Defaults to 2.
     pub self_tests: usize,
@@ -94,7 +102,8 @@ pub struct Quantized {
 /// # Errors
 ///
 /// A model with layers that have no form on the device (named, with what to do), calibration rows
-/// of another shape or with values that are not finite, layer types that do not fit the model.
+/// of another shape or with values that are not finite, layer types, labels or a threshold that do
+/// not fit the model.
 pub fn quantize(
     model: &Sequential,
     calibration: &ArrayD<f32>,
@@ -102,7 +111,8 @@ pub fn quantize(
 ) -> Result<Quantized> {
     let chain = fold::fold(model)?;
     let rows = flat(calibration, chain.inputs())?;
-    quantize_chain(&chain, &Keras(model), &rows.view(), options)
+    let options = outputs::settle(&Knowledge::of(model, &chain), options)?;
+    quantize_chain(&chain, &Keras(model), &rows.view(), &options)
 }
 
 /// The float model that the device is compared with.
@@ -147,7 +157,7 @@ fn flat(rows: &ArrayD<f32>, inputs: usize) -> Result<Array2<f64>> {
     Ok(flat.mapv(f64::from))
 }
 
-/// [`quantize`] from the folded network on; `rows` are `[rows, inputs]`.
+/// [`quantize`] from the folded network and the settled options on; `rows` are `[rows, inputs]`.
 fn quantize_chain(
     chain: &Chain,
     reference: &dyn Reference,
@@ -195,7 +205,7 @@ fn pack(tuned: &Tuned, reference: &dyn Reference, options: &QuantizeOptions) -> 
     let found = found
         .into_shape_with_order((tuned.calibration.rows.nrows(), outputs))
         .expect("predict returns a row of outputs per row");
-    let kind = Outputs::of(tuned.activation(), outputs, None, options.threshold);
+    let kind = Outputs::settled(tuned.activation(), outputs, options);
     let calibration = Comparison::new(&float.view(), &found.view(), kind, None);
     let report = Report::new(tuned, &device, calibration);
     Ok(Quantized { device, report })

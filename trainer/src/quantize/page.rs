@@ -2,8 +2,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::comparison::{Comparison, Score};
+use super::comparison::Comparison;
 use super::report::{LayerReport, Report};
+use super::score::Score;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #8884; --bar: #3b82c4; --soft: #8881; }

@@ -81,8 +81,7 @@ const WORTH: f64 = 0.99;
 impl Tuned {
     /// The last one.
     pub fn activation(&self) -> &Activation {
-        let last = self.chain.layers.last();
-        last.map_or(&Activation::Linear, |layer| &layer.activation)
+        self.chain.activation()
     }
 
     /// The best plan with other options, of which what is free to choose is chosen again, but for

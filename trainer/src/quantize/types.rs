@@ -3,11 +3,12 @@
 use ndarray::{Array2, ArrayD, ArrayView2};
 
 use super::chain::Chain;
-use super::comparison::{Comparison, Outputs, Score, label_rows};
+use super::comparison::{Comparison, label_rows};
 use super::data_type::DataType;
+use super::outputs::Outputs;
+use super::score::Score;
 use super::tune::{Tuned, tune};
 use super::{QuantizeOptions, Quantized, Reference, pack};
-use crate::activations::Activation;
 use crate::{Error, Result};
 
 /// The arithmetic of the dense layers.
@@ -181,13 +182,10 @@ impl Measure {
         let labels = labels
             .map(|y| label_rows(y, count, float.ncols()))
             .transpose()?;
-        let last = chain
-            .layers
-            .last()
-            .map_or(&Activation::Linear, |layer| &layer.activation);
         let width = labels.as_ref().map(Array2::ncols);
         Ok(Self {
-            kind: Outputs::of(last, float.ncols(), width, options.threshold),
+            kind: Outputs::settled(chain.activation(), float.ncols(), options)
+                .labelled_by(float.ncols(), width),
             rows,
             float,
             labels,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Sequential;
 use super::data::Targets;
-use crate::history::{LogValue, Logs};
+use crate::history::Logs;
 use crate::losses::{Batch, Loss};
 use crate::metrics::Metric;
 use crate::optimizers::Optimizer;
@@ -124,10 +124,19 @@ pub(crate) struct Compiled {
     metric_configs: [Vec<Value>; 2],
     metrics: Vec<Tracked>,
     /// What the metrics were made for.
-    widths: Option<(Targets, usize)>,
+    made_for: Option<(Targets, usize, Sums)>,
     /// Sum of `loss * samples`, and samples.
     loss_sum: f64,
     samples: f64,
+}
+
+/// How R² is summed, the one metric whose sums in f32 may have no right digit left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sums {
+    /// As Keras does, step by step in f32.
+    Keras,
+    /// Without its loss.
+    Exact,
 }
 
 /// Parts of the names of metric classes that Keras maximizes; it minimizes all others.
@@ -161,15 +170,15 @@ impl Compiled {
             loss_weight: options.loss_weights,
             metric_configs: [options.metrics, options.weighted_metrics],
             metrics: Vec::new(),
-            widths: None,
+            made_for: None,
             loss_sum: 0.0,
             samples: 0.0,
         }
     }
 
     /// Makes the metrics for these targets and predictions, with Keras' names.
-    pub fn build_metrics(&mut self, targets: Targets, width: usize) -> Result<()> {
-        if self.widths == Some((targets, width)) {
+    pub fn build_metrics(&mut self, targets: Targets, width: usize, sums: Sums) -> Result<()> {
+        if self.made_for == Some((targets, width, sums)) {
             return Ok(());
         }
         let mut metrics: Vec<Tracked> = Vec::new();
@@ -178,6 +187,10 @@ impl Compiled {
                 let mut metric = Metric::from_config(config, targets.width, width)?;
                 if targets.flat {
                     metric.take_flat_targets();
+                }
+                match sums {
+                    Sums::Keras => {}
+                    Sums::Exact => metric.sum_exactly(),
                 }
                 let name = unique(metric.name(), weighted, &metrics);
                 metrics.push(Tracked {
@@ -188,7 +201,7 @@ impl Compiled {
             }
         }
         self.metrics = metrics;
-        self.widths = Some((targets, width));
+        self.made_for = Some((targets, width, sums));
         Ok(())
     }
 
@@ -221,12 +234,7 @@ impl Compiled {
         }
         logs.set("loss", f64::from(loss));
         for tracked in &self.metrics {
-            let results = tracked.metric.results();
-            let value = match results.as_slice() {
-                [value] => LogValue::Number(f64::from(*value)),
-                values => LogValue::Numbers(values.iter().copied().map(f64::from).collect()),
-            };
-            logs.set_value(&tracked.name, value);
+            logs.set_value(&tracked.name, tracked.metric.value());
         }
     }
 

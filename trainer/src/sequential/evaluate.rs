@@ -7,6 +7,7 @@ use ndarray::{ArrayBase, ArrayD, ArrayView1, Data, Dimension, IxDyn};
 
 use super::Sequential;
 use super::calls::Callbacks;
+use super::compile::Sums;
 use super::data::{Rows, Samples, Targets};
 use super::engine::{BackwardStep, Chain, Mode};
 use super::fit::row_weights;
@@ -41,6 +42,15 @@ impl Default for EvaluateOptions<'_> {
             callbacks: Vec::new(),
         }
     }
+}
+
+/// How `evaluate` goes through rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TestPass {
+    pub(super) batch_size: usize,
+    /// Batches to look at, `None` for all.
+    pub(super) steps: Option<usize>,
+    pub(super) sums: Sums,
 }
 
 /// A progress bar and its clock.
@@ -94,7 +104,10 @@ pub struct Pass {
 }
 
 impl Sequential {
-    /// Loss and metrics on the rows of `x` and `y`, by name.
+    /// Loss and metrics on the rows of `x` and `y`, by name, as Keras computes them but for R²: its
+    /// sums have no rounding of f32 in them (see [`Metric::sum_exactly`]). `fit` shows Keras' own.
+    ///
+    /// [`Metric::sum_exactly`]: crate::metrics::Metric::sum_exactly
     ///
     /// # Errors
     ///
@@ -126,15 +139,19 @@ impl Sequential {
         let steps = options.steps.map_or(steps, |limit| limit.min(steps));
         let shown = Shown::new(options.verbose, steps)?;
         let mut callbacks = Callbacks::new(options.callbacks);
-        self.evaluate_rows(data, batch_size, Some(steps), &mut callbacks, shown)
+        let pass = TestPass {
+            batch_size,
+            steps: Some(steps),
+            sums: Sums::Exact,
+        };
+        self.evaluate_rows(data, pass, &mut callbacks, shown)
     }
 
     /// `evaluate` on checked rows; the metrics are made for them.
     pub(super) fn evaluate_rows(
         &mut self,
         data: Rows,
-        batch_size: usize,
-        steps: Option<usize>,
+        pass: TestPass,
         callbacks: &mut Callbacks,
         mut shown: Option<Shown>,
     ) -> Result<Logs> {
@@ -145,14 +162,14 @@ impl Sequential {
         self.stop_evaluating = false;
         callbacks.each(|callback| callback.on_test_begin(self))?;
         let compiled = self.compiled_mut()?;
-        compiled.build_metrics(targets, width)?;
+        compiled.build_metrics(targets, width, pass.sums)?;
         compiled.reset();
         let mut logs = Logs::new();
         let all = data.x.rows();
-        let steps = steps.unwrap_or(usize::MAX);
+        let steps = pass.steps.unwrap_or(usize::MAX);
         let batches = Batches {
-            rows: steps.saturating_mul(batch_size).min(all),
-            size: batch_size,
+            rows: steps.saturating_mul(pass.batch_size).min(all),
+            size: pass.batch_size,
         };
         if !callbacks.use_batches() && self.outputs_suffice() {
             let output = self.output.clone();
@@ -407,7 +424,7 @@ impl Sequential {
         let targets = Targets::of(&y, output);
         let width = output.last().copied().unwrap_or(1);
         let compiled = self.compiled_mut()?;
-        compiled.build_metrics(targets, width)?;
+        compiled.build_metrics(targets, width, Sums::Keras)?;
         compiled.reset();
         step(self, data, targets)?;
         let mut logs = Logs::new();

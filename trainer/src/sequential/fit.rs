@@ -9,7 +9,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Sequential;
 use super::calls::Callbacks;
+use super::compile::Sums;
 use super::data::{Order, Rows, Samples, Targets};
+use super::evaluate::TestPass;
 use super::progress::{Progress, Verbosity};
 use crate::callbacks::Callback;
 use crate::history::{History, Logs};
@@ -276,8 +278,9 @@ impl Sequential {
         let output = self.output_shape().unwrap_or_default().to_vec();
         let targets = Targets::of(data.y, &output);
         self.build_optimizer();
+        let width = output.last().copied().unwrap_or(1);
         self.compiled_mut()?
-            .build_metrics(targets, output.last().copied().unwrap_or(1))?;
+            .build_metrics(targets, width, Sums::Keras)?;
         self.training_seed = options
             .seed
             .unwrap_or_else(|| self.seed.wrapping_add(self.fits));
@@ -315,6 +318,9 @@ impl Sequential {
             // and restored goes on as it would have.
             self.rng = ChaCha8Rng::seed_from_u64(seed);
             self.rng.set_stream(2 * epoch as u64);
+            // A callback may have evaluated, with other sums.
+            self.compiled_mut()?
+                .build_metrics(targets, width, Sums::Keras)?;
             self.compiled_mut()?.reset();
             callbacks.each(|callback| callback.on_epoch_begin(self, epoch))?;
             let mut progress = Progress::new(verbosity, steps, clock.elapsed().as_secs_f64());
@@ -348,8 +354,11 @@ impl Sequential {
                 let batch_size = options.validation_batch_size.unwrap_or(feed.batch_size);
                 let validated = self.evaluate_rows(
                     validation.rows(),
-                    batch_size,
-                    options.validation_steps,
+                    TestPass {
+                        batch_size,
+                        steps: options.validation_steps,
+                        sums: Sums::Keras,
+                    },
                     callbacks,
                     None,
                 )?;
