@@ -352,7 +352,8 @@ pub(crate) struct Message<'a, const LAYERS: usize> {
     pub labels: &'a str,
     /// Inputs, outputs and the layers' checksums of each, as words.
     pub tests: &'a [u8],
-    /// Zeros, so many that the tensors start at a multiple of [`ALIGNMENT`].
+    /// The names of the inputs, a line feed between two, or none; then zeros, so many that the tensors
+    /// start at a multiple of [`ALIGNMENT`].
     pub padding: &'a [u8],
     pub tensors: &'a [u8],
     /// Little-endian, over everything before it.

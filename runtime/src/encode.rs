@@ -20,11 +20,14 @@ pub struct ModelSpec<'a> {
     pub layers: &'a [LayerSpec<'a>],
     /// A name for each output, or two for a single output, or none. Without line feeds.
     pub labels: &'a [&'a str],
-    /// The output from which on a model with one output says yes.
+    /// The output from which on an output says yes.
     pub threshold: Option<f32>,
     /// Test vectors for [`Model::self_test`](crate::Model::self_test), from
     /// [`Model::checksums`](crate::Model::checksums) of the same model without them.
     pub self_tests: &'a [SelfTest<'a>],
+    /// A name for each input, or none. Without line feeds, none empty. They lie where nothing but
+    /// [`Model::input_names`](crate::Model::input_names) looks.
+    pub input_names: &'a [&'a str],
 }
 
 /// A layer to be written.
@@ -338,15 +341,39 @@ fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
         }
     }
 
-    // The padding's own length takes one byte, the tensors' a few.
+    let is_name = |name: &&str| !name.is_empty() && !name.contains(['\n', '\0']);
+    let names = spec.input_names.iter().filter(|name| is_name(name)).count();
+    if !spec.input_names.is_empty() && names != inputs {
+        return Err(Error::Length {
+            what: What::InputNames,
+            expected: number(inputs),
+            found: number(names),
+        });
+    }
+    let letters = spec
+        .input_names
+        .iter()
+        .map(|name| name.len())
+        .sum::<usize>();
+    let text = letters + names.saturating_sub(1);
+    // The padding's own length takes a few bytes, and the tensors'.
     let mut length_of_tensors = [0; 10];
     let digits = postcard::to_slice(&tensors, &mut length_of_tensors)
         .map_err(|_| Error::Malformed)?
         .len();
-    let padding = (message.output.position + 1 + digits).next_multiple_of(ALIGNMENT)
-        - (message.output.position + 1 + digits);
-    put(&mut message, padding)?;
-    for _ in 0..padding {
+    let start = message.output.position;
+    let tensors_at = |zeros: usize| start + varint_len(text + zeros) + text + zeros + digits;
+    // One more digit of the length may leap over a multiple.
+    let zeros = (0..2 * ALIGNMENT).find(|&zeros| tensors_at(zeros).is_multiple_of(ALIGNMENT));
+    let zeros = zeros.unwrap_or_default();
+    put(&mut message, text + zeros)?;
+    for (name, index) in spec.input_names.iter().zip(0u32..) {
+        if index > 0 {
+            push(&mut message, b"\n")?;
+        }
+        push(&mut message, name.as_bytes())?;
+    }
+    for _ in 0..zeros {
         push(&mut message, &[0])?;
     }
     put(&mut message, tensors)?;
@@ -371,6 +398,12 @@ fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
         *crc = blob::crc32(covered).to_le_bytes();
     }
     Ok(total)
+}
+
+/// Bytes of a length as postcard writes it: seven bits each.
+fn varint_len(length: usize) -> usize {
+    let bits = (usize::BITS - length.leading_zeros()).max(1);
+    bits.div_ceil(7) as usize
 }
 
 /// The layers as the blob has them, but for their offsets.
@@ -696,6 +729,7 @@ mod tests {
                 outputs: &[0.5],
                 checksums: &[3, 4],
             }],
+            input_names: &[],
         }
     }
 
@@ -715,6 +749,43 @@ mod tests {
             0,
             "tensors are aligned"
         );
+    }
+
+    #[test]
+    fn names_of_inputs_lie_in_the_padding_whatever_their_length() {
+        let bare = encoded_len(&spec()).unwrap();
+        let long = "n".repeat(300);
+        // Also where the length of the padding gets another digit, at 128.
+        for length in 1..300 {
+            let names = [&long[..length], "µ"];
+            let mut bytes = [0xFF; 1024];
+            let named = ModelSpec {
+                input_names: &names,
+                ..spec()
+            };
+            let written = encode(&named, &mut bytes).unwrap();
+            let message: Message<4> = postcard::from_bytes(&bytes[..written]).unwrap();
+            assert_eq!((written - 4 - message.tensors.len()) % ALIGNMENT, 0);
+            assert!(written <= bare + (length + 3).next_multiple_of(ALIGNMENT) + ALIGNMENT);
+            // The model is not sound, but the names are found.
+            let text = &message.padding[..length + 3];
+            assert_eq!(text, std::format!("{}\nµ", names[0]).as_bytes());
+            assert!(message.padding[length + 3..].iter().all(|&byte| byte == 0));
+        }
+        for names in [&["a"][..], &["a", "b", "c"], &["a", ""], &["a", "b\nc"]] {
+            let named = ModelSpec {
+                input_names: names,
+                ..spec()
+            };
+            assert!(matches!(
+                encoded_len(&named),
+                Err(Error::Length {
+                    what: What::InputNames,
+                    expected: 2,
+                    ..
+                })
+            ));
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub enum What {
     Scratch,
     /// Bytes of the labels, or their number.
     Labels,
+    /// Names of the inputs.
+    InputNames,
     /// Bytes of the self-test vectors.
     SelfTests,
     /// Bytes of the tensors, or the end of a layer's.
@@ -58,6 +60,7 @@ impl What {
             Self::Outputs => "outputs",
             Self::Scratch => "scratch words",
             Self::Labels => "labels",
+            Self::InputNames => "names of inputs",
             Self::SelfTests => "self-test bytes",
             Self::Tensors => "tensor bytes",
             Self::Operation => "operation",

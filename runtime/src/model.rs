@@ -160,6 +160,18 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             .take(if labels.is_empty() { 0 } else { usize::MAX })
     }
 
+    /// The names of the inputs in order, none where the blob has none: they are written on request
+    /// (`thumbnet export --input-names`), and cost a program that does not ask for them nothing.
+    pub fn input_names(&self) -> impl Iterator<Item = &'a str> + use<'a, LAYERS> {
+        let names = verify::input_names(self.behind);
+        let count = if names.is_empty() { 0 } else { self.inputs() };
+        // As for the labels.
+        names
+            .split(|&byte| byte == b'\n')
+            .map(|name| core::str::from_utf8(name).unwrap_or(""))
+            .take(count)
+    }
+
     /// The name of a class.
     pub fn label(&self, class: usize) -> Option<&'a str> {
         self.labels().nth(class)
@@ -171,7 +183,14 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         Tail::take(&mut Reader::new(self.behind))
     }
 
-    /// The output from which on a model with one output says yes.
+    /// Whether an output says yes, where each decides for itself: from the threshold on, 0.5 where
+    /// the blob has none. What [`classify`](Self::classify) asks of a single output; of several with
+    /// a threshold, each has a label of its own.
+    pub fn says_yes(&self, output: f32) -> bool {
+        softfloat::at_least(output, self.threshold().unwrap_or(0.5)) != 0
+    }
+
+    /// The output from which on an output says yes; of several outputs, each for itself.
     pub fn threshold(&self) -> Option<f32> {
         self.tail().threshold()
     }

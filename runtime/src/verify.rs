@@ -186,6 +186,14 @@ impl<'a> Tail<'a> {
     }
 }
 
+/// The names of the inputs, from what lies behind the layers: what the padding begins with.
+pub(crate) fn input_names(behind: &[u8]) -> &[u8] {
+    let reader = &mut Reader::new(behind);
+    let _tail = Tail::take(reader);
+    let padding = reader.bytes();
+    padding.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
 /// Everything that later code relies on.
 #[inline(always)]
 fn check<const LAYERS: usize>(

@@ -36,6 +36,7 @@ fn example() -> Vec<u8> {
         labels: &["no", "yes"],
         threshold: Some(0.5),
         self_tests: &[],
+        input_names: &[],
     };
     let model = common::written(&spec);
     let model: Model = Model::from_bytes(&model).unwrap();
@@ -93,6 +94,55 @@ fn the_worked_example_runs() {
     assert_eq!(model.verify_weights(), Ok(()));
     let class = model.classify(&[1.0, 2.0], &mut scratch, &mut outputs);
     assert_eq!(class.unwrap().label, "no");
+}
+
+#[test]
+fn names_of_inputs_and_answers_are_there_for_those_who_ask() {
+    let blob = example();
+    let model: Model = Model::from_bytes(&blob).unwrap();
+    assert_eq!(model.input_names().count(), 0);
+    // From the threshold 0.5 on.
+    let below = 0.5f32.next_down();
+    let said = [-1.0, below, 0.5, 1.0].map(|output| model.says_yes(output));
+    assert_eq!(said, [false, false, true, true]);
+
+    let layers = [
+        LayerSpec::Quantize {
+            inputs: 2,
+            scale: &[2.0],
+            zero: &[-1.0],
+            output: Precision::Int8,
+        },
+        LayerSpec::Dense(DenseSpec {
+            inputs: 2,
+            units: 1,
+            packing: Packing::Plain,
+            weights: WeightsSpec::Int8 {
+                weights: &[5, -6],
+                bias: &[7],
+            },
+            output: OutputSpec::Float {
+                scales: &[0.25],
+                activation: Activation::Linear,
+                table: None,
+            },
+        }),
+    ];
+    for names in [["a", "b"], ["petal length, cm", "petal breadth, µm"]] {
+        let blob = common::written(&ModelSpec {
+            layers: &layers,
+            input_names: &names,
+            ..ModelSpec::default()
+        });
+        let model: Model = Model::from_bytes(&blob).unwrap();
+        let found: Vec<&str> = model.input_names().collect();
+        assert_eq!(found, names);
+        let mut outputs = [0.0];
+        model
+            .predict(&[1.0, 2.0], &mut [0; 1], &mut outputs)
+            .unwrap();
+        assert_eq!(outputs, [-1.5]);
+    }
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn exercise(blob: &[u8], random: &mut Random) -> bool {
     let _ = (model.macs(), model.threshold());
     assert!(model.layers().all(|layer| layer.units > 0));
     assert!(model.labels().count() <= model.outputs().max(2));
+    assert!(model.input_names().count() <= model.inputs());
     true
 }
 

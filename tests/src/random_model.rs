@@ -121,6 +121,7 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
         },
         threshold: (outputs == 1 && rng.random()).then_some(0.25),
         self_tests: &[],
+        input_names: &[],
     };
 
     let x: Vec<f32> = (0..rows * inputs).map(|i| value(rng, i / inputs)).collect();

@@ -2,7 +2,7 @@
 //!
 //! Models and rows are in `tests/golden/decisions/`, values from real Keras or counted by hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use thumbnet_tests::command::thumbnet;
@@ -96,5 +96,201 @@ fn r2_is_computed_without_the_loss_of_f32_but_in_fit() {
     assert!(
         (keras.get("r2").unwrap() - 1.0063).abs() < 5e-5,
         "{keras:?}"
+    );
+}
+
+/// `model` exported with `arguments` beside its rows, as `name` in `folder`: what is said of the score.
+fn export(folder: &Path, model: &str, rows: &str, name: &str, arguments: &[&str]) -> String {
+    let (model, rows) = (golden(model), golden(rows));
+    let command = ["export", &model, "--calibrate", &rows, "--output", name];
+    let text = thumbnet(folder, command.iter().chain(arguments)).ok();
+    text.lines().nth(1).unwrap_or_default().to_string()
+}
+
+/// Right answers of 300 rows, counted by hand from real Keras' predictions.
+#[test]
+fn a_device_model_is_scored_at_its_own_threshold() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows = golden("th.csv");
+    for (threshold, accuracy) in [("0.1", "0.4967"), ("0.9", "0.5400"), ("0", "0.4667")] {
+        let said = export(
+            folder,
+            "th.h5",
+            "th.csv",
+            "t.tnet",
+            &["--threshold", threshold],
+        );
+        assert_eq!(
+            said,
+            format!(
+                "accuracy on 300 calibration rows: {accuracy} in float, {accuracy} on the device"
+            )
+        );
+        let text = thumbnet(folder, ["evaluate", "t.tnet", "--data", &rows]).ok();
+        assert!(
+            text.ends_with(&format!(" - accuracy: {accuracy}\n")),
+            "{text}"
+        );
+        let text = thumbnet(
+            folder,
+            [
+                "evaluate",
+                "t.tnet",
+                "--data",
+                &rows,
+                "--metrics",
+                "auc,accuracy",
+            ],
+        )
+        .ok();
+        assert!(
+            text.ends_with(&format!(" - accuracy: {accuracy}\n")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn logits_are_decided_by_their_probability() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let inspect = |name: &str| -> Value {
+        let json = thumbnet(folder, ["inspect", name, "--json"]).ok();
+        serde_json::from_str(&json).unwrap()
+    };
+    // The probability 0.5 is the logit 0, 0.9 is ln(9).
+    for (threshold, logit, accuracy) in [
+        (None, 0.0, "0.7767"),
+        (Some("0.5"), 0.0, "0.7767"),
+        (Some("0.9"), 9f64.ln(), "0.6000"),
+    ] {
+        let arguments: Vec<&str> = threshold
+            .into_iter()
+            .flat_map(|t| ["--threshold", t])
+            .collect();
+        export(folder, "bl2.h5", "th.csv", "l.tnet", &arguments);
+        let text = thumbnet(folder, ["evaluate", "l.tnet", "--data", &golden("th.csv")]).ok();
+        assert_eq!(text, format!("accuracy: {accuracy}\n"));
+        let found = inspect("l.tnet");
+        assert!(
+            (found["threshold"].as_f64().unwrap() - logit).abs() < 1e-6,
+            "{found}"
+        );
+        assert_eq!(found["labels"], serde_json::json!(["no", "yes"]));
+    }
+
+    // Three logits are classes, with a class per row or one-hot targets.
+    let said = export(folder, "l3.h5", "l3.csv", "l3.tnet", &[]);
+    assert_eq!(
+        said,
+        "accuracy on 300 calibration rows: 0.8867 in float, 0.8867 on the device"
+    );
+    let text = thumbnet(folder, ["evaluate", "l3.tnet", "--data", &golden("l3.csv")]).ok();
+    assert_eq!(text, "accuracy: 0.8867\n");
+    assert_eq!(inspect("l3.tnet")["threshold"], Value::Null);
+}
+
+#[test]
+fn a_threshold_that_decides_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let refused = |model: &str, rows: &str, threshold: &str, code: i32| {
+        let (model, rows) = (golden(model), golden(rows));
+        let arguments = ["export", &model, "--calibrate", &rows, "--output", "x.tnet"];
+        let given = ["--threshold", threshold];
+        let error = thumbnet(folder, arguments.iter().chain(&given)).error(code);
+        assert!(!folder.join("x.tnet").exists());
+        error
+    };
+    for threshold in ["1.5", "-1"] {
+        assert_eq!(
+            refused("th.h5", "th.csv", threshold, 1),
+            format!(
+                "threshold {threshold} is beyond what the output can be, 0 to 1, and would decide all rows the same; give one between"
+            )
+        );
+    }
+    for threshold in ["nan", "inf", "-inf"] {
+        assert_eq!(
+            refused("th.h5", "th.csv", threshold, 2),
+            format!(
+                "invalid value '{threshold}' for '--threshold <VALUE>': expected a finite number, such as 0.5; see thumbnet export --help"
+            )
+        );
+    }
+    assert_eq!(
+        refused("bl2.h5", "th.csv", "-1", 1),
+        "threshold -1 is no probability, expected one from 0 to 1: the model's outputs are logits, and -1 is the logit of 0.26894143"
+    );
+    assert_eq!(
+        refused("l3.h5", "l3.csv", "0.3", 1),
+        "threshold 0.3 is given for a model that chooses one of 3 classes, the greatest; leave it out, or end the model with one sigmoid output to decide at a threshold"
+    );
+    // A number may be cut anywhere.
+    let (model, x) = (golden("r2.h5"), golden("r2x.npy"));
+    let number = ["export", &model, "--calibrate", &x, "--output", "n.tnet"];
+    let finished = thumbnet(
+        folder,
+        number
+            .iter()
+            .chain(&["--threshold", "-1", "--dtype", "float32"]),
+    );
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let text = thumbnet(folder, ["inspect", "n.tnet"]).ok();
+    assert!(text.contains("  threshold   -1\n"), "{text}");
+}
+
+#[test]
+fn names_of_inputs_are_stored_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let inspect = |name: &str| -> Value {
+        let json = thumbnet(folder, ["inspect", name, "--json"]).ok();
+        serde_json::from_str(&json).unwrap()
+    };
+    export(folder, "th.h5", "th.csv", "without.tnet", &[]);
+    export(folder, "th.h5", "th.csv", "with.tnet", &["--input-names"]);
+    export(
+        folder,
+        "th.h5",
+        "th.csv",
+        "given.tnet",
+        &["--input-names=u,µ"],
+    );
+    assert_eq!(
+        inspect("without.tnet")["input_names"],
+        serde_json::json!([])
+    );
+    assert_eq!(
+        inspect("with.tnet")["input_names"],
+        serde_json::json!(["a", "b"])
+    );
+    assert_eq!(
+        inspect("given.tnet")["input_names"],
+        serde_json::json!(["u", "µ"])
+    );
+    let text = thumbnet(folder, ["inspect", "with.tnet"]).ok();
+    assert!(text.contains("  names       a, b\n"), "{text}");
+    let (model, rows) = (golden("th.h5"), golden("th.csv"));
+    let error = |names: &str| {
+        let command = [
+            "export",
+            &model,
+            "--calibrate",
+            &rows,
+            "--output",
+            "x.tnet",
+            names,
+        ];
+        thumbnet(folder, command).error(1)
+    };
+    assert_eq!(
+        error("--input-names=a,b,c"),
+        "there are 3 names of inputs (a, b, c), expected 2: one for each input"
+    );
+    assert_eq!(
+        error("--input-names=a,a"),
+        "input 1, \"a\", has the name of another one; give every input a name of its own on one line"
     );
 }

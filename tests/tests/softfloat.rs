@@ -127,7 +127,7 @@ fn rows(answer: &Answer) -> Vec<Vec<u32>> {
         }
     };
     rows.iter()
-        .map(|row| row.as_ref().unwrap().iter().map(same).collect())
+        .map(|row| row.as_ref().unwrap().outputs.iter().map(same).collect())
         .collect()
 }
 

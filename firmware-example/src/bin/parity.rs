@@ -1,5 +1,5 @@
-//! Predicts whatever the host asks for and writes every output bit back, so that one program
-//! serves any model. The host's side and the format are in `trainer/src/emulator/parity.rs`.
+//! Classifies whatever the host asks for and writes every output bit and each decision back, so that
+//! one program serves any model. The host's side and the format are in `trainer/src/emulator/parity.rs`.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -66,10 +66,18 @@ mod firmware {
         }
         for _ in 0..rows {
             request.bytes(bytemuck::cast_slice_mut(x));
-            match model.predict(bytemuck::cast_slice(x), scratch, y) {
-                Ok(()) => {
+            match model.classify(bytemuck::cast_slice(x), scratch, y) {
+                Ok(class) => {
                     reply.put(&[0]);
                     reply.put(bytemuck::cast_slice(y));
+                    reply.put(&[class.index as u32, class.score.to_bits()]);
+                    reply.text(class.label);
+                    for y in y.chunks(32) {
+                        let bits = y.iter().rev();
+                        let bits =
+                            bits.fold(0, |bits, &y| bits << 1 | u32::from(model.says_yes(y)));
+                        reply.put(&[bits]);
+                    }
                 }
                 Err(error) => reply.error(&error),
             }
@@ -122,10 +130,17 @@ mod firmware {
             let mut text = heapless::String::<256>::new();
             // A text that is too long ends early; so does a comparison with it.
             let _ = write!(text, "{error}");
+            self.text(&text);
+        }
+
+        /// Writes a text as a length and whole words.
+        fn text(&mut self, text: &str) {
             self.put(&[text.len() as u32]);
-            let mut words = [0; 64];
-            bytemuck::cast_slice_mut(&mut words)[..text.len()].copy_from_slice(text.as_bytes());
-            self.put(&words[..text.len().div_ceil(4)]);
+            for text in text.as_bytes().chunks(256) {
+                let mut words = [0; 64];
+                bytemuck::cast_slice_mut(&mut words)[..text.len()].copy_from_slice(text);
+                self.put(&words[..text.len().div_ceil(4)]);
+            }
         }
     }
 

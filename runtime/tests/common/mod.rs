@@ -252,6 +252,7 @@ impl Net {
             labels: &labels,
             threshold: self.threshold,
             self_tests: &[],
+            input_names: &[],
         };
         let bare = written(&spec);
         let model: Model = Model::from_bytes(&bare).unwrap();

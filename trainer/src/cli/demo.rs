@@ -180,7 +180,7 @@ fn on_cortex_m4(device: &DeviceModel, x: &ArrayD<f32>) -> Result<Vec<Vec<u32>>> 
     match answers.into_iter().next() {
         Some(Answer::Loaded { rows, .. }) => rows
             .into_iter()
-            .map(|row| row.map_err(Error::value))
+            .map(|row| Ok(row.map_err(Error::value)?.outputs))
             .collect(),
         Some(Answer::Refused(message)) => Err(Error::value(message)),
         None => Err(Error::value(

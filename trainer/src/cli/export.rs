@@ -55,6 +55,16 @@ pub struct Export {
     /// model is compiled with from_logits, or any value of a linear output [default: 0.5]
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true, value_parser = finite)]
     threshold: Option<f32>,
+    /// Store the names of the input columns too, which costs flash: these, else those that the model
+    /// was trained on, else those of --calibrate
+    #[arg(
+        long,
+        value_name = "A,B,..",
+        value_delimiter = ',',
+        num_args = 0..,
+        require_equals = true
+    )]
+    input_names: Option<Vec<String>>,
     /// Arithmetic of every layer, int8, int4 (half the flash), int16 (activations of 16 bits) or
     /// float32; or of some by name, such as dense=int4,dense_1=int16, with int8 for the others
     #[arg(long, default_value = "int8", value_name = "TYPE|LAYER=TYPE,..")]
@@ -149,6 +159,7 @@ impl Export {
             packing: self.core.packing(),
             labels,
             threshold: self.threshold,
+            input_names: self.names_of_inputs(&model, &rows)?,
             ..QuantizeOptions::default()
         };
         let scores = compared.y.as_ref().is_some_and(|y| {
@@ -195,6 +206,23 @@ impl Export {
             );
         }
         Ok(())
+    }
+
+    /// Of `--input-names`; none where it is not given.
+    fn names_of_inputs(&self, model: &Sequential, rows: &Dataset) -> Outcome<Vec<String>> {
+        let Some(given) = &self.input_names else {
+            return Ok(Vec::new());
+        };
+        let signature = model.signature().map(|signature| &signature.features);
+        let known = [Some(given), signature, Some(&rows.feature_names)];
+        match known.into_iter().flatten().find(|names| !names.is_empty()) {
+            Some(names) => Ok(names.clone()),
+            None => Err(Failure::usage(format!(
+                "neither {} nor {} has names of columns; give them: --input-names=a,b",
+                self.model.display(),
+                self.calibrate.display()
+            ))),
+        }
     }
 
     /// Of `--labels`.

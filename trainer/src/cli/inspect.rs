@@ -76,6 +76,7 @@ impl Sizes {
             "version": runtime::VERSION,
             "inputs": model.inputs(),
             "outputs": model.outputs(),
+            "input_names": device.input_names(),
             "labels": device.labels(),
             "threshold": model.threshold(),
             "macs": self.macs,
@@ -95,6 +96,10 @@ impl Sizes {
         );
         let mut line = |key: &str, value: String| text.push_str(&format!("  {key:<12}{value}\n"));
         line("inputs", model.inputs().to_string());
+        let names = device.input_names();
+        if !names.is_empty() {
+            line("names", names.join(", "));
+        }
         line("outputs", model.outputs().to_string());
         let labels = device.labels();
         if !labels.is_empty() {

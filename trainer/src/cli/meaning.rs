@@ -36,7 +36,7 @@ impl Meaning {
         Self {
             model: path.display().to_string(),
             signature: None,
-            labels: model.labels(),
+            labels: model.class_names(),
         }
     }
 

@@ -82,7 +82,7 @@ impl Predict {
                 )?,
                 Vec::new(),
             ),
-            AnyModel::Device(model) => (model.predict(&rows.x)?, model.labels()),
+            AnyModel::Device(model) => (model.predict(&rows.x)?, model.class_names()),
         };
         match &self.output {
             None => {

@@ -1,4 +1,5 @@
-//! Predictions by the firmware `parity`: any models, any inputs, every output bit.
+//! Predictions by the firmware `parity`: any models, any inputs, every output bit and what the device
+//! decides by them.
 //!
 //! One start of QEMU serves a list of jobs. The firmware reads the file `request` and writes the
 //! file `reply`, both a stream of little-endian 32-bit words, floats as their bits:
@@ -9,7 +10,9 @@
 //! reply   = answer*
 //! answer  = text                                                the blob was refused, and why
 //!         | 0 outputs text row*                                 it was loaded; text is the self-test's
-//! row     = text | 0 float*                                     refused, or `outputs` floats
+//! row     = text | 0 float* class yes*                          refused, or `outputs` floats
+//! class   = index float text                                    what `classify` found, with its label
+//! yes     = word                                                a bit for each of 32 outputs, low first
 //! text    = length bytes                                        length 0 means: no error
 //! ```
 //!
@@ -48,9 +51,24 @@ pub enum Answer {
         outputs: usize,
         /// What the model's self-test found.
         self_test: Result<(), String>,
-        /// The bits of each row's outputs, or why there are none.
-        rows: Vec<Result<Vec<u32>, String>>,
+        /// What became of each row, or why nothing did.
+        rows: Vec<Result<Row, String>>,
     },
+}
+
+/// What a device said about a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The bits of its outputs.
+    pub outputs: Vec<u32>,
+    /// The class, by `classify`.
+    pub class: usize,
+    /// The bits of its score.
+    pub score: u32,
+    /// Its name.
+    pub label: String,
+    /// Whether each output says yes, by `says_yes`.
+    pub yes: Vec<bool>,
 }
 
 impl Job<'_> {
@@ -68,8 +86,14 @@ impl Job<'_> {
             .x
             .chunks_exact(self.inputs.max(1))
             .map(|x| {
-                model.predict(x, &mut scratch, &mut y).map_err(text)?;
-                Ok(y.iter().map(|y| y.to_bits()).collect())
+                let class = model.classify(x, &mut scratch, &mut y).map_err(text)?;
+                Ok(Row {
+                    outputs: y.iter().map(|y| y.to_bits()).collect(),
+                    class: class.index,
+                    score: class.score.to_bits(),
+                    label: class.label.to_string(),
+                    yes: y.iter().map(|&y| model.says_yes(y)).collect(),
+                })
             })
             .collect();
         Answer::Loaded {
@@ -190,11 +214,23 @@ impl Reply<'_> {
         Some(if length == 0 { Ok(()) } else { Err(text) })
     }
 
-    fn row(&mut self, outputs: usize) -> Option<Result<Vec<u32>, String>> {
-        Some(match self.text()? {
-            Err(text) => Err(text),
-            Ok(()) => Ok((0..outputs).map(|_| self.word()).collect::<Option<_>>()?),
-        })
+    fn row(&mut self, outputs: usize) -> Option<Result<Row, String>> {
+        if let Err(text) = self.text()? {
+            return Some(Err(text));
+        }
+        let mut row = Row {
+            outputs: (0..outputs).map(|_| self.word()).collect::<Option<_>>()?,
+            class: self.word()? as usize,
+            score: self.word()?,
+            label: self.text()?.err().unwrap_or_default(),
+            yes: Vec::new(),
+        };
+        for first in (0..outputs).step_by(32) {
+            let bits = self.word()?;
+            let bit = |output: usize| bits >> (output - first) & 1 == 1;
+            row.yes.extend((first..outputs.min(first + 32)).map(bit));
+        }
+        Some(Ok(row))
     }
 
     fn answer(&mut self, rows: usize) -> Option<Answer> {
@@ -222,14 +258,24 @@ mod tests {
     fn a_reply_is_read_word_by_word() {
         let mut bytes = words(&[2]);
         bytes.extend(b"no\0\0");
-        bytes.extend(words(&[0, 2, 0, 0, 7, 8, 3]));
+        // Two outputs; of a row the bits 7 and 8, class 1 by 8, "yes", only the second one.
+        bytes.extend(words(&[0, 2, 0, 0, 7, 8, 1, 8, 3]));
+        bytes.extend(b"yes\0");
+        bytes.extend(words(&[2, 3]));
         bytes.extend(b"nan\0");
         let mut reply = Reply { bytes: &bytes };
         assert_eq!(reply.answer(9), Some(Answer::Refused("no".into())));
+        let row = Row {
+            outputs: vec![7, 8],
+            class: 1,
+            score: 8,
+            label: "yes".into(),
+            yes: vec![false, true],
+        };
         let loaded = Answer::Loaded {
             outputs: 2,
             self_test: Ok(()),
-            rows: vec![Ok(vec![7, 8]), Err("nan".into())],
+            rows: vec![Ok(row), Err("nan".into())],
         };
         assert_eq!(reply.answer(2), Some(loaded));
         assert_eq!(reply.answer(0), None);

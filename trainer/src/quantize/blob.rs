@@ -20,6 +20,8 @@ pub struct Metadata {
     pub labels: Vec<String>,
     /// From which output on a model with one output says yes.
     pub threshold: Option<f32>,
+    /// A name per input, or none.
+    pub input_names: Vec<String>,
     /// Rows kept with their outputs, `[rows, inputs]`, for `Model::self_test`.
     pub self_tests: Array2<f32>,
 }
@@ -32,6 +34,7 @@ impl Metadata {
         Self {
             labels: options.labels.clone(),
             threshold: options.threshold,
+            input_names: options.input_names.clone(),
             // The rows came from f32.
             self_tests: rows.slice(s![..tests, ..]).mapv(|v| v as f32),
         }
@@ -69,11 +72,13 @@ pub fn build(plan: &Plan, packing: Packing, metadata: &Metadata) -> Result<Devic
         .map(|(step, numbers)| describe(step, numbers, packing))
         .collect();
     let labels: Vec<&str> = metadata.labels.iter().map(String::as_str).collect();
+    let input_names: Vec<&str> = metadata.input_names.iter().map(String::as_str).collect();
     let spec = ModelSpec {
         layers: &layers,
         labels: &labels,
         threshold: metadata.threshold,
         self_tests: &[],
+        input_names: &input_names,
     };
     let untested = encode(&spec)?;
     if metadata.self_tests.is_empty() {

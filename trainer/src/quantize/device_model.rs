@@ -96,6 +96,22 @@ impl DeviceModel {
         self.model().labels().map(str::to_owned).collect()
     }
 
+    /// The labels, but none where these are the classes' numbers: then the classes have no names.
+    pub fn class_names(&self) -> Vec<String> {
+        let labels = self.labels();
+        let mut numbered = (0usize..).zip(&labels);
+        if numbered.all(|(class, label)| *label == class.to_string()) {
+            Vec::new()
+        } else {
+            labels
+        }
+    }
+
+    /// The names of the inputs, empty where the blob has none.
+    pub fn input_names(&self) -> Vec<String> {
+        self.model().input_names().map(str::to_owned).collect()
+    }
+
     /// Predicts rows: `[rows, ...]` with `inputs()` values each, to `[rows, outputs()]`.
     ///
     /// # Errors

@@ -67,6 +67,9 @@ pub struct QuantizeOptions {
     /// with logits it is a probability p, and moved to the logit `ln(p / (1 - p))`. Defaults to none:
     /// a probability of 0.5, or 0 behind a hinge loss.
     pub threshold: Option<f32>,
+    /// Names of the inputs, which the device does not need; the blob grows by them. Defaults to
+    /// none.
+    pub input_names: Vec<String>,
     /// Calibration rows that travel in the blob for the device's self-test. Defaults to 2.
     pub self_tests: usize,
 }
@@ -79,6 +82,7 @@ impl Default for QuantizeOptions {
             packing: Packing::Dsp,
             labels: Vec::new(),
             threshold: None,
+            input_names: Vec::new(),
             self_tests: 2,
         }
     }

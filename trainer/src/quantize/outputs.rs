@@ -106,6 +106,19 @@ impl Outputs {
         }
     }
 
+    /// What the device decides by a row of outputs: one class, by `classify`; of several outputs that
+    /// each say yes or no a 1 or a 0 each, by `says_yes`; nothing by numbers.
+    pub fn decisions(self, outputs: ArrayView1<f32>) -> Vec<usize> {
+        match self {
+            Self::Classes => vec![largest(outputs)],
+            Self::Binary { threshold } => outputs
+                .iter()
+                .map(|&output| usize::from(says_yes(output, threshold)))
+                .collect(),
+            Self::Numbers => Vec::new(),
+        }
+    }
+
     /// Whether two rows of outputs decide the same.
     pub(super) fn agree(self, a: ArrayView1<f32>, b: ArrayView1<f32>) -> bool {
         match self {
@@ -113,7 +126,7 @@ impl Outputs {
             Self::Binary { threshold } => a
                 .iter()
                 .zip(&b)
-                .all(|(a, b)| (*a >= threshold) == (*b >= threshold)),
+                .all(|(&a, &b)| says_yes(a, threshold) == says_yes(b, threshold)),
             Self::Numbers => a == b,
         }
     }
@@ -143,6 +156,11 @@ pub(super) fn last(device: &DeviceModel) -> Last {
 fn are_answers(labels: &ArrayView2<f32>) -> bool {
     labels.iter().all(|label| [0.0, 1.0].contains(label))
         || labels.iter().all(|label| [-1.0, 1.0].contains(label))
+}
+
+/// Whether an output says yes.
+pub(super) fn says_yes(output: f32, threshold: f32) -> bool {
+    output >= threshold
 }
 
 /// The first of the largest values.
@@ -312,6 +330,7 @@ pub(super) fn settle(model: &Knowledge, options: &QuantizeOptions) -> Result<Qua
         settled.threshold = settled.threshold.or(signature.threshold);
     }
     check_labels(&settled.labels, outputs)?;
+    check_input_names(&settled.input_names, model.inputs)?;
     match Task::of(model, &settled)? {
         Task::Numbers => {}
         Task::Classes => {
@@ -348,6 +367,28 @@ fn name(labels: &mut Vec<String>, count: usize) {
     if labels.is_empty() {
         *labels = (0..count).map(|class| class.to_string()).collect();
     }
+}
+
+fn check_input_names(names: &[String], inputs: usize) -> Result<()> {
+    if !names.is_empty() && names.len() != inputs {
+        return Err(Error::value(format!(
+            "there are {} names of inputs ({}), expected {inputs}: one for each input",
+            names.len(),
+            crate::dataset::list(names)
+        )));
+    }
+    for (index, name) in names.iter().enumerate() {
+        let wrong = match name {
+            _ if name.trim().is_empty() => "has no name",
+            _ if name.contains(['\n', '\r', '\0']) => "has a line break in its name",
+            _ if names[..index].contains(name) => "has the name of another one",
+            _ => continue,
+        };
+        return Err(Error::value(format!(
+            "input {index}, {name:?}, {wrong}; give every input a name of its own on one line"
+        )));
+    }
+    Ok(())
 }
 
 fn check_labels(labels: &[String], outputs: usize) -> Result<()> {
@@ -401,6 +442,15 @@ fn moved(threshold: f32, scale: Scale, last: &Activation) -> Result<f32> {
         return Ok((logit as f32).clamp(f32::MIN, f32::MAX));
     }
     let (least, greatest) = reach(last);
+    // Beyond this it is a matter of how far the points go.
+    let unlimited = |end: f64| {
+        if end.abs() > 1e20 {
+            end * f64::INFINITY
+        } else {
+            end
+        }
+    };
+    let (least, greatest) = (unlimited(least), unlimited(greatest));
     if !(least..=greatest).contains(&f64::from(threshold)) {
         return Err(Error::value(format!(
             "threshold {threshold} is beyond what the output can be, {} to {}, and would decide all rows the same; give one between",
@@ -424,4 +474,254 @@ fn reach(activation: &Activation) -> (f64, f64) {
         (f64::INFINITY, f64::NEG_INFINITY),
         |(least, greatest), y| (least.min(y), greatest.max(y)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::losses::Loss;
+    use ndarray::arr1;
+    use serde_json::{Value, json};
+
+    /// Labels and threshold of the blob of a model with 4 inputs.
+    fn settled(
+        loss: Option<&Value>,
+        last: &Activation,
+        outputs: usize,
+        labels: &[&str],
+        threshold: Option<f32>,
+    ) -> Result<(Vec<String>, Option<f32>, Outputs)> {
+        let loss = loss.map(|loss| Loss::from_config(loss).expect("a loss of Keras"));
+        let model = Knowledge {
+            signature: None,
+            loss: loss.as_ref().map(|loss| &loss.kind),
+            last,
+            inputs: 4,
+            outputs,
+        };
+        let options = QuantizeOptions {
+            labels: labels.iter().map(|&label| label.to_string()).collect(),
+            threshold,
+            ..QuantizeOptions::default()
+        };
+        let options = settle(&model, &options)?;
+        let outputs = Outputs::settled(last, outputs, &options);
+        Ok((options.labels, options.threshold, outputs))
+    }
+
+    #[test]
+    fn loss_activation_labels_and_threshold_say_what_outputs_are() {
+        let logits = |name: &str| json!({"class_name": name, "config": {"from_logits": true}});
+        let (binary, classes) = (json!("binary_crossentropy"), json!("categorical_hinge"));
+        let (binary_logits, class_logits) = (
+            logits("BinaryFocalCrossentropy"),
+            logits("CategoricalCrossentropy"),
+        );
+        let (mse, hinge) = (json!("mse"), json!("hinge"));
+        let cut = |threshold| Outputs::Binary { threshold };
+        let (linear, sigmoid, softmax) =
+            (Activation::Linear, Activation::Sigmoid, Activation::Softmax);
+        for (loss, last, outputs, labels, threshold, expected) in [
+            (
+                Some(&binary),
+                &sigmoid,
+                1,
+                &[][..],
+                None,
+                (2, None, cut(0.5)),
+            ),
+            (
+                Some(&binary),
+                &sigmoid,
+                1,
+                &[],
+                Some(0.0),
+                (2, Some(0.0), cut(0.0)),
+            ),
+            (
+                Some(&binary),
+                &sigmoid,
+                3,
+                &[],
+                None,
+                (3, Some(0.5), cut(0.5)),
+            ),
+            // An autoencoder.
+            (Some(&binary), &sigmoid, 4, &[], None, (0, None, cut(0.5))),
+            (
+                Some(&binary_logits),
+                &linear,
+                1,
+                &[],
+                None,
+                (2, Some(0.0), cut(0.0)),
+            ),
+            (
+                Some(&binary_logits),
+                &linear,
+                3,
+                &[],
+                None,
+                (3, Some(0.0), cut(0.0)),
+            ),
+            // As Keras: a sigmoid's outputs are no logits.
+            (
+                Some(&binary_logits),
+                &sigmoid,
+                1,
+                &[],
+                None,
+                (2, None, cut(0.5)),
+            ),
+            (
+                Some(&class_logits),
+                &linear,
+                3,
+                &[],
+                None,
+                (3, None, Outputs::Classes),
+            ),
+            (
+                Some(&classes),
+                &sigmoid,
+                3,
+                &[],
+                None,
+                (3, None, Outputs::Classes),
+            ),
+            (
+                Some(&hinge),
+                &Activation::Tanh,
+                1,
+                &[],
+                None,
+                (2, Some(0.0), cut(0.0)),
+            ),
+            (
+                Some(&mse),
+                &linear,
+                1,
+                &[],
+                None,
+                (0, None, Outputs::Numbers),
+            ),
+            (
+                Some(&mse),
+                &linear,
+                1,
+                &[],
+                Some(-1.0),
+                (0, Some(-1.0), cut(-1.0)),
+            ),
+            (
+                Some(&mse),
+                &linear,
+                1,
+                &["n", "y"],
+                None,
+                (2, None, cut(0.5)),
+            ),
+            (
+                Some(&mse),
+                &linear,
+                3,
+                &["a", "b", "c"],
+                None,
+                (3, None, Outputs::Classes),
+            ),
+            (None, &softmax, 3, &[], None, (3, None, Outputs::Classes)),
+            (None, &sigmoid, 3, &[], None, (0, None, cut(0.5))),
+            (
+                None,
+                &sigmoid,
+                3,
+                &["a", "b", "c"],
+                None,
+                (3, Some(0.5), cut(0.5)),
+            ),
+            (None, &linear, 3, &[], None, (0, None, Outputs::Numbers)),
+        ] {
+            let what = format!("{loss:?} {last:?} {outputs} {labels:?} {threshold:?}");
+            let (labels, threshold, kind) =
+                settled(loss, last, outputs, labels, threshold).expect(&what);
+            assert_eq!((labels.len(), threshold, kind), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn thresholds_of_logits_are_moved_and_never_infinite() {
+        let loss = json!({"class_name": "BinaryCrossentropy", "config": {"from_logits": true}});
+        let moved = |probability| {
+            let settled = settled(Some(&loss), &Activation::Linear, 1, &[], Some(probability));
+            settled.expect("a probability").1
+        };
+        assert_eq!(moved(0.5), Some(0.0));
+        // ln(0.9 / 0.1) and ln(0.25 / 0.75)
+        assert!((moved(0.9).unwrap() - 2.197_224_6).abs() < 1e-6);
+        assert!((moved(0.25).unwrap() + 1.098_612_3).abs() < 1e-6);
+        // All rows, and none.
+        assert_eq!(moved(0.0), Some(f32::MIN));
+        assert_eq!(moved(1.0), Some(f32::MAX));
+    }
+
+    #[test]
+    fn what_fits_no_output_is_refused() {
+        let error = |last: &Activation, outputs, labels: &[&str], threshold| {
+            settled(Some(&json!("mse")), last, outputs, labels, threshold)
+                .expect_err("it does not fit")
+                .to_string()
+        };
+        assert_eq!(
+            error(&Activation::Sigmoid, 1, &["yes"], None),
+            "there is 1 label (yes) for 1 output, expected 2: of no and of yes; name the classes with --classes A,B in the order of the outputs"
+        );
+        assert_eq!(
+            error(&Activation::Softmax, 3, &["a", "b"], None),
+            "there are 2 labels (a, b) for 3 outputs, expected 3: one for each output; name the classes with --classes A,B in the order of the outputs"
+        );
+        assert_eq!(
+            error(&Activation::Sigmoid, 1, &["a", "a"], None),
+            "class 1, \"a\", has the name of another one; give every class a name of its own on one line"
+        );
+        assert_eq!(
+            error(&Activation::Sigmoid, 1, &["a", " "], None),
+            "class 1, \" \", has no name; give every class a name of its own on one line"
+        );
+        for (activation, threshold, expected) in [
+            (Activation::RELU, -0.1, "0 to inf"),
+            (Activation::Tanh, -1.5, "-1 to 1"),
+            (Activation::Relu6, 6.5, "0 to 6"),
+        ] {
+            let found = error(&activation, 1, &[], Some(threshold));
+            let starts = format!("threshold {threshold} is beyond what the output can be, ");
+            assert!(found.starts_with(&starts), "{found}");
+            assert!(found.contains(expected), "{found}");
+        }
+        assert_eq!(
+            error(&Activation::Linear, 1, &[], Some(f32::NAN)),
+            "the threshold is NaN, expected a finite number such as 0.5"
+        );
+        assert_eq!(
+            settled(None, &Activation::Linear, 1, &["no", "yes"], None)
+                .expect_err("nobody knows")
+                .to_string(),
+            "the model has labels for an output without a sigmoid, and no compile settings that say whether it is a probability or a logit; give the threshold, 0.5 for a probability or 0 for a logit"
+        );
+    }
+
+    #[test]
+    fn a_row_decides_as_classify_does() {
+        let row = arr1(&[0.25, 0.5, 0.5, 0.125]);
+        assert_eq!(Outputs::Classes.decisions(row.view()), [1]);
+        let cut = Outputs::Binary { threshold: 0.5 };
+        assert_eq!(cut.decisions(row.view()), [0, 1, 1, 0]);
+        assert!(Outputs::Numbers.decisions(row.view()).is_empty());
+        // Labels of -1 and 1 are answers, those between 0 and 1 numbers to meet.
+        let labels = ndarray::arr2(&[[-1.0], [1.0]]);
+        assert_eq!(cut.score(&labels.view()).name(), "accuracy");
+        let labels = ndarray::arr2(&[[0.0, 0.25], [1.0, 1.0]]);
+        assert_eq!(cut.score(&labels.view()), Score::R2);
+        let labels = ndarray::arr2(&[[0.0, 1.0], [1.0, 1.0]]);
+        assert_eq!(cut.score(&labels.view()).name(), "binary_accuracy");
+    }
 }

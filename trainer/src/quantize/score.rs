@@ -3,7 +3,7 @@
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use serde::Serialize;
 
-use super::outputs::largest;
+use super::outputs::{largest, says_yes};
 use crate::Result;
 
 /// What the score of a model is, from its outputs and the rows' labels.
@@ -58,7 +58,7 @@ impl Score {
                 outputs
                     .iter()
                     .zip(labels)
-                    .map(|(output, label)| (*output >= threshold) == (*label > 0.5)),
+                    .map(|(&output, label)| says_yes(output, threshold) == (*label > 0.5)),
             ),
             Self::R2 => {
                 let each = outputs
