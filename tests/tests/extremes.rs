@@ -167,10 +167,12 @@ fn a_float_layer_that_overflows_says_so() {
         };
         for row in rows {
             match row {
-                Ok(bits) => {
+                Ok(row) => {
                     fine += 1;
                     assert!(
-                        bits.iter().all(|bits| f32::from_bits(*bits).is_finite()),
+                        row.outputs
+                            .iter()
+                            .all(|bits| f32::from_bits(*bits).is_finite()),
                         "{}",
                         model.description
                     );
