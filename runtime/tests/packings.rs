@@ -35,7 +35,8 @@ proptest! {
             for offset in 0..4 {
                 let mut moved = vec![0; offset];
                 moved.extend_from_slice(&blob);
-                let found = predict(&moved[offset..], &inputs).unwrap();
+                // What overflows is the same error.
+                let found = predict(&moved[offset..], &inputs);
                 let expected = expected.get_or_insert_with(|| found.clone());
                 prop_assert_eq!(&found, expected, "{:?}", packing);
             }
