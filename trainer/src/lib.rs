@@ -39,6 +39,7 @@ pub mod constraints;
 pub mod dataset;
 pub mod emulator;
 pub mod error;
+mod file_kind;
 pub mod history;
 pub mod initializers;
 pub mod layers;

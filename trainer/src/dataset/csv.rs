@@ -18,7 +18,11 @@ use super::{
     labels::Labels,
     number::parse_number,
 };
+use crate::file_kind::FileKind;
 use crate::{Error, Result};
+
+/// Bytes that tell a table from other kinds of files.
+const START: u64 = 4096;
 
 /// How to read a CSV file.
 #[derive(Clone, Debug, Default)]
@@ -55,8 +59,22 @@ impl Default for Target {
 ///
 /// [`Error::Io`] when it cannot be read, [`Error::Format`] with the line for what is wrong in it.
 pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Dataset> {
-    let open = || File::open(path).map_err(|source| Error::io(path, source));
-    parse(open()?, path, options).map_err(|problem| problem.locate(path, open))
+    let io = |source| Error::io(path, source);
+    let open = || File::open(path).map_err(io);
+    let mut file = open()?;
+    let mut start = Vec::new();
+    (&mut file)
+        .take(START)
+        .read_to_end(&mut start)
+        .map_err(io)?;
+    if let Some(kind) = FileKind::of(&start, path) {
+        let (name, advice) = (kind.name(), kind.as_data());
+        return Err(Error::format(
+            path,
+            format!("this is {name}, expected CSV or .npy; {advice}"),
+        ));
+    }
+    parse(start.as_slice().chain(file), path, options).map_err(|problem| problem.locate(path, open))
 }
 
 /// Reads CSV from memory; `path` is for messages.

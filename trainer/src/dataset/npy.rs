@@ -2,13 +2,14 @@
 
 use std::{
     fs::File,
-    io::{BufReader, BufWriter, Read, Seek, Write},
+    io::{BufRead, BufReader, BufWriter, Read, Seek, Write},
     path::Path,
 };
 
 use ndarray::{ArrayD, ShapeBuilder};
 
 use super::npy_header::Header;
+use crate::file_kind::FileKind;
 use crate::{Error, Result, output};
 
 /// Reads an array of any rank as `f32`; `bool` becomes 0 and 1, wider numbers are rounded.
@@ -25,11 +26,18 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f32>> {
         return Err(Error::io(path, std::io::ErrorKind::IsADirectory.into()));
     }
     let mut reader = BufReader::with_capacity(1 << 16, file);
+    let kind = FileKind::of(reader.fill_buf().map_err(io)?, path);
     let header = Header::read(&mut reader).map_err(io)?.ok_or_else(|| {
-        Error::format(
-            path,
-            "not an .npy file, expected one written by numpy.save; use --data for CSV",
-        )
+        let message = match kind.filter(|kind| *kind != FileKind::Npy) {
+            Some(kind) => format!(
+                "this is {}, expected an array written by numpy.save (.npy); {}",
+                kind.name(),
+                kind.as_data()
+            ),
+            None => "not an .npy file, expected one written by numpy.save; use --data for CSV"
+                .to_string(),
+        };
+        Error::format(path, message)
     })?;
     let element = Element::parse(&header.descriptor).ok_or_else(|| {
         Error::format(

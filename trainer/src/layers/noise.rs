@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, Scratch, layer_options, op_base};
+use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weights, layer_options, op_base};
 use super::config::Config;
 use crate::{Error, Result};
 
@@ -16,6 +16,11 @@ pub struct Dropout {
     pub rate: f64,
     /// Kept for the config; the masks come from the seed of `fit`. Defaults to none.
     pub seed: Option<u64>,
+    /// Which values share what is drawn, the batch axis first: 1 along an axis draws once for all of
+    /// it, none is the axis' own size. Defaults to each value for itself.
+    pub noise_shape: Option<Vec<Option<usize>>>,
+    /// Shape of a sample, once built.
+    sample: Vec<usize>,
     /// Name, trainable and the like.
     pub base: Base,
 }
@@ -28,6 +33,11 @@ pub struct AlphaDropout {
     pub rate: f64,
     /// Kept for the config; the masks come from the seed of `fit`. Defaults to none.
     pub seed: Option<u64>,
+    /// Which values share what is drawn, the batch axis first: 1 along an axis draws once for all of
+    /// it, none is the axis' own size. Defaults to each value for itself.
+    pub noise_shape: Option<Vec<Option<usize>>>,
+    /// Shape of a sample, once built.
+    sample: Vec<usize>,
     /// Name, trainable and the like.
     pub base: Base,
 }
@@ -82,27 +92,26 @@ fn below_1(class: &str, base: &Base, rate: f64) -> Result<()> {
 
 /// Constructor, config and checks, which the four have alike.
 macro_rules! noise_layer {
-    ($class:ident, $name:literal, $key:ident) => {
+    ($class:ident, $name:literal, $key:ident $(, $shared:ident)?) => {
         impl $class {
             #[doc = concat!("A layer with this ", stringify!($key), ", checked when it is built.")]
             pub fn new($key: f64) -> Self {
                 Self {
                     $key,
                     seed: None,
+                    $($shared: None, sample: Vec::new(),)?
                     base: Base::default(),
                 }
             }
 
             pub(crate) fn from_config(config: &Config) -> Result<Self> {
-                if config.get("noise_shape").is_some() {
-                    return Err(config.error("noise_shape", "null: shared masks are not supported"));
-                }
                 config
                     .get(stringify!($key))
                     .ok_or_else(|| config.error(stringify!($key), "a number from 0 to 1"))?;
                 let layer = Self {
                     $key: config.f64(stringify!($key), 0.0)?,
                     seed: config.seed()?,
+                    $($shared: noise_shape(config, stringify!($shared))?, sample: Vec::new(),)?
                     base: Base::from_config(config)?,
                 };
                 between_0_and_1($name, stringify!($key), layer.$key)?;
@@ -120,24 +129,35 @@ macro_rules! noise_layer {
     };
 }
 
-noise_layer!(Dropout, "Dropout", rate);
-noise_layer!(AlphaDropout, "AlphaDropout", rate);
+noise_layer!(Dropout, "Dropout", rate, noise_shape);
+noise_layer!(AlphaDropout, "AlphaDropout", rate, noise_shape);
 noise_layer!(GaussianNoise, "GaussianNoise", stddev);
 noise_layer!(GaussianDropout, "GaussianDropout", rate);
 
 /// What the four have alike of a layer.
 macro_rules! noise_op {
-    ($name:literal, $key:ident $(, $null:literal)?) => {
+    ($name:literal, $key:ident $(, $shared:ident)?) => {
         op_base!($name);
 
         fn extend_config(&self, config: &mut Map<String, Value>) {
             config.insert(stringify!($key).into(), json!(self.$key));
             config.insert("seed".into(), json!(self.seed));
-            $(config.insert($null.into(), Value::Null);)?
+            $(config.insert(stringify!($shared).into(), json!(self.$shared));)?
         }
+
+        $(
+            fn build(&mut self, input: &[usize], _weights: &mut Weights) -> Result<()> {
+                self.sample = match &self.$shared {
+                    Some(_) => input.to_vec(),
+                    None => Vec::new(),
+                };
+                Ok(())
+            }
+        )?
 
         fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
             between_0_and_1($name, stringify!($key), self.$key)?;
+            $(check_noise_shape($name, self.$shared.as_deref(), input)?;)?
             Ok(input.to_vec())
         }
 
@@ -179,25 +199,95 @@ fn fill_normal(rng: &mut ChaCha8Rng, out: &mut [f32]) {
     }
 }
 
-/// `kept` where a value stays, 0 where it is dropped with probability `rate`.
-fn fill_mask(rng: &mut ChaCha8Rng, rate: f64, kept: f32, mask: &mut [f32]) {
+/// `kept` where a value stays, 0 where it is dropped with probability `rate`. `shared` is the noise
+/// shape, batch first, and the shape of a sample.
+fn fill_mask(
+    rng: &mut ChaCha8Rng,
+    rate: f64,
+    kept: f32,
+    shared: Option<(&[Option<usize>], &[usize])>,
+    mask: &mut [f32],
+) {
     // P(u32 < threshold) = rate, to 2^-32.
     let threshold = (rate * 4_294_967_296.0) as u64;
-    for mask in mask {
+    let mut draw = || {
         let stays = u64::from(rng.next_u32()) >= threshold;
-        *mask = if stays { kept } else { 0.0 };
+        if stays { kept } else { 0.0 }
+    };
+    let Some((noise, sample)) = shared else {
+        mask.fill_with(draw);
+        return;
+    };
+    for place in 0..mask.len() {
+        let first = first_of_shared(place, noise, sample);
+        mask[place] = if first == place { draw() } else { mask[first] };
     }
 }
 
+/// The first of the values that share what is drawn with the one at `place`, which is it or before it.
+fn first_of_shared(place: usize, noise: &[Option<usize>], sample: &[usize]) -> usize {
+    let (mut rest, mut stride, mut first) = (place, 1, 0);
+    for (&size, noise) in sample.iter().zip(&noise[1..]).rev() {
+        if *noise != Some(1) {
+            first += rest % size * stride;
+        }
+        rest /= size;
+        stride *= size;
+    }
+    if noise[0] != Some(1) {
+        first += rest * stride;
+    }
+    first
+}
+
+/// `[null, 9]`, the batch axis first.
+fn noise_shape(config: &Config, key: &str) -> Result<Option<Vec<Option<usize>>>> {
+    let expected = "null, or a list of null and numbers above 0 such as [null, 1, 9]";
+    let Some(value) = config.get(key) else {
+        return Ok(None);
+    };
+    let axes = value
+        .as_array()
+        .ok_or_else(|| config.error(key, expected))?;
+    let axis = |axis: &Value| match (axis, axis.as_u64()) {
+        (Value::Null, _) => Ok(None),
+        (_, Some(size @ 1..)) => Ok(usize::try_from(size).ok()),
+        _ => Err(config.error(key, expected)),
+    };
+    axes.iter().map(axis).collect::<Result<_>>().map(Some)
+}
+
+/// Refuses a noise shape that samples of this shape cannot share.
+fn check_noise_shape(class: &str, noise: Option<&[Option<usize>]>, input: &[usize]) -> Result<()> {
+    let Some(noise) = noise else {
+        return Ok(());
+    };
+    let fits = |(noise, size): (&Option<usize>, &usize)| noise.is_none_or(|n| n == 1 || n == *size);
+    if noise.len() == input.len() + 1
+        && noise[0].is_none_or(|batch| batch == 1)
+        && noise[1..].iter().zip(input).all(fits)
+    {
+        return Ok(());
+    }
+    Err(Error::value(format!(
+        "{class}: noise_shape is {}, expected null or 1 for the batch, then null, 1 or the size for each axis of {input:?}",
+        json!(noise)
+    )))
+}
+
 impl Op for Dropout {
-    noise_op!("Dropout", rate, "noise_shape");
+    noise_op!("Dropout", rate, noise_shape);
     factors!();
 
     fn forward(&self, pass: Forward) {
         // The mask holds 0 or the scale, so that both passes are one product.
         let keep = 1.0 - self.rate;
         let scale = if keep > 0.0 { (1.0 / keep) as f32 } else { 0.0 };
-        fill_mask(pass.rng, self.rate, scale, pass.scratch);
+        let shared = self
+            .noise_shape
+            .as_deref()
+            .map(|shape| (shape, &*self.sample));
+        fill_mask(pass.rng, self.rate, scale, shared, pass.scratch);
         for ((y, &x), &mask) in pass.y.iter_mut().zip(pass.x).zip(&*pass.scratch) {
             *y = x * mask;
         }
@@ -205,7 +295,7 @@ impl Op for Dropout {
 }
 
 impl Op for AlphaDropout {
-    noise_op!("AlphaDropout", rate, "noise_shape");
+    noise_op!("AlphaDropout", rate, noise_shape);
     factors!();
 
     fn check_training(&self) -> Result<()> {
@@ -220,7 +310,11 @@ impl Op for AlphaDropout {
         let dropped = (scale * LIMIT + shift) as f32; // the layer computes in f32
         let (scale, shift) = (scale as f32, shift as f32);
         // The mask holds 0 or the scale, as for Dropout.
-        fill_mask(pass.rng, self.rate, scale, pass.scratch);
+        let shared = self
+            .noise_shape
+            .as_deref()
+            .map(|shape| (shape, &*self.sample));
+        fill_mask(pass.rng, self.rate, scale, shared, pass.scratch);
         for ((y, &x), &mask) in pass.y.iter_mut().zip(pass.x).zip(&*pass.scratch) {
             *y = if mask == 0.0 {
                 dropped
@@ -304,6 +398,64 @@ mod tests {
             }
         }
         Ok(())
+    }
+
+    #[test]
+    fn values_that_share_a_mask_are_dropped_together() -> Result<()> {
+        for (noise, drawn) in [
+            (vec![None, Some(1), None], 40 * 5),
+            (vec![None, Some(4), Some(1)], 40 * 4),
+            (vec![Some(1), None, Some(5)], 4 * 5),
+            (vec![None, None, None], 40 * 4 * 5),
+        ] {
+            let mut layer = Dropout::new(0.5);
+            layer.noise_shape = Some(noise.clone());
+            let layers = [Input::new([4, 5]).into(), layer.into()];
+            let mut model = crate::Sequential::from_layers(layers)?.with_seed(1);
+            let x = ndarray::Array3::from_elem((40, 4, 5), 1.0);
+            let y = model.pass(&x, None)?.outputs;
+            assert!(y.iter().all(|y| *y == 0.0 || *y == 2.0));
+            let first = |row: usize, i: usize, j: usize| {
+                let at = |axis: usize, place| if noise[axis] == Some(1) { 0 } else { place };
+                (at(0, row), at(1, i), at(2, j))
+            };
+            let y = ndarray::Array3::from_shape_vec((40, 4, 5), y).expect("as many values");
+            let mut kept = 0;
+            for ((row, i, j), value) in y.indexed_iter() {
+                let shared = first(row, i, j);
+                assert_eq!(*value, y[shared], "{noise:?}");
+                kept += usize::from(shared == (row, i, j) && *value != 0.0);
+            }
+            // Half of what is drawn, within five standard deviations.
+            let (half, deviation) = (drawn as f64 / 2.0, (drawn as f64 / 4.0).sqrt());
+            assert!(
+                (kept as f64 - half).abs() < 5.0 * deviation,
+                "{noise:?}: {kept} of {drawn}"
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_noise_shape_that_does_not_fit_is_refused() {
+        for noise in [vec![None], vec![None, Some(2)], vec![Some(8), None]] {
+            let mut layer = Dropout::new(0.5);
+            layer.noise_shape = Some(noise.clone());
+            let error = layer.op_shape(&[3]);
+            assert_eq!(
+                error.expect_err("refused").to_string(),
+                format!(
+                    "Dropout: noise_shape is {}, expected null or 1 for the batch, then null, 1 or the size for each axis of [3]",
+                    json!(noise)
+                )
+            );
+        }
+    }
+
+    impl Dropout {
+        fn op_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+            Op::output_shape(self, input)
+        }
     }
 
     #[test]

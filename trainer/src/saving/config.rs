@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use crate::metrics::Metric;
+use crate::sequential::functional;
 
 /// A layer that is not itself a model, as a file stores it.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,10 +137,11 @@ pub(crate) fn model_name(model: &Value) -> &str {
     model["config"]["name"].as_str().unwrap_or("sequential")
 }
 
-/// `config` and the list of layers in it; Keras before 2.2 stored a `Sequential` as the list alone.
-fn layers(model: &Value) -> Result<&Vec<Value>, String> {
+/// The list of layers in `config`, of a Functional chain from input to output, in whatever order they are
+/// listed: so Keras orders them. Keras before 2.2 stored a `Sequential` as the list alone.
+fn layers(model: &Value) -> Result<Vec<&Value>, String> {
     let config = &model["config"];
-    config
+    let listed = config
         .as_array()
         .or_else(|| config["layers"].as_array())
         .ok_or_else(|| {
@@ -147,7 +149,13 @@ fn layers(model: &Value) -> Result<&Vec<Value>, String> {
                 "a model of class {} has no list \"layers\" in its \"config\"",
                 model["class_name"]
             )
-        })
+        })?;
+    let functional = matches!(model["class_name"].as_str(), Some("Functional" | "Model"));
+    // One that is no chain is refused when the model is built.
+    match functional::chain(config) {
+        Ok(chain) if functional => Ok(chain),
+        _ => Ok(listed.iter().collect()),
+    }
 }
 
 fn layer_name(layer: &Value) -> Option<&str> {

@@ -108,7 +108,7 @@ fn arrays(file: &H5File, group: &str, attributes: &Attributes) -> Result<Vec<Nam
 }
 
 /// The layers of group `base`, one for each of `leaves`; in the file's own order, those with
-/// weights alone, when the names are others than those of `leaves`.
+/// weights alone, when the names or their order are others than those of `leaves`.
 fn read_layers(file: &H5File, base: &str, leaves: &[Leaf]) -> Result<Vec<SavedLayer>> {
     let mut groups = Vec::new();
     for name in file.attributes(base)?.expect_names("layer_names")? {
@@ -122,10 +122,12 @@ fn read_layers(file: &H5File, base: &str, leaves: &[Leaf]) -> Result<Vec<SavedLa
             groups.push((name, weights));
         }
     }
-    let known = groups
+    // By position, as in Keras, where names or their order differ from the model's.
+    let places: Option<Vec<usize>> = groups
         .iter()
-        .all(|(name, _)| leaves.iter().any(|leaf| leaf.group == *name));
-    if !known {
+        .map(|(name, _)| leaves.iter().position(|leaf| leaf.group == *name))
+        .collect();
+    if !places.is_some_and(|places| places.is_sorted()) {
         return Ok(groups
             .into_iter()
             .flat_map(|(name, weights)| by_path(name, weights))

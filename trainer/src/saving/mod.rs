@@ -29,6 +29,7 @@ pub use crate::output::write_bytes as write_atomically;
 
 use self::config::Leaf;
 use self::hdf5::H5File;
+use crate::file_kind::FileKind;
 use crate::signature::Signature;
 use crate::variable::NamedArray;
 use crate::{Error, Result};
@@ -164,5 +165,17 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
             "is a folder, expected a .h5 or .keras file; save a TensorFlow SavedModel again as .keras",
         ));
     }
-    std::fs::read(path).map_err(|error| Error::io(path, error))
+    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+    match FileKind::of(&bytes[..bytes.len().min(4096)], path) {
+        // A zip archive of any kind may be a damaged .keras file, and says what it lacks.
+        None | Some(FileKind::Hdf5 | FileKind::Keras | FileKind::Zip) => Ok(bytes),
+        Some(kind) => Err(Error::format(
+            path,
+            format!(
+                "this is {}, expected a Keras file (.h5 or .keras); {}",
+                kind.name(),
+                kind.as_model()
+            ),
+        )),
+    }
 }

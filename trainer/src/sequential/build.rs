@@ -193,21 +193,15 @@ impl Sequential {
             false => format!("{}/{}", self.name, self.layers[index].name()),
         };
         let layer = &mut self.layers[index];
-        let output = builder.layer(layer, path, vec![index], &input, true)?;
+        let output = builder.layer(layer, path, vec![index], &input, self.trainable)?;
         self.output_shapes.push(output);
         Ok(())
     }
 
-    /// Whether a leaf and all models that it is in learn.
+    /// Whether a leaf and the model learn. Of a model in between only what it has set its layers to
+    /// counts, as in Keras: freezing it freezes them.
     pub(super) fn leaf_learns(&self, leaf: &Leaf) -> bool {
-        let (mut layers, mut trainable) = (self.layers.as_slice(), true);
-        for &index in &leaf.path {
-            trainable &= layers[index].trainable();
-            if let Layer::Sequential(nested) = &layers[index] {
-                layers = &nested.layers;
-            }
-        }
-        trainable
+        self.trainable && leaf.layer(&self.layers).trainable()
     }
 
     /// Takes `trainable` of the layers over to their variables.
@@ -314,10 +308,10 @@ impl Builder<'_> {
         };
         let output = layer.op().output_shape(input).map_err(&name_it)?;
         check_size(&output).map_err(name_it)?;
-        let trainable = trainable && layer.trainable();
         if let Layer::Sequential(nested) = layer {
             return self.nested(nested, position, input, trainable);
         }
+        let trainable = trainable && layer.trainable();
         let first = self.variables.len();
         let mut weights = Weights {
             path,

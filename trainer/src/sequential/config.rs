@@ -141,9 +141,10 @@ impl Sequential {
                 model.build(&sample)?;
             }
         }
-        if config.get("trainable").and_then(Value::as_bool) == Some(false) {
-            // The layers' own settings hold; only the model's is taken over.
+        if functional && config.get("trainable").and_then(Value::as_bool) == Some(false) {
+            // The layers' own settings hold. That of a Sequential Keras does not read.
             model.trainable = false;
+            model.refresh_trainable();
         }
         Ok(model)
     }

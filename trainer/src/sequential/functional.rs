@@ -62,7 +62,7 @@ pub(crate) fn object(config: Value) -> Value {
 /// # Errors
 ///
 /// [`Error::Unsupported`] when the graph branches, joins or shares layers.
-pub(super) fn chain(config: &Value) -> Result<Vec<&Value>> {
+pub(crate) fn chain(config: &Value) -> Result<Vec<&Value>> {
     let model = config
         .get("name")
         .and_then(Value::as_str)
