@@ -403,7 +403,8 @@ mod tests {
     #[test]
     fn a_packed_layer_is_the_same() {
         let mut count = 0;
-        for numbers in 0..1 << 16 {
+        // Miri is slow: one of 97 there.
+        for numbers in (0..1 << 16).step_by(if cfg!(miri) { 97 } else { 1 }) {
             // Four to a number: all that are allowed, and some that are not.
             let numbers = [0, 4, 8, 12].map(|bits| (numbers >> bits & 15) as u8);
             let layer = postcard::from_bytes(&[&[7], &numbers[..]].concat());
@@ -421,7 +422,11 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 6 * 4 * 4 * 10);
+        if cfg!(miri) {
+            assert!(count > 0);
+        } else {
+            assert_eq!(count, 6 * 4 * 4 * 10);
+        }
     }
 
     #[test]

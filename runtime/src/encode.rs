@@ -10,8 +10,9 @@ use crate::blob::{
     Operation, Packed, Packing, VERSION,
 };
 use crate::error::{Error, What, number};
+use crate::limits::Limits;
 use crate::pack::{self, ROWS, Rows, Shape};
-use crate::weights::{scale_is_sound, zero_is_sound};
+use crate::weights::{Wrong, scale_is_sound, zero_is_sound};
 
 /// A model to be written by [`encode`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,7 +126,7 @@ pub enum OutputSpec<'a> {
     /// `q = clamp(round(sum * multiplier / 2^24), ±127)`, with 2^32 instead behind int16 inputs.
     Int8 {
         /// One per unit, in `[0, 2^31)`. Behind int8 inputs below 2^24, and such that the product
-        /// with the largest sum is below 2^39: fast kernels rely on a q of 16 bits before the
+        /// with the largest sum is below 2^39 (see [`Limits`]): fast kernels rely on a q of 16 bits before the
         /// clamp.
         multipliers: &'a [i32],
         /// The output for each q, indexed by its byte (`q as u8`).
@@ -559,8 +560,15 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
             }
             length(What::Scale, if float { 0 } else { dense.units }, scales)?;
             width(What::Inputs, dense.inputs)?;
+            let units = width(What::Units, dense.units)?;
+            if let Some(limits) = Limits::of(operation, output) {
+                check_units(limits, dense).map_err(|broken| {
+                    let found = usize::try_from(broken.found).unwrap_or(usize::MAX);
+                    wrong(broken.what, broken.expected as usize, found)
+                })?;
+            }
             Ok(Layer {
-                units: width(What::Units, dense.units)?,
+                units,
                 operation,
                 packing: if float { Packing::Plain } else { dense.packing },
                 output,
@@ -568,6 +576,29 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
             })
         }
     }
+}
+
+/// Holds each unit of a layer of integers against what kernels need. Inputs are at least one, and the
+/// slices as long as they must be.
+fn check_units(limits: Limits, dense: &DenseSpec) -> Result<(), Wrong> {
+    let (weights, bias) = match dense.weights {
+        WeightsSpec::Int8 { weights, bias }
+        | WeightsSpec::Int4 { weights, bias }
+        | WeightsSpec::Int16 { weights, bias } => (weights, bias),
+        WeightsSpec::Float { .. } => return Ok(()),
+    };
+    let multipliers = match dense.output {
+        OutputSpec::Int8 { multipliers, .. } | OutputSpec::Int16 { multipliers, .. } => multipliers,
+        OutputSpec::Float { .. } => &[],
+    };
+    let multipliers = multipliers.iter().map(|m| Some(m.cast_unsigned()));
+    let multipliers = multipliers.chain(core::iter::repeat(None));
+    let units = weights.chunks(dense.inputs).zip(bias).zip(multipliers);
+    for ((weights, bias), multiplier) in units {
+        let sizes = weights.iter().map(|w| u64::from(w.unsigned_abs()));
+        limits.check(sizes.sum(), bias.unsigned_abs(), multiplier)?;
+    }
+    Ok(())
 }
 
 /// Packs the tensors of a layer into bytes that start zeroed.

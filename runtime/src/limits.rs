@@ -1,8 +1,10 @@
 //! What kernels need of the sums and multipliers of integer layers: within these limits all of them
-//! give the same bits. The exporter chooses by them, [`verify_weights`](crate::Model::verify_weights)
-//! holds a blob against them.
+//! give the same bits. The exporter chooses by them, [`encode`](crate::encode) and
+//! [`verify_weights`](crate::Model::verify_weights) hold a unit against them.
 
 use crate::blob::{Element, Operation};
+use crate::error::What;
+use crate::weights::Wrong;
 
 /// The limits of one kind of integer layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,33 @@ impl Limits {
             by_product as u32 // below 2^24
         } else {
             NARROW_MULTIPLIER - 1
+        }
+    }
+
+    /// Holds a unit against them: the sum of its weights' absolute values, its bias's, and its
+    /// multiplier where it writes integers.
+    pub(crate) fn check(
+        self,
+        weights: u64,
+        bias: u32,
+        multiplier: Option<u32>,
+    ) -> Result<(), Wrong> {
+        let largest = u64::from(self.input) * weights + u64::from(bias);
+        if largest > self.sum.into() {
+            return Err(Wrong {
+                what: What::Accumulator,
+                expected: self.sum,
+                found: largest,
+            });
+        }
+        let greatest = self.multiplier(largest as u32); // at most self.sum
+        match multiplier {
+            Some(multiplier) if multiplier > greatest => Err(Wrong {
+                what: What::Scale,
+                expected: greatest,
+                found: multiplier.into(),
+            }),
+            Some(_) | None => Ok(()),
         }
     }
 }

@@ -61,10 +61,11 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
     }
 }
 
-struct Wrong {
-    what: What,
-    expected: u32,
-    found: u64,
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    pub what: What,
+    pub expected: u32,
+    pub found: u64,
 }
 
 fn check(step: &Step) -> Result<(), Wrong> {
@@ -150,9 +151,13 @@ fn accumulators(step: &Step, limits: Limits) -> Result<(), Wrong> {
             };
             let (of_inputs, most) = sizes(0..step.inputs);
             let (padding, _) = sizes(step.inputs..step.inputs.next_multiple_of(group));
-            let bias = u64::from(bias(step, block, row).unsigned_abs());
+            let bias = bias(step, block, row).unsigned_abs();
             let unit = units.next();
-            let beyond = if unit.is_none() { of_inputs + bias } else { 0 };
+            let beyond = if unit.is_none() {
+                of_inputs + u64::from(bias)
+            } else {
+                0
+            };
             let wrong = |what, expected: u32, found: u64| {
                 Err(Wrong {
                     what,
@@ -166,14 +171,8 @@ fn accumulators(step: &Step, limits: Limits) -> Result<(), Wrong> {
             if most > limits.weight {
                 return wrong(What::Weights, limits.weight, most.into());
             }
-            let largest = u64::from(limits.input) * of_inputs + bias;
-            if largest > limits.sum.into() {
-                return wrong(What::Accumulator, limits.sum, largest);
-            }
-            let greatest = limits.multiplier(largest as u32); // at most limits.sum
-            if step.layer.output() != Element::Float && multiplier > greatest {
-                return wrong(What::Scale, greatest, multiplier.into());
-            }
+            let multiplier = (step.layer.output() != Element::Float).then_some(multiplier);
+            limits.check(of_inputs, bias, multiplier)?;
         }
     }
     Ok(())
@@ -187,8 +186,23 @@ mod tests {
         encode,
     };
 
-    /// One hidden unit of weights 100 and -20 and a bias of 1000.
-    fn verified(multiplier: i32) -> Result<(), Error> {
+    /// One hidden unit of weights 100 and -20 and a bias of 1000, as `encode` takes it and as a blob
+    /// verifies that has another multiplier than was encoded.
+    fn encoded_and_verified(multiplier: i32) -> [Result<(), Error>; 2] {
+        const SOUND: i32 = 0x00AB_CDEF;
+        let mut blob = [0; 512];
+        let encoded = write(multiplier, &mut blob).map(|_| ());
+        let length = write(SOUND, &mut blob).unwrap();
+        let blob = &mut blob[..length];
+        let place = blob.windows(4).position(|word| word == SOUND.to_le_bytes());
+        blob[place.unwrap()..][..4].copy_from_slice(&multiplier.to_le_bytes());
+        let (covered, crc) = blob.split_last_chunk_mut::<4>().unwrap();
+        *crc = crate::blob::crc32(covered).to_le_bytes();
+        let verified = Model::<8>::from_bytes(blob).and_then(|model| model.verify_weights());
+        [encoded, verified]
+    }
+
+    fn write(multiplier: i32, blob: &mut [u8]) -> Result<usize, Error> {
         let dense = |inputs, weights, bias, output| {
             LayerSpec::Dense(DenseSpec {
                 inputs,
@@ -230,24 +244,38 @@ mod tests {
             layers: &layers,
             ..ModelSpec::default()
         };
-        let mut blob = [0; 512];
-        let length = encode(&spec, &mut blob)?;
-        let model: Model = Model::from_bytes(&blob[..length])?;
-        model.verify_weights()
+        encode(&spec, blob)
     }
 
     #[test]
     fn a_requantized_sum_fits_sixteen_bits() {
         // 127 * 120 + 1000 = 16240, and 2^39 / 16240 = 33851530.6, so that 2^24 comes first.
-        assert_eq!(verified((1 << 24) - 1), Ok(()));
+        assert_eq!(encoded_and_verified((1 << 24) - 1), [Ok(()), Ok(())]);
+        let wrong = Error::Layer {
+            layer: 1,
+            what: What::Scale,
+            expected: (1 << 24) - 1,
+            found: 1 << 24,
+        };
+        assert_eq!(encoded_and_verified(1 << 24), [Err(wrong), Err(wrong)]);
+    }
+
+    #[test]
+    fn the_greatest_sum_has_the_least_multiplier() {
+        // 127 * 120 + 8373367 = 8388607 = 2^23 - 1, and 2^39 / (2^23 - 1) = 65536.008.
+        let largest = (1 << 23) - 1;
+        let limits = Limits::of(Operation::DenseInt8, Element::Int8).unwrap();
+        let check = |bias, multiplier| limits.check(120, bias, Some(multiplier));
+        assert!(check(largest - 127 * 120, 65536).is_ok());
+        let broken = check(largest - 127 * 120, 65537).unwrap_err();
         assert_eq!(
-            verified(1 << 24),
-            Err(Error::Layer {
-                layer: 1,
-                what: What::Scale,
-                expected: (1 << 24) - 1,
-                found: 1 << 24,
-            })
+            (broken.what, broken.expected, broken.found),
+            (What::Scale, 65536, 65537)
+        );
+        let broken = check(largest - 127 * 120 + 1, 1).unwrap_err();
+        assert_eq!(
+            (broken.what, broken.expected, broken.found),
+            (What::Accumulator, largest, 1 << 23)
         );
     }
 }

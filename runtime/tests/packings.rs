@@ -97,7 +97,7 @@ impl TwoLayers {
             })
         };
         let weights = |values: Vec<i32>| values.iter().map(|&w| w as i8).collect();
-        Self {
+        let mut two = Self {
             kind,
             widths,
             weights: [weights(pick(a * b, top)), weights(pick(b * c, top))],
@@ -107,7 +107,12 @@ impl TwoLayers {
             // Most small enough that not everything is clamped.
             multipliers: random.vec(b, |random| (random.next() >> (1 + random.below(24))) as i32),
             scales: random.vec(c, |random| random.unit()),
+        };
+        let (weights, bias) = (two.weights[0].clone(), two.bias[0].clone());
+        if kind != Kind::Int16 {
+            two.multipliers = Weights::Int8(weights, bias).narrow(two.multipliers);
         }
+        two
     }
 
     fn net(&self) -> Net {
