@@ -33,6 +33,12 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
         };
         return Err(wrong(message.into()));
     };
+    let keras_version = version(&root)?;
+    if keras_version.starts_with("1.") {
+        return Err(wrong(format!(
+            "this file is of Keras {keras_version}, expected Keras 2 or 3; load it in Keras 2.0 to 2.3, which reads it, and save it again with model.save(\"model.h5\")"
+        )));
+    }
     let config = json(file, "model_config", &model_config)?;
     let Structure { leaves, .. } = Structure::of(&config)
         .map_err(|message| wrong(format!("attribute \"model_config\": {message}")))?;
@@ -53,7 +59,7 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
     Ok(SavedModel {
         layers: read_layers(file, WEIGHTS, &leaves)?,
         config,
-        keras_version: version(&root)?,
+        keras_version,
         compile_config,
         optimizer,
         signature: super::signature(
