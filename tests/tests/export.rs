@@ -185,7 +185,7 @@ fn bad_calibration_rows_are_refused_and_no_output_is_touched() {
             "export model.h5 --calibrate wide.csv --output kept.tnet"
         )
         .error(1),
-        "wide.csv has 2 features, expected the model's 4 inputs; give the columns that the model was trained on"
+        "wide.csv:1: there is no column \"sepal_length\", \"sepal_width\", \"petal_length\", \"petal_width\", expected sepal_length, sepal_width, petal_length, petal_width, and a, b are not of the model; add the column, or give it the model's name in the header"
     );
     assert_eq!(
         run(
