@@ -6,6 +6,7 @@ pub mod cost;
 pub mod estimate;
 pub mod golden;
 pub mod iris;
+pub mod keras_tests;
 pub mod log;
 pub mod qemu;
 pub mod random_model;
