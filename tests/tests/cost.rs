@@ -31,12 +31,13 @@ fn spread(board: Board, float: Float, kind: Kind) -> Option<(f64, f64)> {
         Activation::Curve,
     ] {
         let mut model = chain(&[5, 6, 3], kind, packing(board), last, 1000);
-        // Zeros, subnormal numbers and, of floats, sums that are infinite or NaN.
+        // Zeros, subnormal numbers and, of floats, sums that are large; those beyond f32's range are
+        // refused.
         for (i, row) in model.x.chunks_mut(5).enumerate() {
             let factor = match i % 10 {
                 7 => 0.0,
                 8 => 1e-39,
-                9 if kind == Kind::Float => 1.6e38,
+                9 if kind == Kind::Float && last != Activation::Exponential => 1e30,
                 _ => 1.0,
             };
             row.iter_mut().for_each(|x| *x *= factor);

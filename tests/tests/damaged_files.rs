@@ -160,7 +160,7 @@ fn a_file_of_another_kind_is_said_to_be_one() {
     );
     assert_eq!(
         message(saving::read(&folder.join("x.npy")).unwrap_err()),
-        "x.npy: the file has no HDF5 signature, expected an HDF5 file as Keras writes it"
+        "x.npy: this is a NumPy array (.npy), expected a Keras file (.h5 or .keras); give the model's file, and this one as data"
     );
     assert_eq!(
         message(saving::read_h5(&folder.join("model.keras")).unwrap_err()),

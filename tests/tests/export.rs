@@ -196,7 +196,11 @@ fn bad_calibration_rows_are_refused_and_no_output_is_touched() {
         "r.txt: the name says nothing about the format, expected one that ends in .html or .json"
     );
     let unlabelled = "1,2,3,4\n";
-    fs::write(path.join("x.csv"), format!("a,b,c,d\n{unlabelled}")).unwrap();
+    fs::write(
+        path.join("x.csv"),
+        format!("sepal_length,sepal_width,petal_length,petal_width\n{unlabelled}"),
+    )
+    .unwrap();
     assert_eq!(
         run(
             path,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::dataset::nearest;
 use crate::{Error, Result};
 
 /// A Keras object in one of its serialized forms, taken apart.
@@ -64,6 +65,12 @@ impl<'a> Object<'a> {
             .filter(|value| !value.is_null())
     }
 
+    /// Whether the entry is there and `null`, where that is not Keras' default.
+    pub fn is_null(&self, key: &str) -> bool {
+        let value = self.config.and_then(|config| config.get(key));
+        value.is_some_and(Value::is_null)
+    }
+
     /// The error for an entry that is not what it should be.
     pub fn bad(&self, key: &str, value: &Value, expected: &str) -> Error {
         Error::value(format!(
@@ -120,6 +127,33 @@ impl<'a> Object<'a> {
             value.as_str().ok_or_else(|| self.bad(key, value, "a text"))
         })
     }
+}
+
+/// Refuses entries that the object has not, as Keras does: `own` is its config, `also` are entries that
+/// files have besides.
+pub(crate) fn check_keys(
+    what: &str,
+    class_name: &str,
+    given: Option<&Map<String, Value>>,
+    own: &Value,
+    also: &[&str],
+) -> Result<()> {
+    let (Some(given), Some(own)) = (given, own.as_object()) else {
+        return Ok(());
+    };
+    let known = |key: &&String| own.contains_key(*key) || also.contains(&key.as_str());
+    let Some(key) = given.keys().find(|key| !known(key)) else {
+        return Ok(());
+    };
+    let names: Vec<String> = own.keys().cloned().collect();
+    let near = match nearest(key, &names) {
+        Some(near) => format!("; did you mean \"{near}\"?"),
+        None => String::new(),
+    };
+    Err(Error::value(format!(
+        "{what} {class_name} has no argument \"{key}\", expected one of {}{near}",
+        names.join(", ")
+    )))
 }
 
 /// A JSON number, or one of Python's spellings of a number that JSON lacks.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{Object, folded, serialized, unknown};
+use crate::config::{Object, check_keys, folded, serialized, unknown};
 use crate::{Error, Result};
 
 /// A constraint, with Keras' names and defaults. Norms are euclidean, along `axis`.
@@ -30,6 +30,8 @@ pub enum Constraint {
 pub enum Axis {
     One(i64),
     Many(Vec<i64>),
+    /// One norm of all weights; `null` in a config.
+    All,
 }
 
 impl Default for Axis {
@@ -48,6 +50,7 @@ const COLUMNS: usize = 64;
 impl Axis {
     fn from_config(object: &Object) -> Result<Self> {
         match object.get("axis") {
+            None if object.is_null("axis") => Ok(Self::All),
             None => Ok(Self::default()),
             Some(value) => Self::parse(value).ok_or_else(|| {
                 Error::value(format!(
@@ -70,6 +73,7 @@ impl Axis {
         match self {
             Self::One(axis) => json!(axis),
             Self::Many(axes) => json!(axes),
+            Self::All => Value::Null,
         }
     }
 
@@ -77,13 +81,16 @@ impl Axis {
         match self {
             Self::One(axis) => std::slice::from_ref(axis),
             Self::Many(axes) => axes,
+            Self::All => &[],
         }
     }
 
     fn contains(&self, axis: usize, rank: usize) -> bool {
-        self.axes()
-            .iter()
-            .any(|&a| a == axis as i64 || a + rank as i64 == axis as i64)
+        *self == Self::All
+            || self
+                .axes()
+                .iter()
+                .any(|&a| a == axis as i64 || a + rank as i64 == axis as i64)
     }
 }
 
@@ -94,6 +101,21 @@ impl Constraint {
     ///
     /// An unknown name or an entry of the wrong type.
     pub fn from_config(value: &Value) -> Result<Option<Self>> {
+        let read = Self::read(value)?;
+        if let (Some(read), Some(object)) = (&read, Object::parse(value, "constraint")?) {
+            let own = read.config();
+            check_keys(
+                "constraint",
+                object.class_name,
+                object.config,
+                &own["config"],
+                &[],
+            )?;
+        }
+        Ok(read)
+    }
+
+    fn read(value: &Value) -> Result<Option<Self>> {
         let Some(object) = Object::parse(value, "constraint")? else {
             return Ok(None);
         };
@@ -181,7 +203,8 @@ impl Constraint {
             Self::MaxNorm { max_value, axis } => {
                 let max_value = *max_value as f32;
                 scale(w, shape, axis, |norm| {
-                    norm.max(0.0).min(max_value) / (EPSILON + norm)
+                    // The lower limit wins, as in TensorFlow's clip.
+                    norm.min(max_value).max(0.0) / (EPSILON + norm)
                 });
             }
             Self::UnitNorm { axis } => divide(w, shape, axis, |norm| EPSILON + norm),
@@ -194,7 +217,7 @@ impl Constraint {
                 let (min_value, max_value) = (*min_value as f32, *max_value as f32);
                 let (rate, rest) = (*rate as f32, (1.0 - rate) as f32);
                 scale(w, shape, axis, |norm| {
-                    let desired = rate * norm.max(min_value).min(max_value) + rest * norm;
+                    let desired = rate * norm.min(max_value).max(min_value) + rest * norm;
                     desired / (EPSILON + norm)
                 });
             }

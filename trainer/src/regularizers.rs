@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{Object, folded, serialized, unknown};
+use crate::config::{Object, check_keys, folded, serialized, unknown};
 use crate::sums;
 use crate::{Error, Result};
 
@@ -37,6 +37,21 @@ impl Regularizer {
     ///
     /// An unknown name, or a factor that is negative or not finite.
     pub fn from_config(value: &Value) -> Result<Option<Self>> {
+        let read = Self::read(value)?;
+        if let (Some(read), Some(object)) = (&read, Object::parse(value, "regularizer")?) {
+            let own = read.config();
+            check_keys(
+                "regularizer",
+                object.class_name,
+                object.config,
+                &own["config"],
+                &[],
+            )?;
+        }
+        Ok(read)
+    }
+
+    fn read(value: &Value) -> Result<Option<Self>> {
         let Some(object) = Object::parse(value, "regularizer")? else {
             return Ok(None);
         };

@@ -169,15 +169,21 @@ fn check_ties(ties: &Value) -> Vec<String> {
 /// Whether the name is the metric that Keras has under it.
 fn identify(identifier: &str, target: &str) -> Vec<String> {
     // What the class cannot do without.
-    let needed = json!({
-        "num_classes": 3, "target_class_ids": [0], "specificity": 0.5, "sensitivity": 0.5,
-        "recall": 0.5, "precision": 0.5,
-    });
+    let needed = [
+        json!({}),
+        json!({"num_classes": 3}),
+        json!({"num_classes": 3, "target_class_ids": [0]}),
+        json!({"specificity": 0.5}),
+        json!({"sensitivity": 0.5}),
+        json!({"recall": 0.5}),
+        json!({"precision": 0.5}),
+    ];
     let by_class = |name: &str| {
-        let saved = json!({"class_name": name, "config": needed});
-        [(3, 3), (1, 3)]
-            .into_iter()
-            .find_map(|(y_true, y_pred)| Metric::from_config(&saved, y_true, y_pred).ok())
+        let all = needed.iter().flat_map(|config| {
+            let saved = json!({"class_name": name, "config": config});
+            [(3, 3), (1, 3)].map(|(y_true, y_pred)| Metric::from_config(&saved, y_true, y_pred))
+        });
+        all.flatten().next()
     };
     match target {
         // Abstract in Keras, or without targets: the names are there, but `compile` cannot use them.

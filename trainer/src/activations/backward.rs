@@ -19,7 +19,8 @@ impl Activation {
         match *self {
             Self::Linear => {}
             Self::Relu { .. } if *self == Self::RELU => {
-                each(y, dy, |y, dy| if y > 0.0 { dy } else { 0.0 });
+                // Not 0: a gradient that is no number shows on the way back, as on TensorFlow.
+                each(y, dy, |y, dy| if y > 0.0 { dy } else { 0.0 * dy });
             }
             Self::Relu {
                 negative_slope,
@@ -28,7 +29,11 @@ impl Activation {
             } => each(x, dy, |x, dy| {
                 relu(x, negative_slope, max_value, threshold) * dy
             }),
-            Self::Relu6 => each(y, dy, |y, dy| if y > 0.0 && y < 6.0 { dy } else { 0.0 }),
+            Self::Relu6 => each(
+                y,
+                dy,
+                |y, dy| if y > 0.0 && y < 6.0 { dy } else { 0.0 * dy },
+            ),
             Self::LeakyRelu { negative_slope } => {
                 // The sign of y is that of x unless the slope is negative.
                 let sign = if negative_slope < 0.0 { x } else { y };
@@ -91,11 +96,13 @@ impl Activation {
             }),
             Self::Sigmoid => each(y, dy, |y, dy| dy * y * (1.0 - y)),
             Self::HardSigmoid => {
-                each(
-                    y,
-                    dy,
-                    |y, dy| if y > 0.0 && y < 1.0 { dy / 6.0 } else { 0.0 },
-                );
+                each(y, dy, |y, dy| {
+                    if y > 0.0 && y < 1.0 {
+                        dy / 6.0
+                    } else {
+                        0.0 * dy
+                    }
+                });
             }
             Self::Keras2HardSigmoid => each(y, dy, |y, dy| match y > 0.0 && y < 1.0 {
                 true => dy * 0.2,
@@ -104,7 +111,7 @@ impl Activation {
             Self::HardSilu => each(x, dy, |x, dy| {
                 let inner = x + 3.0;
                 if inner <= 0.0 {
-                    0.0
+                    0.0 * dy
                 } else if inner < 6.0 {
                     inner / 6.0 * dy + x * dy / 6.0
                 } else {

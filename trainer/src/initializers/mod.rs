@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{Object, folded, serialized, unknown};
+use crate::config::{Object, check_keys, folded, serialized, unknown};
 use crate::{Error, Result};
 use orthogonal::orthogonal_factor;
 pub use philox::Philox;
@@ -114,6 +114,17 @@ impl Initializer {
     ///
     /// An unknown name, or an entry of the wrong type or out of range.
     pub fn from_config(value: &Value) -> Result<Self> {
+        let initializer = Self::read(value)?;
+        if let Some(object) = Object::parse(value, "initializer")? {
+            let own = initializer.config();
+            let also = ["seed", "dtype", "input_axes", "output_axes", "partition"];
+            let (class, config) = (object.class_name, object.config);
+            check_keys("initializer", class, config, &own["config"], &also)?;
+        }
+        Ok(initializer)
+    }
+
+    fn read(value: &Value) -> Result<Self> {
         let Some(object) = Object::parse(value, "initializer")? else {
             return Ok(Self::GlorotUniform { seed: None });
         };

@@ -101,10 +101,14 @@ impl ReLU {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        let max_value = config.opt_f64("max_value")?;
+        if max_value.is_some_and(|max_value| max_value < 0.0) {
+            return Err(config.error("max_value", "null or a number from 0"));
+        }
         Ok(Self {
-            max_value: config.opt_f64("max_value")?,
-            negative_slope: config.f64("negative_slope", 0.0)?,
-            threshold: config.f64("threshold", 0.0)?,
+            max_value,
+            negative_slope: config.not_negative("negative_slope", 0.0)?,
+            threshold: config.not_negative("threshold", 0.0)?,
             base: Base::from_config(config)?,
         })
     }
@@ -123,7 +127,7 @@ impl LeakyReLU {
         // Keras 2 calls it alpha.
         let alpha = config.f64("alpha", 0.3)?;
         Ok(Self {
-            negative_slope: config.f64("negative_slope", alpha)?,
+            negative_slope: config.not_negative("negative_slope", alpha)?,
             base: Base::from_config(config)?,
         })
     }
@@ -163,6 +167,10 @@ impl Softmax {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        if config.is_null("axis") {
+            // Keras' own then divides by the sum of the whole batch.
+            return Err(config.error("axis", "an axis of a sample such as -1, as rows of a batch have nothing to do with each other"));
+        }
         Ok(Self {
             axis: config.integers("axis")?.unwrap_or(vec![-1]),
             groups: None,

@@ -51,6 +51,15 @@ impl<'a> Config<'a> {
         self.get(key).map(|_| self.f64(key, 0.0)).transpose()
     }
 
+    /// A number from 0, which null is not, for Keras refuses both.
+    pub fn not_negative(&self, key: &str, default: f64) -> Result<f64> {
+        let value = self.f64(key, default)?;
+        if value >= 0.0 && !self.is_null(key) {
+            return Ok(value);
+        }
+        Err(self.error(key, "a number from 0"))
+    }
+
     pub fn bool(&self, key: &str, default: bool) -> Result<bool> {
         match self.get(key) {
             None => Ok(default),

@@ -95,7 +95,15 @@ impl LayerNormalization {
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
         Ok(Self {
             axis: config.integers("axis")?.unwrap_or(vec![-1]),
-            epsilon: config.f64("epsilon", 1e-3)?,
+            // Keras takes its own, smaller one for null.
+            epsilon: config.f64(
+                "epsilon",
+                if config.is_null("epsilon") {
+                    1e-7
+                } else {
+                    1e-3
+                },
+            )?,
             center: config.bool("center", true)?,
             scale: config.bool("scale", true)?,
             rms_scaling: config.bool("rms_scaling", false)?,

@@ -35,6 +35,7 @@ pub(crate) use base::{
 pub(crate) use naming::Names;
 pub(crate) use shape::batch_shape;
 
+use crate::config::check_keys;
 use crate::constraints::Constraint;
 use crate::regularizers::Regularizer;
 use crate::{Error, Result};
@@ -74,6 +75,20 @@ macro_rules! layers {
             /// [`Error::Unsupported`] for a class or an option that thumbnet has not,
             /// [`Error::Value`] for a config that Keras would not write.
             pub fn from_config(class_name: &str, config: &Value) -> Result<Self> {
+                let layer = Self::read(class_name, config)?;
+                if !matches!(layer, Self::Sequential(_)) {
+                    check_keys(
+                        "layer",
+                        class_name,
+                        config.as_object(),
+                        &layer.config(),
+                        &OTHER_KEYS,
+                    )?;
+                }
+                Ok(layer)
+            }
+
+            fn read(class_name: &str, config: &Value) -> Result<Self> {
                 let reader = Config::new(class_name, config);
                 match class_name {
                     $($name => $class::from_config(&reader).map(Self::$class),)*
@@ -94,6 +109,33 @@ macro_rules! layers {
         }
     };
 }
+
+/// What files of Keras 2 and 3 have beside a layer's own arguments.
+const OTHER_KEYS: [&str; 23] = [
+    "name",
+    "trainable",
+    "dtype",
+    "activity_regularizer",
+    "batch_input_shape",
+    "batch_shape",
+    "input_shape",
+    "input_dim",
+    "sparse",
+    "ragged",
+    "optional",
+    "build_config",
+    "lora_rank",
+    "lora_alpha",
+    "quantization_config",
+    "alpha",
+    "renorm",
+    "renorm_clipping",
+    "renorm_momentum",
+    "fused",
+    "virtual_batch_size",
+    "synchronized",
+    "data_format",
+];
 
 layers! {
     Input = "InputLayer",

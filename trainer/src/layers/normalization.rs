@@ -230,9 +230,12 @@ impl Op for Normalization {
         self.built.index = broadcast_index(input, &kept);
         self.built.weights = None;
         if let Some(given) = &self.given {
-            return check(given, &|found| {
-                found == count || (found > 0 && count.is_multiple_of(found))
-            });
+            // Broadcast over the axes before, as by NumPy.
+            let mut ends = vec![1];
+            for size in kept.iter().rev() {
+                ends.push(ends[ends.len() - 1] * size);
+            }
+            return check(given, &|found| ends.contains(&found));
         }
         // Keras' order of axes is that of the sample, whatever the order in `axis`.
         let axes = self
@@ -269,7 +272,11 @@ impl Op for Normalization {
     fn forward(&self, pass: Forward) {
         let sample = self.built.index.len();
         let (means, deviations) = pass.scratch.split_at_mut(sample);
-        let clamp = |variance: f32| variance.sqrt().max(SMALLEST_DEVIATION);
+        // Of a negative variance it is NaN, as on TensorFlow.
+        let clamp = |variance: f32| match variance.sqrt() {
+            deviation if deviation < SMALLEST_DEVIATION => SMALLEST_DEVIATION,
+            deviation => deviation,
+        };
         let slots = means.iter_mut().zip(deviations.iter_mut());
         match (&self.built.weights, &self.given) {
             (Some([mean, variance]), _) => {

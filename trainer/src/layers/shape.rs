@@ -115,10 +115,14 @@ impl Flatten {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
-        if config.string("data_format")?.as_deref() == Some("channels_first") {
-            return Err(Error::unsupported(
-                "Flatten with data_format \"channels_first\" is not supported, expected \"channels_last\"",
-            ));
+        match config.string("data_format")?.as_deref() {
+            None | Some("channels_last") => {}
+            Some("channels_first") => {
+                return Err(Error::unsupported(
+                    "Flatten with data_format \"channels_first\" is not supported, expected \"channels_last\"",
+                ));
+            }
+            Some(_) => return Err(config.error("data_format", "\"channels_last\"")),
         }
         Ok(Self {
             base: Base::from_config(config)?,
@@ -172,7 +176,10 @@ impl ActivityRegularization {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
-        let layer = Self::new(config.f64("l1", 0.0)?, config.f64("l2", 0.0)?);
+        let layer = Self::new(
+            config.not_negative("l1", 0.0)?,
+            config.not_negative("l2", 0.0)?,
+        );
         let base = Base::from_config(config)?;
         Ok(Self {
             base: Base {

@@ -52,10 +52,15 @@ impl Circle {
     fn logit(self, pair: Pair, distance: f32) -> (f32, f32) {
         let Self { gamma, margin, .. } = self;
         match pair {
-            Pair::Positive => (
-                -gamma * (margin + distance).max(0.0) * (margin - distance),
-                2.0 * gamma * distance,
-            ),
+            Pair::Positive => {
+                let weight = (margin + distance).max(0.0);
+                let d = if weight > 0.0 {
+                    2.0 * gamma * distance
+                } else {
+                    0.0
+                };
+                (-gamma * weight * (margin - distance), d)
+            }
             _ => {
                 let weight = (1.0 + margin - distance).max(0.0);
                 let d = if weight > 0.0 {

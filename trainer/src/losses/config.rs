@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use super::{Alpha, Loss, LossKind, Reduction};
-use crate::config::{Object, serialized, unknown};
+use crate::config::{Object, check_keys, serialized, unknown};
 use crate::error::{Error, Result};
 
 /// One row per function: class name, function name, other names.
@@ -475,6 +475,9 @@ impl Loss {
             loss.name = wrapped.to_owned();
             loss.identifier = Some(wrapped.to_owned());
         }
+        let own = loss.config();
+        let also = ["name", "reduction", "dtype", "fn"];
+        check_keys("loss", wrapped, options.config, &own["config"], &also)?;
         Ok(loss)
     }
 

@@ -508,8 +508,11 @@ impl Loss {
         }
         let pairs = per_sample.iter().zip(scale);
         let total: f64 = pairs.map(|(l, s)| f64::from(*l) * f64::from(*s)).sum();
+        let count = per_sample.len().max(1);
+        // A loss of the whole batch is one number, of which the mean is itself.
+        let is_one = self.kind.is_of_batch() && scale.iter().all(|&s| s == 1.0 / count as f32);
         let rows = match self.reduction {
-            Reduction::None => per_sample.len().max(1) as f64,
+            Reduction::None if !is_one => count as f64,
             _ => 1.0,
         };
         (total / rows) as f32

@@ -12,7 +12,7 @@ use super::mean::{Function, Mean};
 use super::precision::{Count, Counted};
 use super::r2::R2Score;
 use super::{Family, Metric};
-use crate::config::{Object, serialized, unknown};
+use crate::config::{Object, check_keys, serialized, unknown};
 use crate::error::{Error, Result};
 use crate::losses::{LossKind, Wanted};
 
@@ -203,11 +203,15 @@ impl Metric {
             (None, Some(name)) => name,
             (None, None) => default_name,
         };
-        Ok(Self {
+        let metric = Self {
             name: name.to_owned(),
             identifier,
             family,
-        })
+        };
+        let own = metric.config();
+        let also = ["name", "dtype", "fn", "thresholds", "num_thresholds"];
+        check_keys("metric", class, options.config, &own["config"], &also)?;
+        Ok(metric)
     }
 
     /// As Keras 3 serializes it: the name, if the metric was made from one, else

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{Object, folded, number, serialized, unknown};
+use crate::config::{Object, check_keys, folded, number, serialized, unknown};
 use crate::{Error, Result};
 
 /// A learning-rate schedule, with Keras' names and defaults. Steps are counted from 0: the first
@@ -65,6 +65,16 @@ impl Schedule {
     ///
     /// An unknown class, a missing or wrong entry, steps that are not above 0.
     pub fn from_config(value: &Value) -> Result<Self> {
+        let schedule = Self::read(value)?;
+        if let Some(object) = Object::parse(value, "schedule")? {
+            let own = schedule.config();
+            let (class, config) = (object.class_name, object.config);
+            check_keys("schedule", class, config, &own["config"], &["name"])?;
+        }
+        Ok(schedule)
+    }
+
+    fn read(value: &Value) -> Result<Self> {
         let object = Object::parse(value, "schedule")?
             .ok_or_else(|| Error::value("schedule is null, expected an object"))?;
         let required = |key: &str| {
