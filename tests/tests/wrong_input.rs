@@ -137,7 +137,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         (
             "evaluate model.h5 --data narrow.csv",
             1,
-            "narrow.csv has 2 features, expected the model's 4 inputs; give the columns that the model was trained on",
+            "narrow.csv:1: there is no column \"sepal_length\", \"sepal_width\", \"petal_length\", \"petal_width\", expected sepal_length, sepal_width, petal_length, petal_width, and a, b are not of the model; add the column, or give it the model's name in the header",
         ),
         (
             "predict model.tnet --data narrow.csv --output y.npy",

@@ -341,7 +341,11 @@ fn names(expected: &Value) -> Result<Vec<String>> {
         "GaussianDropout",
         "AlphaDropout",
     ] {
-        let config = serde_json::json!({"rate": 0.5, "stddev": 0.5});
+        let config = match class {
+            "GaussianNoise" => serde_json::json!({"stddev": 0.5}),
+            _ if class.ends_with("Dropout") => serde_json::json!({"rate": 0.5}),
+            _ => serde_json::json!({}),
+        };
         model.add(Layer::from_config(class, &config)?)?;
     }
     model.add(Identity::new())?;
