@@ -10,11 +10,11 @@ use clap::{Args, ValueEnum};
 use ndarray::ArrayD;
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Task,
-    dataset::{Target, list},
+    dataset::{Target, line_of_row, list},
     output,
     quantize::{
         Budget, DataType, LayerTypes, Outputs, Packing, QuantizeOptions, Quantized, RangeMethod,
-        compare, quantize,
+        Report, compare, quantize,
     },
 };
 
@@ -34,7 +34,7 @@ use super::{
 pub struct Export {
     /// Keras file (.h5 or .keras)
     model: PathBuf,
-    /// Rows to take the ranges of values from, CSV or .npy, raw as for training; a hundred will do
+    /// Rows to take the ranges of values from, CSV or .npy, raw as for training; several hundred, of every class
     #[arg(long, value_name = "FILE")]
     calibrate: PathBuf,
     #[command(flatten)]
@@ -199,6 +199,7 @@ impl Export {
         let text = format!("{saved}\n{}\n", report::text(&report));
         // A reader such as `head` may have seen enough.
         let _ = std::io::stdout().write_all(text.as_bytes());
+        self.name_far_rows(&report, &rows.feature_names);
         if let Some(error) = report.relative_error.filter(|error| *error > USELESS) {
             eprintln!(
                 "warning: the outputs' squared error on the calibration rows is {:.0} % of their variance, little is left of the model; see the fix above, try another --range, or remove rows far from all others",
@@ -223,6 +224,39 @@ impl Export {
                 self.calibrate.display()
             ))),
         }
+    }
+
+    /// Says which calibration rows were left out, and why.
+    fn name_far_rows(&self, report: &Report, columns: &[String]) {
+        const SHOWN: usize = 5;
+        let Some(far) = report.far_rows.first() else {
+            return;
+        };
+        let numbers: Vec<String> = report
+            .far_rows
+            .iter()
+            .take(SHOWN)
+            .map(|far| match line_of_row(&self.calibrate, far.row - 1) {
+                Some(line) if !is_npy(&self.calibrate) => format!("{} (line {line})", far.row),
+                _ => far.row.to_string(),
+            })
+            .collect();
+        let more = match report.far_rows.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let column = match columns.get(far.input - 1) {
+            Some(name) => format!("{name:?}"),
+            None => far.input.to_string(),
+        };
+        eprintln!(
+            "warning: {}: rows far from all others are left out of the calibration: {}{more}, such as {} in column {column}, where 90 % lie from {:.3} to {:.3}; remove what no sensor gives, or insist on them by --range min-max",
+            self.calibrate.display(),
+            numbers.join(", "),
+            far.value,
+            far.low,
+            far.high
+        );
     }
 
     /// Of `--labels`.

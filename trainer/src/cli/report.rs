@@ -42,6 +42,8 @@ pub fn text(report: &Report) -> String {
         lines.extend(comparison("rows to evaluate on", evaluation));
     }
     lines.extend(comparison("calibration rows", &report.calibration));
+    let cautions = report.cautions.iter();
+    lines.extend(cautions.map(|caution| format!("caution: {caution}")));
     lines.push(String::new());
     let width = report.layers.iter().map(|layer| layer.name.len()).max();
     let width = width.unwrap_or(0).max(5);

@@ -19,13 +19,14 @@ mod pieces;
 mod plan;
 mod range;
 mod report;
+mod rows;
 mod score;
 mod scores;
 mod tune;
 mod types;
 mod weakest;
 
-use ndarray::{Array2, ArrayD, ArrayView2};
+use ndarray::{Array2, ArrayD, ArrayView2, Axis};
 pub use thumbnet_runtime::Packing;
 
 pub use aware::{DeviceMetrics, QuantizeAware, folded};
@@ -36,6 +37,7 @@ pub use device_model::DeviceModel;
 pub use instructions::Instructions;
 pub use outputs::Outputs;
 pub use report::{LayerReport, Report};
+pub use rows::FarRow;
 pub use score::Score;
 pub use scores::{evaluate, scores};
 pub use types::{Budget, LayerTypes};
@@ -101,7 +103,11 @@ pub struct Quantized {
 ///
 /// # Shapes
 ///
-/// * `calibration` - `[rows, ...]`, raw values as the model was trained on; a hundred rows do
+/// * `calibration` - `[rows, ...]`, raw values as the model was trained on; several hundred rows, of
+///   every class
+///
+/// At most 2 % of the rows that lie far from all others decide nothing, and are named in the report,
+/// unless `range` is [`RangeMethod::MinMax`].
 ///
 /// # Errors
 ///
@@ -116,7 +122,17 @@ pub fn quantize(
     let chain = fold::fold(model)?;
     let rows = flat(calibration, chain.inputs())?;
     let options = outputs::settle(&Knowledge::of(model, &chain), options)?;
-    quantize_chain(&chain, &Keras(model), &rows.view(), &options)
+    let far = match options.range {
+        Some(RangeMethod::MinMax) => Vec::new(),
+        _ => rows::far_rows(&rows.view()),
+    };
+    let near: Vec<usize> = (0..rows.nrows())
+        .filter(|row| far.iter().all(|far| far.row != row + 1))
+        .collect();
+    let rows = rows.select(Axis(0), &near);
+    let mut quantized = quantize_chain(&chain, &Keras(model), &rows.view(), &options)?;
+    quantized.report.far_rows = far;
+    Ok(quantized)
 }
 
 /// The float model that the device is compared with.
@@ -211,7 +227,9 @@ fn pack(tuned: &Tuned, reference: &dyn Reference, options: &QuantizeOptions) -> 
         .expect("predict returns a row of outputs per row");
     let kind = Outputs::settled(tuned.activation(), outputs, options);
     let calibration = Comparison::new(&float.view(), &found.view(), kind, None);
-    let report = Report::new(tuned, &device, calibration);
+    let mut report = Report::new(tuned, &device, calibration);
+    let rows = tuned.calibration.rows.view();
+    report.cautions = rows::cautions(&rows, &float.view(), &found.view(), kind, &device.labels());
     Ok(Quantized { device, report })
 }
 

@@ -39,6 +39,7 @@ impl Report {
                     (self.cards())
                     h2 { "What quantization does to the outputs" }
                     (self.comparisons())
+                    (self.warnings())
                     h2 { "Layers" }
                     (self.layer_table())
                     (self.advice())
@@ -66,6 +67,22 @@ impl Report {
                 }
                 (card(&format!("{} B", thousands(self.flash_bytes)), "of flash"))
                 (card(&format!("{} B", thousands(self.ram_bytes)), "of RAM for a prediction, without the stack"))
+            }
+        }
+    }
+
+    /// What the calibration rows cannot tell, and those that were left out.
+    fn warnings(&self) -> Markup {
+        html! {
+            @for caution in &self.cautions { p.note { strong { "Caution: " } (caution) "." } }
+            @if let Some(far) = self.far_rows.first() {
+                p.note {
+                    strong { "Left out: " }
+                    (thousands(self.far_rows.len())) " calibration rows that lie far from all others ("
+                    (self.far_rows.iter().map(|far| far.row.to_string()).collect::<Vec<_>>().join(", "))
+                    "), such as " (number(far.value)) " in input " (far.input) ", where 90 % lie from "
+                    (number(far.low)) " to " (number(far.high)) "."
+                }
             }
         }
     }

@@ -245,6 +245,16 @@ fn is_a_table(activation: &Activation, limit: i32) -> bool {
 /// The device adds zero points to `1.5 * 2^23`, which leaves this much room.
 const LARGEST_ZERO: f64 = 4_194_304.0; // 2^22
 
+/// How much coarser a feature's steps must be for its zero point, 1 where they are coarse enough. A
+/// pressure of 101325 +- 300 in 65,535 steps has one beyond what the device adds up; f32 itself has
+/// hardly finer steps there.
+fn too_fine(chain: &Chain, tensor: TensorQuant, feature: usize) -> f64 {
+    let zero = chain.input.offset[feature] / tensor.scale + f64::from(tensor.zero);
+    // With as many of the steps left as eight bits have; else it is refused.
+    let most = f64::from(tensor.limit) / 127.0;
+    (1.001 * zero.abs() / LARGEST_ZERO).clamp(1.0, most.max(1.0))
+}
+
 /// Raw inputs to integers, with the normalization folded in.
 ///
 /// A zero point is a whole number on the device; what the normalization has beyond goes into the
@@ -258,7 +268,11 @@ fn quantize_inputs(
     let normalization = &chain.input;
     let method = options.ranges[0];
     let (low, high) = calibration.seen_inputs.range(method, limit);
-    let whole = TensorQuant::covering(low, high, limit)?;
+    let mut whole = TensorQuant::covering(low, high, limit)?;
+    if !options.range_per_feature {
+        let widest = (0..chain.inputs()).map(|feature| too_fine(chain, whole, feature));
+        whole = whole.coarser(widest.fold(1.0, f64::max));
+    }
     let mut tensors = vec![whole; chain.inputs()];
     if options.range_per_feature {
         for (tensor, column) in tensors.iter_mut().zip(calibration.columns(chain)) {
@@ -271,6 +285,9 @@ fn quantize_inputs(
                 high.max(least * f64::from(limit - own.zero)),
                 limit,
             )?;
+        }
+        for (feature, tensor) in tensors.iter_mut().enumerate() {
+            *tensor = tensor.coarser(too_fine(chain, *tensor, feature));
         }
     }
     let scales: Array1<f64> = tensors.iter().map(|tensor| tensor.scale).collect();

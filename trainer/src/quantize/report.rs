@@ -7,6 +7,7 @@ use super::comparison::Comparison;
 use super::data_type::DataType;
 use super::instructions::{self, Instructions};
 use super::plan::{Output, PlannedLayer, Weights};
+use super::rows::FarRow;
 use super::tune::Tuned;
 use super::weakest::Weakest;
 use super::{DeviceModel, bound};
@@ -52,6 +53,10 @@ pub struct Report {
     pub weakest: Option<Weakest>,
     /// On the calibration rows.
     pub calibration: Comparison,
+    /// What these rows cannot tell, in sentences.
+    pub cautions: Vec<String>,
+    /// Rows that lie far from all others, and were left out.
+    pub far_rows: Vec<FarRow>,
     /// Squared error of the outputs on the calibration rows over their variance, rows far from all
     /// others counted no more than the spread: 1 is as bad as one answer for all rows. None where
     /// the outputs do not vary.
@@ -100,6 +105,8 @@ impl Report {
             weakest: None,
             layers: tuned.plan.layers().map(layer).collect(),
             calibration,
+            cautions: Vec::new(),
+            far_rows: Vec::new(),
             relative_error: tuned.plan.relative_error,
             evaluation: None,
             error_bound: bound.to_vec(),
