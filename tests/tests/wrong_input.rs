@@ -147,7 +147,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         (
             "predict model.h5 --data five.csv --output y.npy",
             1,
-            "five.csv has 5 features, expected the model's 4 inputs; name the label column with --target",
+            "five.csv:1: there is no column \"sepal_length\", \"sepal_width\", \"petal_length\", \"petal_width\", expected sepal_length, sepal_width, petal_length, petal_width, and a, b, c, d, species are not of the model; add the column, or give it the model's name in the header",
         ),
         (
             "predict no.h5 --data five.csv --output y.npy",
