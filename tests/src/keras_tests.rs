@@ -1,6 +1,8 @@
 //! What Keras' own unit tests compute, replayed: the cases that `golden/keras_tests/record.py` writes
 //! down while real Keras runs its test files.
 
+mod models;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -47,23 +49,49 @@ pub fn check() -> BTreeMap<String, FileTally> {
         };
         let table: Value = serde_json::from_str(&text).expect("a golden table is JSON");
         for case in table["cases"].as_array().expect("cases") {
-            let test = case["test"].as_str().expect("the name of a test");
-            let (file, name) = test.split_once("::").expect("file::test");
-            let tally = files.entry(file.to_string()).or_default();
-            match crate::golden::guarded(|| replay(case)) {
-                Ok(Outcome::Compared(problems)) if problems.is_empty() => tally.equal += 1,
-                Ok(Outcome::Compared(problems)) => {
-                    let shown = problems[..problems.len().min(3)].join("; ");
-                    tally.different.push(format!(
-                        "{name} {} {}: {shown}",
-                        case["class_name"], case["config"]
-                    ));
-                }
-                Ok(Outcome::NotApplicable(reason)) => {
-                    *tally.not_applicable.entry(reason).or_default() += 1;
-                }
-                Err(panic) => tally.different.push(format!("{name}: {panic}")),
-            }
+            count(&mut files, case, replay);
+        }
+    }
+    files
+}
+
+/// Replays a case and counts it under its test file.
+fn count(files: &mut BTreeMap<String, FileTally>, case: &Value, replay: fn(&Value) -> Outcome) {
+    let test = case["test"].as_str().expect("the name of a test");
+    let (file, name) = test.split_once("::").expect("file::test");
+    let tally = files.entry(file.to_string()).or_default();
+    match crate::golden::guarded(|| replay(case)) {
+        Ok(Outcome::Compared(problems)) if problems.is_empty() => tally.equal += 1,
+        Ok(Outcome::Compared(problems)) => {
+            let shown = problems[..problems.len().min(3)].join("; ");
+            let object = match case["class_name"].as_str() {
+                Some(class) => format!(" {class} {}", case["config"]),
+                None => String::new(),
+            };
+            tally.different.push(format!("{name}{object}: {shown}"));
+        }
+        Ok(Outcome::NotApplicable(reason)) => {
+            *tally.not_applicable.entry(reason).or_default() += 1;
+        }
+        Err(panic) => tally.different.push(format!("{name}: {panic}")),
+    }
+}
+
+/// The cases of whole models, `models.json.gz`, by the test file that they are from; empty where the
+/// golden folder has none. What could not be written down counts as not applicable.
+pub fn check_models() -> BTreeMap<String, FileTally> {
+    let mut files = BTreeMap::new();
+    let Some(table) = models::table() else {
+        return files;
+    };
+    for case in table["cases"].as_array().expect("cases") {
+        count(&mut files, case, models::replay);
+    }
+    for (file, reasons) in table["skipped"].as_object().expect("files") {
+        let tally = files.entry(file.clone()).or_default();
+        for (reason, number) in reasons.as_object().expect("reasons") {
+            let number = number.as_u64().expect("a count") as usize; // a small number
+            *tally.not_applicable.entry(reason.clone()).or_default() += number;
         }
     }
     files

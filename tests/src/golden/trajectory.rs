@@ -425,7 +425,7 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
 }
 
 /// What Keras makes of a batch size that may be None, which is not all rows there.
-pub(super) fn batch_size(given: Option<usize>, rows: usize, steps: Option<usize>) -> usize {
+pub fn batch_size(given: Option<usize>, rows: usize, steps: Option<usize>) -> usize {
     given.unwrap_or(steps.map_or(32, |steps| rows.div_ceil(steps)))
 }
 
