@@ -32,8 +32,11 @@ pub enum Outcome {
     NotApplicable(String),
 }
 
+/// Replays a case.
+type Replay = fn(&Value) -> Outcome;
+
 /// The tables of the golden folder, each with its replay.
-const TABLES: [(&str, fn(&Value) -> Outcome); 3] = [
+const TABLES: [(&str, Replay); 3] = [
     ("metrics.json", metric),
     ("optimizers.json", optimizer),
     ("schedules.json", schedule),

@@ -74,7 +74,7 @@ fn layers_compute_what_null_and_odd_numbers_mean() {
         "normalization_negative_variance",
     ] {
         let case = case(name);
-        let mut model = model(&case).unwrap();
+        let model = model(&case).unwrap();
         let y = model.predict(&array(&case["case"]["x"])).unwrap();
         let y: Vec<f32> = y.iter().copied().collect();
         assert_near(name, &y, &case["keras_3_15_1"]["out"]);
