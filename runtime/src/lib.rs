@@ -84,6 +84,7 @@ pub use model::{Class, LayerInfo, Model};
 #[macro_export]
 macro_rules! include_model {
     ($visibility:vis $name:ident) => {
+        #[allow(dead_code, reason = "firmware uses what it needs")]
         $visibility mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
         }
