@@ -7,7 +7,7 @@ use thumbnet_tests::command::{Finished, thumbnet};
 use thumbnet_trainer::{
     Sequential,
     dataset::{read_npy, write_npy},
-    layers::{Dense, Input, Normalization},
+    layers::{Activation, Dense, Input, Normalization},
     quantize::{DataType, LayerTypes, QuantizeOptions, quantize},
 };
 
@@ -131,16 +131,47 @@ fn a_pressure_far_from_0_is_taken_by_every_type() {
     }
 }
 
-#[test]
-fn an_output_far_from_0_is_said_to_lose_its_spread() {
+/// A model whose output is `activation` of about 100,000 with a deviation of about 1, and rows for it.
+fn far_output(activation: &str) -> (Sequential, Array2<f32>) {
     let rows = Array2::from_shape_fn((400, 2), |(row, column)| {
         (row as f32 * (0.37 + column as f32)).sin()
     });
     let mut model = pressure(&rows);
+    model
+        .add(Activation::new(activation.parse().unwrap()))
+        .unwrap();
     let mut weights = model.get_weights();
-    // A deviation of about 1, 100,000 from 0.
     weights.last_mut().unwrap().fill(100_000.0);
     model.set_weights(&weights).unwrap();
+    (model, rows)
+}
+
+#[test]
+fn an_output_far_from_0_keeps_its_spread() {
+    let (model, rows) = far_output("linear");
+    let expected = model.predict(&rows).unwrap();
+    for (data_type, most) in [
+        (DataType::Int4, 0.15),
+        (DataType::Int8, 0.02),
+        (DataType::Int16, 0.01),
+    ] {
+        let options = QuantizeOptions {
+            types: LayerTypes::All(data_type),
+            ..QuantizeOptions::default()
+        };
+        let quantized = quantize(&model, &rows.clone().into_dyn(), &options).unwrap();
+        let found = quantized.device.predict(&rows.clone().into_dyn()).unwrap();
+        let error = error(&found, &expected);
+        println!("{data_type}: {error}");
+        assert!(error < most, "{data_type}: {error}");
+        assert_eq!(quantized.report.cautions, [""; 0]);
+    }
+}
+
+#[test]
+fn an_output_far_from_0_is_said_to_lose_its_spread() {
+    // Where a relu stands behind the sum, nothing can be added to it.
+    let (model, rows) = far_output("relu");
     let options = QuantizeOptions::default();
     let report = quantize(&model, &rows.into_dyn(), &options).unwrap().report;
     let caution = report

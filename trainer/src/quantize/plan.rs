@@ -54,7 +54,8 @@ pub enum Step {
         /// What the integers stand for.
         input: Input,
     },
-    /// Floats to floats: `x * scale + offset`.
+    /// Floats to floats: `x * scale + offset`. Of the inputs before a float layer, and of outputs that
+    /// lie far from 0, see [`center`].
     Scale(Affine),
     /// A dense layer.
     Dense(Box<PlannedLayer>),
@@ -68,7 +69,7 @@ pub struct PlannedLayer {
     pub weights: Weights,
     pub output: Output,
     /// What the float network multiplies with, `[units, inputs]` in steps of nothing: the kernel
-    /// and bias that the device's integers stand for.
+    /// and bias that the device's integers stand for, with what a step behind adds to its outputs.
     pub real: RealDense,
     /// Signal-to-noise ratio of the outputs on the calibration rows against the float model, in
     /// dB; infinite where they are equal.
@@ -207,8 +208,15 @@ impl Plan {
                     activation: layer.activation.clone(),
                 },
             };
-            let (planned, after) = plan_layer(layer, trace, data_type, output, signal, options);
+            let (planned, center, after) =
+                plan_layer(layer, trace, data_type, output, signal, options);
             steps.push(Step::Dense(Box::new(planned)));
+            steps.extend(center.map(|offset| {
+                Step::Scale(Affine {
+                    scale: Array1::ones(offset.len()),
+                    offset,
+                })
+            }));
             signal = after;
         }
         let outputs = match signal {
@@ -356,6 +364,7 @@ fn quantize_floats(
     q
 }
 
+/// The layer, what a step behind it adds to its outputs, if any, and those with that.
 fn plan_layer(
     layer: &FoldedDense,
     trace: &LayerTrace,
@@ -363,7 +372,8 @@ fn plan_layer(
     mut output: Output,
     signal: Signal,
     options: &PlanOptions,
-) -> (PlannedLayer, Signal) {
+) -> (PlannedLayer, Option<Array1<f64>>, Signal) {
+    let mut center = None;
     let (weights, real, after, saturated) = match signal {
         Signal::Floats(x) => {
             let mut y = layer.sums(&x.view());
@@ -375,15 +385,35 @@ fn plan_layer(
             (Weights::Float(layer.clone()), real, Signal::Floats(y), 0.0)
         }
         Signal::Integers { q, input } => {
-            let mut dense = integer_dense(layer, trace, &input, &output, &q, data_type, options);
+            let quantize = |layer: &FoldedDense, sums: &Array2<f64>, output: &Output| {
+                integer_dense(layer, sums, &input, output, &q, data_type, options)
+            };
+            let mut dense = quantize(layer, &trace.sums, &output);
             // Steps of the output that are finer than those of the sum break the kernels' limits.
             while dense.excess > 1.0 {
                 output = output.coarser(dense.excess.max(1.01));
-                dense = integer_dense(layer, trace, &input, &output, &q, data_type, options);
+                dense = quantize(layer, &trace.sums, &output);
             }
-            let real = real_dense(&dense, &input, &output);
+            if let Output::Float {
+                activation: Activation::Linear,
+            } = output
+                && let Some(offset) = offset(trace)
+            {
+                let mut near = layer.clone();
+                near.bias -= &offset;
+                let centered = quantize(&near, &(&trace.sums - &offset), &output);
+                if is_finer(&centered, &dense) {
+                    dense = centered;
+                    center = Some(offset);
+                }
+            }
+            let mut real = real_dense(&dense, &input, &output);
             let sums = accumulate(&dense, &q);
-            let (after, saturated) = finish(layer, &dense, &input, &output, &sums);
+            let (mut after, saturated) = finish(layer, &dense, &input, &output, &sums);
+            if let (Some(offset), Signal::Floats(y)) = (&center, &mut after) {
+                real.bias += offset;
+                *y += offset;
+            }
             let weights = Weights::Integer { dense, data_type };
             (weights, real, after, saturated)
         }
@@ -401,7 +431,22 @@ fn plan_layer(
         signal_to_noise: 10.0 * ratio.log10(),
         saturated,
     };
-    (planned, after)
+    (planned, center, after)
+}
+
+/// The middle of each output on the calibration rows, as the device has it, `[units]`.
+fn offset(trace: &LayerTrace) -> Option<Array1<f64>> {
+    let mean = trace.sums.mean_axis(Axis(0))?;
+    // Within f32's range, as the blob's numbers must be.
+    let offset = mean.mapv(|mean| f64::from(mean as f32));
+    offset.iter().all(|offset| offset.is_finite()).then_some(offset)
+}
+
+/// Whether steps of some unit's sum are finer by a tenth or more: a bias that is large against the
+/// weights takes the room that sums have.
+fn is_finer(dense: &QuantizedDense, than: &QuantizedDense) -> bool {
+    let pairs = dense.scales.iter().zip(&than.scales);
+    pairs.into_iter().any(|(scale, than)| *scale < 0.9 * than)
 }
 
 fn mean_square(values: &Array2<f64>) -> f64 {
@@ -409,10 +454,10 @@ fn mean_square(values: &Array2<f64>) -> f64 {
 }
 
 /// Quantizes one layer; with bias correction twice, the second time with each unit's mean error
-/// on the calibration rows taken off its bias.
+/// on the calibration rows taken off its bias. `float` are the float model's sums for these.
 fn integer_dense(
     layer: &FoldedDense,
-    trace: &LayerTrace,
+    float: &Array2<f64>,
     input: &Input,
     output: &Output,
     integers: &Array2<f64>,
@@ -441,7 +486,7 @@ fn integer_dense(
         return dense;
     }
     let sums = accumulate(&dense, integers) * &steps(&dense) - zero_of(output);
-    let mean = (&sums - &trace.sums)
+    let mean = (&sums - float)
         .mean_axis(Axis(0))
         .unwrap_or_else(|| Array1::zeros(layer.units()));
     quantize(&(&layer.bias - &mean))
