@@ -100,6 +100,19 @@ pub fn check_models() -> BTreeMap<String, FileTally> {
     files
 }
 
+/// How often each call is in the cases of whole models.
+pub fn model_calls() -> BTreeMap<String, usize> {
+    let mut calls = BTreeMap::new();
+    let table = models::table().unwrap_or_default();
+    for case in table["cases"].as_array().into_iter().flatten() {
+        for event in case["events"].as_array().expect("events") {
+            let call = event["call"].as_str().expect("a call");
+            *calls.entry(call.to_string()).or_default() += 1;
+        }
+    }
+    calls
+}
+
 fn not_applicable(reason: impl Into<String>) -> Outcome {
     Outcome::NotApplicable(reason.into())
 }

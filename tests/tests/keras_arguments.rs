@@ -1,10 +1,11 @@
 //! Arguments at and beyond their limits: what real Keras 3.15 computes for them, or that it refuses them.
 
 use ndarray::ArrayD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use thumbnet_tests::unit_tables::{Near, flat, near};
 use thumbnet_trainer::{
-    Sequential, constraints::Constraint, losses::Loss, sequential::CompileOptions,
+    Sequential, activations::Activation, constraints::Constraint, losses::Loss,
+    sequential::CompileOptions,
 };
 
 fn case(name: &str) -> Value {
@@ -93,7 +94,7 @@ fn losses_and_gradients_are_keras_own() {
         let mut model = model(&case).unwrap();
         let loss = Loss::from_config(&case["case"]["config"]).unwrap();
         let mut options = CompileOptions::named("sgd", "mse", &[]).unwrap();
-        options.loss = loss;
+        options.loss = Some(loss);
         options.optimizer.set_learning_rate(1.0).unwrap();
         model.compile(options).unwrap();
         let (x, y) = (array(&case["case"]["x"]), array(&case["case"]["y"]));
@@ -163,6 +164,73 @@ fn what_keras_refuses_is_refused_by_name() {
     ] {
         let error = model(&case(name)).unwrap_err().to_string();
         assert!(error.contains(expected), "{name}: {error}");
+    }
+}
+
+fn softmax(axis: &Value, x: &ArrayD<f32>) -> thumbnet_trainer::Result<Vec<f32>> {
+    let model = json!({"class_name": "Sequential", "config": {"name": "s", "layers": [
+        {"class_name": "InputLayer", "config": {"name": "i", "batch_shape": [null, 2, 3]}},
+        {"class_name": "Softmax", "config": {"name": "l", "axis": axis}},
+    ]}});
+    let y = Sequential::from_serialized(&model)?.predict(x)?;
+    Ok(y.iter().copied().collect())
+}
+
+/// Keras 3.15.1 for `np.arange(12).reshape(2, 2, 3) * 0.3`, rounded to four digits.
+#[test]
+fn a_softmax_over_axes_of_a_sample_is_keras_own() {
+    let x = (0..12).map(|i| i as f32 * 0.3).collect();
+    let x = ArrayD::from_shape_vec(vec![2, 2, 3], x).unwrap();
+    let both = [0.0693, 0.0935, 0.1262, 0.1704, 0.23, 0.3105];
+    let last = [0.2397, 0.3236, 0.4368, 0.2397, 0.3236, 0.4368];
+    let first = [0.2891, 0.2891, 0.2891, 0.7109, 0.7109, 0.7109];
+    for (axis, expected) in [
+        (json!([-1, -2]), both),
+        (json!([1, 2]), both),
+        (json!([-1]), last),
+        (json!(2), last),
+        (json!([1]), first),
+    ] {
+        let found = softmax(&axis, &x).unwrap();
+        let expected = [expected, expected].concat();
+        let same = found
+            .iter()
+            .zip(&expected)
+            .all(|(a, b)| (a - b).abs() < 6e-5);
+        assert!(same && found.len() == expected.len(), "{axis}: {found:?}");
+    }
+}
+
+/// Keras takes these, and divides by a sum over the rows of the batch: what comes out for a row
+/// depends on the others, and a device sees one at a time.
+#[test]
+fn a_softmax_over_the_rows_of_a_batch_is_refused_by_name() {
+    let x = ArrayD::zeros(vec![2, 2, 3]);
+    for (axis, what) in [
+        (
+            json!(null),
+            "Softmax \"l\": \"axis\" is null, expected an axis of a sample such as -1",
+        ),
+        (json!(0), "Softmax: axis 0 is that of the rows of a batch"),
+        (json!(-3), "Softmax: axis -3 is that of the rows of a batch"),
+        (
+            json!([0, 1]),
+            "Softmax: axis 0 is that of the rows of a batch",
+        ),
+    ] {
+        let error = softmax(&axis, &x).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+    for (axis, shown) in [(json!(null), "null"), (json!([0, 1]), "[0,1]")] {
+        let activation =
+            json!({"class_name": "Softmax", "module": "keras.layers", "config": {"axis": axis}});
+        let error = Activation::from_config(&activation).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "softmax over axis {shown}, thumbnet has it over the last axis only; use axis -1"
+            )
+        );
     }
 }
 

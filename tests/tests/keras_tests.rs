@@ -16,8 +16,20 @@ fn keras_own_tests_give_the_same_numbers() {
 #[test]
 fn models_of_keras_own_tests_compute_the_same() {
     let (equal, different) = count("models in Keras' own tests", &keras_tests::check_models());
-    assert!(equal > 90, "{equal}");
+    assert!(equal > 100, "{equal}");
     assert_eq!(different, 0);
+    let calls = keras_tests::model_calls();
+    for call in [
+        "evaluate",
+        "fit",
+        "predict",
+        "predict_on_batch",
+        "save",
+        "test_on_batch",
+        "train_on_batch",
+    ] {
+        assert!(calls.contains_key(call), "{call}: {calls:?}");
+    }
 }
 
 /// Prints how each file went; the number of equal and of different cases.

@@ -202,6 +202,14 @@ def compiled(model):
         raise Skip("compile settings that are functions of Python")
 
 
+def check_compiled_once(model):
+    """Refuses what an earlier `compile` left in place: its settings are not in the model's configuration."""
+    config = getattr(model, "compiled", False) and model.get_compile_config() or {}
+    for kept, keys in [("_compile_metrics", ["metrics", "weighted_metrics"]), ("_compile_loss", ["loss"])]:
+        if config and getattr(model, kept) is not None and all(config.get(key) is None for key in keys):
+            raise Skip("models that keep the loss or the metrics of an earlier compile")
+
+
 def weights(model):
     return [numbers(v) for v in model.weights if "seed_generator" not in v.path]
 
@@ -222,6 +230,8 @@ def start(model, x, kind="calls"):
         raise Skip("optimizers that have run before")
     if model._metrics:
         raise Skip("metrics that are attributes of a model")
+    if kind == "calls":
+        check_compiled_once(model)
     case = {"test": test, "model": layers_of(model), "events": []}
     check_own(case["model"])
     settings = compiled(model)

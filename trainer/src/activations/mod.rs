@@ -340,7 +340,10 @@ impl FromStr for Activation {
 }
 
 fn over_last_axis(object: &Object, activation: Activation) -> Result<Activation> {
-    match object.get("axis") {
+    let null = Value::Null;
+    // Over all axes, with that of the batch.
+    let all = object.is_null("axis").then_some(&null);
+    match object.get("axis").or(all) {
         None => Ok(activation),
         Some(axis) if axis == -1 || axis.as_array().is_some_and(|a| a.len() == 1 && a[0] == -1) => {
             Ok(activation)

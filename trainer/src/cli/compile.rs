@@ -37,6 +37,11 @@ pub struct CompileArguments {
 }
 
 impl CompileArguments {
+    /// Whether the model's own settings hold: nothing asks for others, and they have a loss.
+    pub fn keep(&self, own: Option<&Value>) -> bool {
+        !self.are_given() && own.is_some_and(|own| !own["loss"].is_null())
+    }
+
     /// Whether anything asks for other settings than the model's own.
     pub fn are_given(&self) -> bool {
         self.compile.is_some() || self.loss.is_some() || self.metrics.is_some()
@@ -64,7 +69,9 @@ impl CompileArguments {
             options.metrics = metrics.iter().map(|name| json!(name)).collect();
             options.weighted_metrics.clear();
         } else if !settles_loss && settings["metrics"].is_null() {
-            options.metrics = vec![json!(default_metric(&options.loss, outputs))];
+            let loss = options.loss.as_ref();
+            let metric = loss.map_or("mae", |loss| default_metric(loss, outputs));
+            options.metrics = vec![json!(metric)];
         }
         Ok(options)
     }
@@ -111,10 +118,10 @@ pub fn task(loss: &Loss, head: Head, outputs: usize, names: Option<&[String]>) -
 
 /// Refuses labels of a CSV file that the model cannot take, with their line. Arrays are left to the
 /// library, which is as lenient as Keras.
-pub fn check_labels(loss: &Loss, head: Head, outputs: usize, rows: &Labelled) -> Outcome {
-    if is_npy(&rows.y_path) {
+pub fn check_labels(loss: Option<&Loss>, head: Head, outputs: usize, rows: &Labelled) -> Outcome {
+    let Some(loss) = loss.filter(|_| !is_npy(&rows.y_path)) else {
         return Ok(());
-    }
+    };
     if let Some(names) = &rows.data.class_names {
         return match task(loss, head, outputs, Some(names)).class_count(outputs) {
             Some(expected) => rows.check_class_names(names, expected),

@@ -67,11 +67,11 @@ impl Evaluate {
             .copied()
             .unwrap_or(1);
         let own = model.compile_config();
-        let keep = own.is_some() && !self.compile.are_given();
+        let keep = self.compile.keep(own.as_ref());
         let options = self
             .compile
             .options(own, Head::of(model), outputs, rows.y().shape())?;
-        check_labels(&options.loss, Head::of(model), outputs, rows)?;
+        check_labels(options.loss.as_ref(), Head::of(model), outputs, rows)?;
         if !keep {
             model.compile(options)?;
         }
@@ -100,7 +100,7 @@ impl Evaluate {
         let mut options = self
             .compile
             .options(None, head, outputs, rows.y().shape())?;
-        check_labels(&options.loss, head, outputs, rows)?;
+        check_labels(options.loss.as_ref(), head, outputs, rows)?;
         let names = ["accuracy", "acc"];
         let (own_score, metrics) = options
             .metrics

@@ -367,7 +367,7 @@ impl Train {
             model.loss(),
             model.output_shape().and_then(<[usize]>::last).copied(),
         ) {
-            check_labels(loss, Head::of(model), outputs, &validation)?;
+            check_labels(Some(loss), Head::of(model), outputs, &validation)?;
         }
         Ok(Some(validation))
     }
@@ -412,16 +412,14 @@ impl Train {
             .and_then(<[usize]>::last)
             .copied()
             .unwrap_or(1);
-        let keep = model.compile_config().is_some()
-            && !self.compile.are_given()
-            && self.optimizer.is_none();
+        let keep = self.compile.keep(model.compile_config().as_ref()) && self.optimizer.is_none();
         let mut options = self
             .compile
             .options(own, Head::of(model), outputs, rows.y().shape())?;
         if let Some(optimizer) = &self.optimizer {
             options.optimizer = optimizer.parse()?;
         }
-        check_labels(&options.loss, Head::of(model), outputs, rows)?;
+        check_labels(options.loss.as_ref(), Head::of(model), outputs, rows)?;
         // Compiling anew would forget the optimizer's state.
         if !keep {
             model.compile(options)?;

@@ -357,6 +357,11 @@ pub(crate) fn sample_axis(axis: i64, sample: &[usize], class: &str) -> Result<us
     let from_batch = if axis < 0 { axis + rank } else { axis };
     if (1..rank).contains(&from_batch) {
         Ok(from_batch as usize - 1) // in 1..rank
+    } else if from_batch == 0 {
+        Err(Error::shape(format!(
+            "{class}: axis {axis} is that of the rows of a batch, which have nothing to do with each other, expected 1..{rank} or -1..-{}",
+            rank - 1
+        )))
     } else {
         Err(Error::shape(format!(
             "{class}: axis {axis} is out of bounds for inputs of rank {rank}, expected 1..{rank} or -1..-{}",

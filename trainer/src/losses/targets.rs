@@ -95,6 +95,12 @@ impl Loss {
         }
         let wanted = kind.wanted();
         let flat = y_true_shape.len() < y_pred_shape.len();
+        if let LossKind::CategoricalGeneralizedCrossEntropy { .. } = kind {
+            return match expected_by_generalized(flat, y_true_width, width) {
+                Some(expected) => fail(&expected),
+                None => Ok(()),
+            };
+        }
         if wanted == Wanted::Elementwise && flat && width > 1 {
             // [rows] against [rows, width]: Keras lines up the last axes, and fails.
             return fail(&columns(width));
@@ -130,6 +136,20 @@ impl Loss {
     }
 }
 
+/// What the generalized crossentropy expects of targets that it cannot take, as it learns nothing
+/// from them: in Keras, class indices of shape (rows, 1) are one-hot (rows, 1, classes), and every
+/// prediction is held against the classes of all rows of its batch. Keras itself brings the indices
+/// of a single output into this shape.
+fn expected_by_generalized(flat: bool, y_true_width: usize, width: usize) -> Option<String> {
+    if y_true_width != 1 {
+        return Wanted::Index.check(y_true_width, width).err();
+    }
+    if width == 1 {
+        return Some("at least 2 columns of predictions, one for each class; add units to the last layer, or use \"binary_crossentropy\"".into());
+    }
+    (!flat).then(|| "class indices without a last axis of 1, with which Keras compares every prediction with the classes of all rows; reshape them to one axis less, or use \"sparse_categorical_crossentropy\"".into())
+}
+
 /// `(150, 3)`, as Python writes it.
 fn shape(shape: &[usize]) -> String {
     match shape {
@@ -143,6 +163,8 @@ fn shape(shape: &[usize]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn error(loss: &str, y_true: &[usize], y_pred: &[usize]) -> String {
@@ -164,6 +186,32 @@ mod tests {
         assert_eq!(
             error("sparse_categorical_crossentropy", &[150, 3], &[150, 3]),
             "loss \"sparse_categorical_crossentropy\" got targets of shape (150, 3) for predictions of shape (150, 3), expected one class index per row; pass the indices, or use the form without sparse"
+        );
+    }
+
+    #[test]
+    fn indices_of_one_column_for_the_generalized_crossentropy_are_refused() {
+        let name = "categorical_generalized_cross_entropy";
+        let loss = json!({"class_name": "CategoricalGeneralizedCrossEntropy", "config": {}});
+        let loss = Loss::from_config(&loss).expect("a loss");
+        assert!(loss.check_targets(&[150], &[150, 3]).is_ok());
+        let error = |y_true: &[usize], y_pred: &[usize]| {
+            let checked = loss.check_targets(y_true, y_pred);
+            checked.expect_err("targets do not fit").to_string()
+        };
+        // Keras 3.15.1 with q 0.5: classes [0, 2, 1, 1] of shape (4,) give one loss per row, of shape
+        // (4, 1) all pairs of rows, and other gradients.
+        assert_eq!(
+            error(&[150, 1], &[150, 3]),
+            format!(
+                "loss {name:?} got targets of shape (150, 1) for predictions of shape (150, 3), expected class indices without a last axis of 1, with which Keras compares every prediction with the classes of all rows; reshape them to one axis less, or use \"sparse_categorical_crossentropy\""
+            )
+        );
+        assert_eq!(
+            error(&[150], &[150, 1]),
+            format!(
+                "loss {name:?} got targets of shape (150,) for predictions of shape (150, 1), expected at least 2 columns of predictions, one for each class; add units to the last layer, or use \"binary_crossentropy\""
+            )
         );
     }
 

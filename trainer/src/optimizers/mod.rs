@@ -18,6 +18,8 @@ mod names;
 pub mod schedules;
 mod state;
 
+use std::ops::Range;
+
 use crate::{Error, Result, Variable, simd, threads};
 pub use algorithm::{Algorithm, Muon};
 pub use schedules::Schedule;
@@ -196,6 +198,18 @@ impl Optimizer {
     ///
     /// Allocates nothing once built for these variables.
     pub fn apply(&mut self, variables: &[Variable], values: &mut [f32], grads: &mut [f32]) {
+        self.apply_but(&[], variables, values, grads);
+    }
+
+    /// [`Optimizer::apply`] that leaves the weights at `untouched` alone, which no gradient reaches:
+    /// their gradients are 0, but they do not decay, either.
+    pub(crate) fn apply_but(
+        &mut self,
+        untouched: &[Range<usize>],
+        variables: &[Variable],
+        values: &mut [f32],
+        grads: &mut [f32],
+    ) {
         self.build(variables);
         self.state.start(&self.algorithm, values);
         if let Some(scale) = self.options.loss_scale_factor {
@@ -209,12 +223,19 @@ impl Optimizer {
         let updates = self.accumulate(grads);
         if updates {
             clip::clip(&self.options, &self.state, grads);
+            let kept = untouched.iter().map(|range| values[range.clone()].to_vec());
+            let kept: Vec<_> = kept.collect();
             self.update(values, grads);
+            for (range, kept) in untouched.iter().zip(kept) {
+                values[range.clone()].copy_from_slice(&kept);
+            }
         }
         if self.options.use_ema {
             self.average(values);
         }
-        for variable in variables.iter().filter(|variable| variable.trainable) {
+        let touched = |variable: &&Variable| !untouched.contains(&variable.range);
+        let trained = variables.iter().filter(|variable| variable.trainable);
+        for variable in trained.filter(touched) {
             if let Some(constraint) = &variable.constraint {
                 constraint.apply(&mut values[variable.range.clone()], &variable.shape);
             }

@@ -439,7 +439,10 @@ fn offset(trace: &LayerTrace) -> Option<Array1<f64>> {
     let mean = trace.sums.mean_axis(Axis(0))?;
     // Within f32's range, as the blob's numbers must be.
     let offset = mean.mapv(|mean| f64::from(mean as f32));
-    offset.iter().all(|offset| offset.is_finite()).then_some(offset)
+    offset
+        .iter()
+        .all(|offset| offset.is_finite())
+        .then_some(offset)
 }
 
 /// Whether steps of some unit's sum are finer by a tenth or more: a bias that is large against the

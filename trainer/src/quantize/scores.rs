@@ -11,7 +11,7 @@ use crate::metrics::Metric;
 use crate::sequential::CompileOptions;
 use crate::{Error, Result};
 
-/// Loss and metrics of predictions, `[rows, outputs]`, as `evaluate` computes them for a float model.
+/// Loss, if there is one, and metrics of predictions, `[rows, outputs]`, as `evaluate` computes them for a float model.
 ///
 /// # Errors
 ///
@@ -21,8 +21,9 @@ pub fn scores(
     y: &ArrayD<f32>,
     options: &CompileOptions,
 ) -> Result<Logs> {
-    let loss = &options.loss;
-    loss.check_targets(y.shape(), predictions.shape())?;
+    if let Some(loss) = &options.loss {
+        loss.check_targets(y.shape(), predictions.shape())?;
+    }
     let width = predictions.shape().last().copied().unwrap_or(1).max(1);
     let rows = predictions.len() / width;
     let y_true_width = (y.len() / rows.max(1)).max(1);
@@ -31,12 +32,14 @@ pub fn scores(
     let y_pred = y_pred.as_slice().expect("standard layout is contiguous");
 
     let batch = Batch::new(y_true, y_true_width, y_pred, width);
-    let mut losses = vec![0.0; rows];
-    loss.per_sample(&batch, &mut losses);
-    // Means of many rows, in f64 so that their number does not show.
-    let mean = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / rows.max(1) as f64;
     let mut logs = Logs::new();
-    logs.set("loss", mean);
+    if let Some(loss) = &options.loss {
+        let mut losses = vec![0.0; rows];
+        loss.per_sample(&batch, &mut losses);
+        // Means of many rows, in f64 so that their number does not show.
+        let mean = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / rows.max(1) as f64;
+        logs.set("loss", mean);
+    }
     for metric in &options.metrics {
         let mut metric = Metric::from_config(metric, y_true_width, width)?;
         metric.sum_exactly();

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::config::{self, Leaf, Structure};
 use super::{KERAS_VERSION, SavedLayer, SavedModel};
+use crate::sequential::is_compiled;
 use crate::variable::{ArrayData, NamedArray, Variable};
 use crate::{Error, Result, Sequential};
 
@@ -47,9 +48,8 @@ impl Sequential {
         let path = path.as_ref();
         let saved = super::read(path)?;
         let mut model = restored(path, &saved)?;
-        // An uncompiled model's settings are empty.
         let settings = saved.compile_config.as_ref();
-        if let Some(settings) = settings.filter(|settings| !settings["loss"].is_null()) {
+        if let Some(settings) = settings.filter(|settings| is_compiled(settings)) {
             let mut settings = config::full_compile(settings);
             if saved.keras_version.starts_with("2.") {
                 config::name_metrics_by_class(&mut settings);

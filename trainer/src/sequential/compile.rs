@@ -14,7 +14,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
     pub optimizer: Optimizer,
-    pub loss: Loss,
+    /// Without it, regularizers alone are trained.
+    pub loss: Option<Loss>,
     /// The loss is multiplied by it. Defaults to none, 1.
     pub loss_weights: Option<f64>,
     /// Names (`"accuracy"`) or configs, not weighted by sample or class weights. Defaults to none.
@@ -24,11 +25,11 @@ pub struct CompileOptions {
 }
 
 impl CompileOptions {
-    /// An optimizer and a loss, without metrics.
-    pub fn new(optimizer: Optimizer, loss: Loss) -> Self {
+    /// An optimizer and a loss (or `None`), without metrics.
+    pub fn new(optimizer: Optimizer, loss: impl Into<Option<Loss>>) -> Self {
         Self {
             optimizer,
-            loss,
+            loss: loss.into(),
             loss_weights: None,
             metrics: Vec::new(),
             weighted_metrics: Vec::new(),
@@ -41,7 +42,7 @@ impl CompileOptions {
     ///
     /// [`Error::Value`] for a name that Keras does not know.
     pub fn named(optimizer: &str, loss: &str, metrics: &[&str]) -> Result<Self> {
-        let options = Self::new(optimizer.parse()?, loss.parse()?);
+        let options = Self::new(optimizer.parse()?, loss.parse::<Loss>()?);
         Ok(Self {
             metrics: metrics.iter().map(|&name| name.into()).collect(),
             ..options
@@ -63,13 +64,17 @@ impl CompileOptions {
             Some(config) => Optimizer::from_config(config)?,
             None => "rmsprop".parse()?,
         };
-        let loss = match only(config.get("loss")) {
-            Some(loss) => Loss::from_config(loss)?,
-            None => {
-                return Err(Error::value(
-                    "the compile settings have no loss, expected one such as \"mse\"; add \"loss\"",
-                ));
-            }
+        let loss = match config.get("loss") {
+            None | Some(Value::Null) => None,
+            // Keras takes `[null]` and `{}` here, and fails in the first step.
+            given @ Some(value) => match only(given) {
+                Some(loss) => Some(Loss::from_config(loss)?),
+                None => {
+                    return Err(Error::value(format!(
+                        "\"loss\" is {value}, expected one such as \"mse\", or null to train by regularizers alone"
+                    )));
+                }
+            },
         };
         let loss_weights = only(config.get("loss_weights"));
         let wrong = || {
@@ -119,7 +124,7 @@ fn metric_list(value: Option<&Value>) -> Vec<Value> {
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
     pub optimizer: Optimizer,
-    pub loss: Loss,
+    pub loss: Option<Loss>,
     pub loss_weight: Option<f64>,
     metric_configs: [Vec<Value>; 2],
     metrics: Vec<Tracked>,
@@ -205,6 +210,13 @@ impl Compiled {
         Ok(())
     }
 
+    /// Whether there are metrics, which look at the targets.
+    pub fn has_metrics(&self) -> bool {
+        self.metric_configs
+            .iter()
+            .any(|configs| !configs.is_empty())
+    }
+
     /// Forgets what loss and metrics have seen.
     pub fn reset(&mut self) {
         (self.loss_sum, self.samples) = (0.0, 0.0);
@@ -258,7 +270,7 @@ impl Compiled {
         let [metrics, weighted_metrics] = &self.metric_configs;
         json!({
             "optimizer": self.optimizer.config(),
-            "loss": self.loss.config(),
+            "loss": self.loss.as_ref().map(Loss::config),
             "loss_weights": self.loss_weight,
             "metrics": list(metrics),
             "weighted_metrics": list(weighted_metrics),
@@ -288,7 +300,8 @@ fn unique(name: &str, weighted: bool, metrics: &[Tracked]) -> String {
 
 impl Sequential {
     /// Sets how the model is trained: optimizer, loss, metrics. A model may be compiled again;
-    /// the optimizer then starts anew.
+    /// the optimizer then starts anew, and nothing of the former settings stays. (Keras keeps the
+    /// former loss and metrics where the later call has none, but does not save them.)
     ///
     /// # Errors
     ///
@@ -332,9 +345,9 @@ impl Sequential {
             .map(|compiled| &mut compiled.optimizer)
     }
 
-    /// The loss, once compiled.
+    /// The loss, once compiled with one.
     pub fn loss(&self) -> Option<&Loss> {
-        self.compiled.as_ref().map(|compiled| &compiled.loss)
+        self.compiled.as_ref()?.loss.as_ref()
     }
 
     pub(crate) fn metric_is_upwards(&self, name: &str) -> Option<bool> {

@@ -54,7 +54,7 @@ impl Sequential {
         let mut model = Self::from_serialized(&object)?;
         if let Some(compile) = object
             .get("compile_config")
-            .filter(|c| c.get("loss").is_some())
+            .filter(|settings| is_compiled(settings))
         {
             model.compile_from_config(compile)?;
         }
@@ -163,6 +163,13 @@ impl Sequential {
         };
         Some(batch_shape(input.batch_size, sample))
     }
+}
+
+/// Whether a file's compile settings are any: an uncompiled model's are null or empty.
+pub(crate) fn is_compiled(settings: &Value) -> bool {
+    settings
+        .as_object()
+        .is_some_and(|object| !object.is_empty())
 }
 
 fn is_keras_2(object: &Value) -> bool {

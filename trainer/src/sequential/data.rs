@@ -217,14 +217,21 @@ impl Sequential {
                 weights.len()
             )));
         }
-        let loss = &self.compiled()?.loss;
+        let compiled = self.compiled()?;
         let output = self.output_shape().unwrap_or_default();
         let y_pred: Vec<usize> = std::iter::once(rows)
             .chain(output.iter().copied())
             .collect();
-        loss.check_targets(data.y.shape(), &y_pred)?;
         let width = y_pred.last().copied().unwrap_or(1);
-        loss.check_labels(data.y.values(), Targets::of(data.y, output).width, width)
+        let targets = Targets::of(data.y, output);
+        match &compiled.loss {
+            Some(loss) => {
+                loss.check_targets(data.y.shape(), &y_pred)?;
+                loss.check_labels(data.y.values(), targets.width, width)
+            }
+            None if compiled.has_metrics() => targets.check_rows(data.y, &y_pred),
+            None => Ok(()),
+        }
     }
 }
 
@@ -245,5 +252,18 @@ impl Targets {
             width: width.unwrap_or(1),
             flat,
         }
+    }
+
+    /// Whether there is one target row for each row of predictions of this shape.
+    fn check_rows(self, y: &Samples, y_pred: &[usize]) -> Result<()> {
+        let rows: usize = y_pred.iter().rev().skip(1).product();
+        let found = y.values().len() / self.width.max(1);
+        if found == rows {
+            return Ok(());
+        }
+        Err(Error::shape(format!(
+            "y has shape {:?}, expected one target row for each prediction row of outputs of shape {y_pred:?}; reshape the targets",
+            y.shape(),
+        )))
     }
 }

@@ -133,6 +133,7 @@ impl Sequential {
             weights: weights.as_deref(),
         };
         self.build_for(&x)?;
+        self.check_loss(false)?;
         self.check_rows(data)?;
         let batch_size = checked_batch_size(options.batch_size, x.rows())?;
         let steps = x.rows().div_ceil(batch_size);
@@ -246,6 +247,7 @@ impl Sequential {
             (sample_weight, class_weight),
             |model, data, targets| {
                 model.check_training()?;
+                model.check_loss(true)?;
                 model.build_optimizer();
                 model.train_step(data.slice(0, data.x.rows()), targets)
             },
@@ -270,7 +272,7 @@ impl Sequential {
         E: Dimension,
     {
         self.on_batch(x, y, (sample_weight, None), |model, data, targets| {
-            model.refresh_trainable();
+            model.check_loss(false)?;
             model.test_step(data.slice(0, data.x.rows()), targets)
         })
     }
@@ -296,7 +298,7 @@ impl Sequential {
         let mut scratch = self.clone();
         scratch.on_batch(x, y, (sample_weight, None), |model, data, targets| {
             model.check_training()?;
-            model.refresh_trainable();
+            model.check_loss(true)?;
             model.differentiate(data.slice(0, data.x.rows()), targets, true)
         })?;
         let array = |variable: &crate::variable::Variable| {

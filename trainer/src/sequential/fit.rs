@@ -216,6 +216,7 @@ impl Sequential {
         let weights = row_weights(&y, options.sample_weight, options.class_weight.as_ref())?;
         self.build_for(&x)?;
         self.check_training()?;
+        self.check_loss(true)?;
         self.check_rows(Rows {
             x: &x,
             y: &y,

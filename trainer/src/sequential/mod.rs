@@ -12,6 +12,7 @@ mod fit;
 pub(crate) mod functional;
 mod inference;
 mod output;
+mod penalties;
 mod predict;
 mod progress;
 pub(crate) mod rounding;
@@ -25,6 +26,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 pub use compile::CompileOptions;
+pub(crate) use config::is_compiled;
 pub use data::Samples;
 pub use evaluate::{EvaluateOptions, Pass};
 pub use fit::{FitOptions, ValidationData, ValidationFrequency};

@@ -5,6 +5,7 @@ use super::compile::Compiled;
 use super::data::{BatchRows, Rows, Targets};
 use super::engine::{BackwardStep, Chain, Leaf, Mode, grow};
 use super::inference::Inference;
+use super::penalties::penalized;
 use crate::losses::{Batch, Logits};
 use crate::{Result, variable::Variable};
 
@@ -13,6 +14,7 @@ impl Sequential {
     /// compiled and built with its optimizer.
     pub(crate) fn train_step(&mut self, batch: BatchRows, targets: Targets) -> Result<()> {
         self.differentiate(batch, targets, true)?;
+        let untouched = self.untouched();
         let compiled = self
             .compiled
             .as_mut()
@@ -22,9 +24,12 @@ impl Sequential {
         if scale != 1.0 {
             self.grads.iter_mut().for_each(|g| *g *= scale);
         }
-        compiled
-            .optimizer
-            .apply(&self.variables, &mut self.values, &mut self.grads);
+        compiled.optimizer.apply_but(
+            &untouched,
+            &self.variables,
+            &mut self.values,
+            &mut self.grads,
+        );
         Ok(())
     }
 
@@ -90,13 +95,24 @@ impl Sequential {
             logits: workspace.logits(chain, batch.x, batch.rows),
         };
         // A crossentropy behind a sigmoid or softmax is differentiated by what that was applied to.
-        let by_logits = outputs.logits.is_some() && compiled.loss.kind.takes_logits();
+        let loss = compiled.loss.as_ref();
+        let by_logits =
+            outputs.logits.is_some() && loss.is_some_and(|loss| loss.kind.takes_logits());
         let penalties = [before, penalties(variables, values)];
         let pair = outputs.pair(batch, targets);
         let scales = compiled.measure(&pair, batch, penalties, &mut buffers);
+        // Without a loss, the way back begins where the last penalty is.
+        let seen = match &compiled.loss {
+            Some(_) => chain.plan,
+            None => &chain.plan[..penalized(chain.plan)],
+        };
         if training {
-            let gradient = grow(&mut gradient, outputs.y_pred.len());
-            compiled.loss.gradient(&pair, scales, gradient);
+            let outputs = seen.last().map_or(0, |leaf| leaf.outputs);
+            let gradient = grow(&mut gradient, batch.rows * outputs);
+            match &compiled.loss {
+                Some(loss) => loss.gradient(&pair, scales, gradient),
+                None => gradient.fill(0.0),
+            }
         }
         *workspace.output_gradient() = gradient;
         if training {
@@ -104,13 +120,16 @@ impl Sequential {
                 grads.clear();
                 grads.resize(values.len(), 0.0);
             }
+            if compiled.loss.is_none() {
+                grads.fill(0.0);
+            }
             let trainable = |leaf: &Leaf| {
                 variables[leaf.variables.clone()]
                     .iter()
                     .any(|v| v.trainable)
             };
             let step = BackwardStep {
-                chain,
+                chain: Chain { layers, plan: seen },
                 values,
                 x: batch.x,
                 rows: batch.rows,
@@ -247,15 +266,19 @@ impl Compiled {
                 repeated
             }
         });
+        let Some(loss) = &self.loss else {
+            self.update(before + behind, batch.rows, pair, weights);
+            return &[];
+        };
         let losses = grow(&mut buffers.per_sample, rows);
         let scales = grow(&mut buffers.scale, rows);
-        self.loss.per_sample(pair, losses);
-        self.loss.scale(pair, losses, weights, scales);
+        loss.per_sample(pair, losses);
+        loss.scale(pair, losses, weights, scales);
         if let Some(weight) = self.loss_weight {
             scales.iter_mut().for_each(|scale| *scale *= weight as f32); // Keras' losses are f32
         }
-        let loss = before + self.loss.reduce(losses, scales) + behind;
-        self.update(loss, batch.rows, pair, weights);
+        let total = before + loss.reduce(losses, scales) + behind;
+        self.update(total, batch.rows, pair, weights);
         scales
     }
 }
