@@ -144,7 +144,8 @@ pub fn check_labels(loss: Option<&Loss>, head: Head, outputs: usize, rows: &Labe
     match loss.kind {
         LossKind::SparseCategoricalCrossentropy {
             ignore_class: None, ..
-        } => rows.check_classes(outputs),
+        }
+        | LossKind::CategoricalGeneralizedCrossEntropy { .. } => rows.check_classes(outputs),
         LossKind::BinaryCrossentropy { .. } => rows.check_probabilities(),
         _ => Ok(()),
     }

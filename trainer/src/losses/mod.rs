@@ -570,6 +570,31 @@ mod tests {
     }
 
     #[test]
+    fn the_generalized_crossentropy_multiplies_by_a_one_hot_row() {
+        const NAN: f32 = f32::NAN;
+        let loss = Loss::new(LossKind::CategoricalGeneralizedCrossEntropy { q: 0.7 });
+        // Keras 3.15.1: class, predictions, loss, gradient.
+        let rows: [(f32, [f32; 3], f32, [f32; 3]); 6] = [
+            (0., [0.7, 0.2, 0.1], 0.315_634_43, [-1.112_937, 0., 0.]),
+            (1.9, [0.5, 0.25, 0.25], 0.887_244_1, [0., -1.515_716_6, 0.]),
+            (5., [0.2, 0.3, 0.5], 1.428_571_5, [NAN; 3]),
+            (0., [0., 1., 0.], 1.428_571_5, [f32::NEG_INFINITY, NAN, NAN]),
+            (0., [-0.2, 0.3, 0.5], NAN, [NAN; 3]),
+            (0., [NAN, 0.6, 0.3], NAN, [NAN; 3]),
+        ];
+        let same = |a: f32, b: f32| a == b || (a - b).abs() < 1e-6 || a.is_nan() && b.is_nan();
+        for (class, p, expected, expected_gradient) in rows {
+            let (y_true, mut found, mut gradient) = ([class], [0.0], [0.0; 3]);
+            let batch = Batch::new(&y_true, 1, &p, 3);
+            loss.per_sample(&batch, &mut found);
+            loss.gradient(&batch, &[1.0], &mut gradient);
+            assert!(same(found[0], expected), "{p:?}: {found:?}");
+            let mut pairs = gradient.iter().zip(expected_gradient);
+            assert!(pairs.all(|(&a, b)| same(a, b)), "{p:?}: {gradient:?}");
+        }
+    }
+
+    #[test]
     fn predictions_that_are_not_finite_spoil_the_gradient_as_in_keras() {
         let gradient = |name: &str, y_true: &[f32], y_pred: &[f32]| {
             let loss: Loss = name.parse().expect("a loss");

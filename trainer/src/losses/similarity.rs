@@ -71,17 +71,27 @@ pub(super) fn kl_gradient(batch: &Batch, scale: &[f32], out: &mut [f32]) {
 
 /// `(1 - p_label^q) / q`.
 pub(super) fn generalized(t: &[f32], p: &[f32], q: f32) -> f32 {
-    let p = label(t).and_then(|class| p.get(class));
-    // A label outside the classes is an all-zero row of the one-hot matrix.
-    (1.0 - p.copied().unwrap_or(0.0).powf(q)) / q
+    (1.0 - probability_of(label(t), p).powf(q)) / q
+}
+
+/// The probability of a class, 0 for a label outside the classes, as the sum of products with a
+/// one-hot row that it is in Keras: not a number where one of the others is not finite.
+fn probability_of(class: Option<usize>, p: &[f32]) -> f32 {
+    let products = p.iter().enumerate();
+    products
+        .map(|(index, p)| if Some(index) == class { *p } else { p * 0.0 })
+        .sum()
 }
 
 pub(super) fn generalized_gradient(batch: &Batch, scale: &[f32], q: f32, out: &mut [f32]) {
     let rows = out.chunks_exact_mut(batch.width.max(1));
     for ((out, &scale), (t, p)) in rows.zip(scale).zip(batch.pairs()) {
-        out.fill(0.0);
-        if let Some((out, p)) = label(t).and_then(|class| out.get_mut(class).zip(p.get(class))) {
-            *out = -scale * p.powf(q - 1.0);
+        let class = label(t);
+        let d = -scale * probability_of(class, p).powf(q - 1.0);
+        // A probability of 0 has an infinite derivative, and infinity times 0 is not a number.
+        out.fill(d * 0.0);
+        if let Some(out) = class.and_then(|class| out.get_mut(class)) {
+            *out = d;
         }
     }
 }

@@ -117,10 +117,11 @@ impl Loss {
     ///
     /// [`Error::Value`] with the first row that is not.
     pub fn check_labels(&self, y_true: &[f32], y_true_width: usize, width: usize) -> Result<()> {
-        let LossKind::SparseCategoricalCrossentropy { ignore_class, .. } =
-            self.kind.resolved(y_true_width, width)
-        else {
-            return Ok(());
+        let ignore_class = match self.kind.resolved(y_true_width, width) {
+            LossKind::SparseCategoricalCrossentropy { ignore_class, .. } => ignore_class,
+            // Keras' gradient of such a row is not a number.
+            LossKind::CategoricalGeneralizedCrossEntropy { .. } => None,
+            _ => return Ok(()),
         };
         let fits = |t: f32| {
             (t > -1.0 && t < width as f32) || ignore_class.is_some_and(|class| t == class as f32)
@@ -238,10 +239,13 @@ mod tests {
     fn a_class_beyond_the_output_is_named_with_its_row() {
         let loss: Loss = "sparse_categorical_crossentropy".parse().expect("a loss");
         assert!(loss.check_labels(&[0.0, 2.0], 1, 3).is_ok());
-        let error = loss.check_labels(&[0.0, 3.0], 1, 3).expect_err("class 3");
-        assert_eq!(
-            error.to_string(),
-            "target row 1 has class 3, expected 0 to 2 for an output of 3 units; add units to the last layer or renumber the classes"
-        );
+        let generalized = LossKind::CategoricalGeneralizedCrossEntropy { q: 0.5 };
+        for loss in [loss, Loss::new(generalized)] {
+            let error = loss.check_labels(&[0.0, 3.0], 1, 3).expect_err("class 3");
+            assert_eq!(
+                error.to_string(),
+                "target row 1 has class 3, expected 0 to 2 for an output of 3 units; add units to the last layer or renumber the classes"
+            );
+        }
     }
 }
