@@ -1,6 +1,7 @@
 //! Shared by the integration tests beside this crate.
 
 pub mod allocations;
+pub mod boundaries;
 pub mod command;
 pub mod cost;
 pub mod estimate;

@@ -263,3 +263,56 @@ fn arguments_that_nothing_has_are_refused_with_the_nearest_that_is() {
         "constraint MaxNorm has no argument \"max_valu\", expected one of max_value, axis; did you mean \"max_value\"?"
     );
 }
+
+/// What Keras takes and we must not refuse, for its files have it.
+const NOT_REFUSED: [&str; 3] = [
+    "metric CosineSimilarity {\"axis\":-1}",
+    "loss CosineSimilarity {\"axis\":-1}",
+    "metric SparseTopKCategoricalAccuracy {\"from_sorted_ids\":false}",
+];
+
+#[test]
+fn boundaries_are_keras_own() {
+    let boundaries = thumbnet_tests::boundaries::check().expect("the table");
+    println!(
+        "{} cases, {} refused as by Keras, {} more refused by name",
+        boundaries.tally.total,
+        boundaries.refused,
+        boundaries.unsupported.len()
+    );
+    for line in &boundaries.unsupported {
+        println!("  {line}");
+    }
+    let failures = &boundaries.tally.failures;
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    for case in NOT_REFUSED {
+        let refused = boundaries
+            .unsupported
+            .iter()
+            .find(|line| line.starts_with(case));
+        assert_eq!(refused, None);
+    }
+}
+
+#[test]
+fn layer_normalization_of_keras_2_has_its_axes_in_any_order() {
+    let folder = format!("{}/golden/axes", env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| -> ArrayD<f32> {
+        ndarray_npy::read_npy(format!("{folder}/{name}.npy")).unwrap()
+    };
+    let (x, expected) = (read("x"), read("y"));
+    let temporary = tempfile::tempdir().unwrap();
+    for name in ["layer_norm.h5", "layer_norm.keras"] {
+        let model = Sequential::load(format!("{folder}/{name}")).unwrap();
+        // As Keras 3 has them: the axes sorted, gamma of the shape of a sample.
+        assert_eq!(model.variables()[0].shape, [4, 2]);
+        let path = temporary.path().join(name);
+        model.save(&path).unwrap();
+        for model in [model, Sequential::load(&path).unwrap()] {
+            let y = model.predict(&x).unwrap();
+            for (y, expected) in y.iter().zip(&expected) {
+                assert!((y - expected).abs() < 1e-5, "{name}: {y} {expected}");
+            }
+        }
+    }
+}

@@ -87,30 +87,51 @@ impl<'a> Object<'a> {
             .transpose()
     }
 
-    /// A number, or Keras' default.
+    /// A number, or Keras' default when it is missing; null is no number to Keras either.
     pub fn number_or(&self, key: &str, default: f64) -> Result<f64> {
+        self.not_null(key, "a number")?;
         Ok(self.number(key)?.unwrap_or(default))
+    }
+
+    /// As [`Object::number_or`], where Keras refuses whole numbers without a point.
+    pub fn float_or(&self, key: &str, default: f64) -> Result<f64> {
+        match self.get(key) {
+            Some(value) if value.is_i64() || value.is_u64() => Err(self.bad(
+                key,
+                value,
+                &format!("a number with a point such as {value}.0"),
+            )),
+            _ => self.number_or(key, default),
+        }
+    }
+
+    /// Refuses null where Keras has no meaning for it.
+    pub fn not_null(&self, key: &str, expected: &str) -> Result<()> {
+        match self.is_null(key) {
+            true => Err(self.bad(key, &Value::Null, expected)),
+            false => Ok(()),
+        }
     }
 
     /// A whole number from 0, or nothing.
     pub fn integer(&self, key: &str) -> Result<Option<u64>> {
         self.get(key)
             .map(|value| {
-                value
-                    .as_u64()
-                    .or_else(|| {
-                        value
-                            .as_f64()
-                            .filter(|&v| v >= 0.0 && v.fract() == 0.0 && v < 9e15)
-                            .map(|v| v as u64) // exact: checked whole and below 2^53
-                    })
-                    .ok_or_else(|| self.bad(key, value, "a whole number"))
+                let whole = value.as_u64();
+                whole.ok_or_else(|| self.bad(key, value, "a whole number without a point"))
             })
             .transpose()
     }
 
-    /// `true` or `false`, or Keras' default.
+    /// A whole number from 0, or Keras' default when it is missing.
+    pub fn whole_or(&self, key: &str, default: u64) -> Result<u64> {
+        self.not_null(key, "a whole number")?;
+        Ok(self.integer(key)?.unwrap_or(default))
+    }
+
+    /// `true` or `false`, or Keras' default when it is missing; null is false, as in Python.
     pub fn flag_or(&self, key: &str, default: bool) -> Result<bool> {
+        let default = default && !self.is_null(key);
         self.get(key).map_or(Ok(default), |value| {
             value
                 .as_bool()
@@ -118,11 +139,12 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// A string, or Keras' default.
+    /// A string, or Keras' default when it is missing.
     pub fn text_or<'b>(&self, key: &str, default: &'b str) -> Result<&'b str>
     where
         'a: 'b,
     {
+        self.not_null(key, "a text")?;
         self.get(key).map_or(Ok(default), |value| {
             value.as_str().ok_or_else(|| self.bad(key, value, "a text"))
         })

@@ -183,6 +183,18 @@ impl Constraint {
             return Ok(());
         };
         let rank = shape.len() as i64;
+        let twice = axis.axes().iter().enumerate().find(|(i, a)| {
+            let before = &axis.axes()[..*i];
+            before
+                .iter()
+                .any(|b| a.rem_euclid(rank.max(1)) == b.rem_euclid(rank.max(1)))
+        });
+        if let Some((_, a)) = twice {
+            return Err(Error::shape(format!(
+                "constraint has axis {:?}, where {a} is there twice, expected each axis once",
+                axis.axes()
+            )));
+        }
         match axis.axes().iter().find(|&&a| a >= rank || a < -rank) {
             Some(a) => Err(Error::shape(format!(
                 "constraint on axis {a} of weights of shape {shape:?}, expected an axis from {} to {}",
@@ -199,7 +211,11 @@ impl Constraint {
     /// Projects `w`, of shape `shape` (checked by [`Constraint::check`]), in place.
     pub fn apply(&self, w: &mut [f32], shape: &[usize]) {
         match self {
-            Self::NonNeg => w.iter_mut().for_each(|w| *w = w.max(0.0)),
+            // By a product, as in Keras: NaN stays what it is.
+            Self::NonNeg => w
+                .iter_mut()
+                .filter(|w| w.is_nan() || **w < 0.0)
+                .for_each(|w| *w *= 0.0),
             Self::MaxNorm { max_value, axis } => {
                 let max_value = *max_value as f32;
                 scale(w, shape, axis, |norm| {
@@ -344,6 +360,25 @@ mod tests {
         for (w, expected) in w.iter().zip([2.0, 4.0, 5.0, 6.0]) {
             assert!((w - expected / 9.0).abs() < 1e-7, "{w}");
         }
+    }
+
+    #[test]
+    fn a_weight_that_is_no_number_stays_none() {
+        let mut w = [f32::NAN, -2.0, 3.0];
+        Constraint::NonNeg.apply(&mut w, &[3]);
+        // As Keras' product of the weight and 0.
+        assert!(w[0].is_nan() && w[1..] == [0.0, 3.0], "{w:?}");
+    }
+
+    #[test]
+    fn an_axis_that_is_there_twice_is_refused() {
+        let constraint = Constraint::UnitNorm {
+            axis: Axis::Many(vec![1, -1]),
+        };
+        assert_eq!(
+            constraint.check(&[4, 3]).expect_err("twice").to_string(),
+            "constraint has axis [1, -1], where -1 is there twice, expected each axis once"
+        );
     }
 
     #[test]

@@ -55,8 +55,7 @@ impl Regularizer {
         let Some(object) = Object::parse(value, "regularizer")? else {
             return Ok(None);
         };
-        let factor = |key: &str, default: f64| -> Result<f64> {
-            let value = object.number_or(key, default)?;
+        let checked = |key: &str, value: f64| -> Result<f64> {
             if value >= 0.0 && value.is_finite() {
                 return Ok(value);
             }
@@ -65,6 +64,8 @@ impl Regularizer {
                 object.class_name
             )))
         };
+        // Null is the default to Keras' l1 and l2.
+        let factor = |key: &str, default: f64| checked(key, object.number(key)?.unwrap_or(default));
         Ok(Some(match folded(object.class_name).as_str() {
             "l1" => Self::L1 {
                 l1: factor("l1", 0.01)?,
@@ -77,7 +78,7 @@ impl Regularizer {
                 l2: factor("l2", 0.0)?,
             },
             "orthogonalregularizer" => Self::OrthogonalRegularizer {
-                factor: factor("factor", 0.01)?,
+                factor: checked("factor", object.float_or("factor", 0.01)?)?,
                 mode: match object.text_or("mode", "rows")? {
                     "rows" => OrthogonalMode::Rows,
                     "columns" => OrthogonalMode::Columns,

@@ -117,7 +117,7 @@ impl Initializer {
         let initializer = Self::read(value)?;
         if let Some(object) = Object::parse(value, "initializer")? {
             let own = initializer.config();
-            let also = ["seed", "dtype", "input_axes", "output_axes", "partition"];
+            let also = ["dtype", "input_axes", "output_axes", "partition"];
             let (class, config) = (object.class_name, object.config);
             check_keys("initializer", class, config, &own["config"], &also)?;
         }
@@ -166,7 +166,9 @@ impl Initializer {
             "zeros" | "zero" => Self::Zeros,
             "ones" | "one" => Self::Ones,
             "constant" => Self::Constant {
-                value: object.number_or("value", 0.0)?,
+                value: object
+                    .number("value")?
+                    .ok_or_else(|| object.bad("value", &Value::Null, "a number"))?,
             },
             "identity" | "identityinitializer" => Self::Identity {
                 gain: object.number_or("gain", 1.0)?,

@@ -43,6 +43,9 @@ impl Base {
     /// From a Keras 2 or 3 layer config.
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
         config.check_dtype()?;
+        if config.is_null("trainable") {
+            return Err(config.error("trainable", "true or false"));
+        }
         let shape = config
             .get("batch_shape")
             .or_else(|| config.get("batch_input_shape"))

@@ -101,6 +101,11 @@ impl BatchNormalization {
                 "BatchNormalization with renorm is not supported, expected false",
             ));
         }
+        if config.get("virtual_batch_size").is_some() {
+            return Err(Error::unsupported(
+                "BatchNormalization with a virtual_batch_size is not supported, expected null",
+            ));
+        }
         let axis = config.integers("axis")?.unwrap_or(vec![-1]);
         let &[axis] = axis.as_slice() else {
             return Err(config.error("axis", "one integer"));

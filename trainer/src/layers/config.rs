@@ -40,8 +40,10 @@ impl<'a> Config<'a> {
         ))
     }
 
+    /// A number, or the default when it is missing; null is no number to Keras either.
     pub fn f64(&self, key: &str, default: f64) -> Result<f64> {
         match self.get(key) {
+            None if self.is_null(key) => Err(self.error(key, "a number")),
             None => Ok(default),
             Some(value) => value.as_f64().ok_or_else(|| self.error(key, "a number")),
         }
@@ -53,20 +55,29 @@ impl<'a> Config<'a> {
 
     /// A number from 0, which null is not, for Keras refuses both.
     pub fn not_negative(&self, key: &str, default: f64) -> Result<f64> {
-        let value = self.f64(key, default)?;
-        if value >= 0.0 && !self.is_null(key) {
-            return Ok(value);
+        let expected = "a number from 0";
+        if self.is_null(key) {
+            return Err(self.error(key, expected));
         }
-        Err(self.error(key, "a number from 0"))
+        match self.f64(key, default)? {
+            value if value >= 0.0 => Ok(value),
+            _ => Err(self.error(key, expected)),
+        }
     }
 
+    /// True or false, or the default when it is missing; null is false, as in Python.
     pub fn bool(&self, key: &str, default: bool) -> Result<bool> {
         match self.get(key) {
-            None => Ok(default),
+            None => Ok(default && !self.is_null(key)),
             // Keras 2 wrote 0 and 1 in places.
             Some(value) => value
                 .as_bool()
-                .or_else(|| value.as_i64().map(|v| v != 0))
+                .or_else(|| {
+                    value
+                        .as_i64()
+                        .filter(|v| (0..=1).contains(v))
+                        .map(|v| v != 0)
+                })
                 .ok_or_else(|| self.error(key, "true or false")),
         }
     }

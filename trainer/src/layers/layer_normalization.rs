@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::{Map, Value, json};
 
 use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weight, Weights};
-use super::base::{layer_options, op_base};
+use super::base::{layer_options, op_base, sample_axis};
 use super::config::Config;
 use super::groups::Groups;
 use crate::Result;
@@ -96,14 +96,10 @@ impl LayerNormalization {
         Ok(Self {
             axis: config.integers("axis")?.unwrap_or(vec![-1]),
             // Keras takes its own, smaller one for null.
-            epsilon: config.f64(
-                "epsilon",
-                if config.is_null("epsilon") {
-                    1e-7
-                } else {
-                    1e-3
-                },
-            )?,
+            epsilon: match config.is_null("epsilon") {
+                true => 1e-7,
+                false => config.f64("epsilon", 1e-3)?,
+            },
             center: config.bool("center", true)?,
             scale: config.bool("scale", true)?,
             rms_scaling: config.bool("rms_scaling", false)?,
@@ -178,7 +174,14 @@ impl Op for LayerNormalization {
     }
 
     fn build(&mut self, input: &[usize], weights: &mut Weights) -> Result<()> {
-        let (groups, shape) = Groups::new(&self.axis, input, "LayerNormalization")?;
+        let (groups, _) = Groups::new(&self.axis, input, "LayerNormalization")?;
+        // Keras sorts the numbers as they are: -1 comes before 1. The values lie as in the sample.
+        self.axis.sort_unstable();
+        let sizes = self.axis.iter().map(|&axis| {
+            let axis = sample_axis(axis, input, "LayerNormalization")?;
+            Ok(input[axis])
+        });
+        let shape = sizes.collect::<Result<Vec<usize>>>()?;
         let gamma = (self.scale || self.rms_scaling)
             .then(|| {
                 let gamma = Weight {

@@ -82,7 +82,7 @@ macro_rules! layers {
                         class_name,
                         config.as_object(),
                         &layer.config(),
-                        &OTHER_KEYS,
+                        &other_keys(class_name),
                     )?;
                 }
                 Ok(layer)
@@ -111,7 +111,7 @@ macro_rules! layers {
 }
 
 /// What files of Keras 2 and 3 have beside a layer's own arguments.
-const OTHER_KEYS: [&str; 23] = [
+const OTHER_KEYS: [&str; 9] = [
     "name",
     "trainable",
     "dtype",
@@ -120,22 +120,28 @@ const OTHER_KEYS: [&str; 23] = [
     "batch_shape",
     "input_shape",
     "input_dim",
-    "sparse",
-    "ragged",
-    "optional",
     "build_config",
-    "lora_rank",
-    "lora_alpha",
-    "quantization_config",
-    "alpha",
-    "renorm",
-    "renorm_clipping",
-    "renorm_momentum",
-    "fused",
-    "virtual_batch_size",
-    "synchronized",
-    "data_format",
 ];
+
+/// What they have beside these, of single classes.
+fn other_keys(class_name: &str) -> Vec<&'static str> {
+    let of_class: &[&str] = match class_name {
+        "InputLayer" => &["sparse", "ragged", "optional"],
+        "Dense" => &["lora_rank", "lora_alpha", "quantization_config"],
+        "Flatten" => &["data_format"],
+        "LeakyReLU" => &["alpha"],
+        "BatchNormalization" | "BatchNormalizationV1" | "BatchNormalizationV2" => &[
+            "renorm",
+            "renorm_clipping",
+            "renorm_momentum",
+            "fused",
+            "virtual_batch_size",
+            "synchronized",
+        ],
+        _ => &[],
+    };
+    [&OTHER_KEYS, of_class].concat()
+}
 
 layers! {
     Input = "InputLayer",

@@ -37,6 +37,13 @@ impl Nested {
 
     pub(crate) fn from_config(class_name: &str, config: &Value) -> Result<Self> {
         let mut nested = Sequential::from_config(class_name, config).map(Self::from)?;
+        if let Some(input) = nested.input.as_ref().filter(|input| input.is_whole()) {
+            return Err(Error::unsupported(format!(
+                "model {:?} inside another one has an input of dtype {}, which would cut off the values that it gets; rebuild it with an input of float32",
+                nested.base.name(),
+                input.dtype
+            )));
+        }
         if let Some(name) = config.get("name").and_then(Value::as_str) {
             // Given, even when it is the one that a model without a name has.
             nested.base.name = Some(name.to_string());

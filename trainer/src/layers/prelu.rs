@@ -5,12 +5,12 @@ use std::ops::Range;
 use serde_json::{Map, Value, json};
 
 use super::base::{Backward, Base, Flow, Forward, Op, Weight, Weights};
-use super::base::{broadcast_index, layer_options, op_base, sample_axis};
+use super::base::{broadcast_index, layer_options, op_base};
 use super::config::Config;
-use crate::Result;
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
 use crate::regularizers::Regularizer;
+use crate::{Error, Result};
 
 /// `x` where positive, else `alpha * x`, with one alpha per value of a sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +97,16 @@ impl Op for PReLU {
     fn build(&mut self, input: &[usize], weights: &mut Weights) -> Result<()> {
         let mut shape = input.to_vec();
         for &axis in &self.shared_axes {
-            shape[sample_axis(axis, input, "PReLU")?] = 1;
+            // Keras takes 1 off and counts what is negative then from the end: -1 is the last axis but one.
+            let rank = input.len() as i64; // shapes are short
+            let shared = if axis < 1 { axis - 1 + rank } else { axis - 1 };
+            if !(0..rank).contains(&shared) {
+                return Err(Error::shape(format!(
+                    "PReLU: shared_axes has {axis}, expected numbers from 1 to {rank} for inputs of rank {}",
+                    rank + 1
+                )));
+            }
+            shape[shared as usize] = 1; // in 0..rank
         }
         self.built.index = broadcast_index(input, &shape);
         let alpha = Weight {

@@ -15,7 +15,8 @@ pub struct Input {
     pub shape: Vec<usize>,
     /// Fixed number of rows. Defaults to any.
     pub batch_size: Option<usize>,
-    /// As in the config; values are read as float32 in any case. Defaults to `float32`.
+    /// As in the config. Values are float32 in any case: of a type of integers they must be whole and
+    /// in its range, where Keras cuts them off. Defaults to `float32`.
     pub dtype: String,
     /// Name and the like.
     pub base: Base,
@@ -77,16 +78,44 @@ impl Input {
             .get("batch_shape")
             .or_else(|| config.get("batch_input_shape"))
             .ok_or_else(|| config.error("batch_shape", "a list such as [null, 4]"))?;
-        let dtype = config.get("dtype").and_then(Value::as_str);
+        let dtype = config.string("dtype")?.unwrap_or("float32".into());
+        if !matches!(dtype.as_str(), "float32" | "float64") && whole_numbers(&dtype).is_none() {
+            return Err(config.error(
+                "dtype",
+                "float32, float64, bool or a type of integers; rebuild the model with an input of float32",
+            ));
+        }
         Ok(Self {
             shape: config.sample_shape(shape)?,
             batch_size: shape[0].as_u64().map(|v| v as usize), // 64-bit hosts
-            dtype: dtype.unwrap_or("float32").to_string(),
+            dtype,
             base: Base {
                 name: config.string("name")?,
                 ..Base::default()
             },
         })
+    }
+
+    /// Whether it takes whole numbers only.
+    pub(crate) fn is_whole(&self) -> bool {
+        whole_numbers(&self.dtype).is_some()
+    }
+
+    /// Refuses values that Keras would change on their way into an input of integers.
+    pub(crate) fn check_values(&self, values: &[f32]) -> Result<()> {
+        let Some((least, most)) = whole_numbers(&self.dtype) else {
+            return Ok(());
+        };
+        let fits = |&value: &f32| value.fract() == 0.0 && (least..=most).contains(&value.into());
+        match values.iter().position(|value| !fits(value)) {
+            None => Ok(()),
+            Some(place) => Err(Error::value(format!(
+                "x holds {} in row {}, expected whole numbers from {least} to {most} for an input of dtype {}; give values of that type, or rebuild the model with an input of float32",
+                values[place],
+                place / self.shape.iter().product::<usize>().max(1),
+                self.dtype
+            ))),
+        }
     }
 
     /// `[null, 4]`
@@ -99,6 +128,23 @@ impl Input {
         json!({"batch_shape": self.batch_shape(), "dtype": self.dtype, "sparse": false,
                "ragged": false, "name": self.base.name(), "optional": false})
     }
+}
+
+/// Which whole numbers a type of integers holds; none for types of fractions.
+fn whole_numbers(dtype: &str) -> Option<(f64, f64)> {
+    let bits = |bits: i32| 2.0_f64.powi(bits);
+    Some(match dtype {
+        "bool" => (0.0, 1.0),
+        "uint8" => (0.0, bits(8) - 1.0),
+        "uint16" => (0.0, bits(16) - 1.0),
+        "uint32" => (0.0, bits(32) - 1.0),
+        "uint64" => (0.0, bits(64)),
+        "int8" => (-bits(7), bits(7) - 1.0),
+        "int16" => (-bits(15), bits(15) - 1.0),
+        "int32" => (-bits(31), bits(31) - 1.0),
+        "int64" => (-bits(63), bits(63)),
+        _ => return None,
+    })
 }
 
 /// Keras' shape with the batch axis, null when any number of rows goes.
@@ -140,6 +186,12 @@ impl Reshape {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        if config
+            .get("target_shape")
+            .is_some_and(|shape| !shape.is_array())
+        {
+            return Err(config.error("target_shape", "a list of integers"));
+        }
         Ok(Self {
             target_shape: config
                 .integers("target_shape")?
@@ -181,6 +233,9 @@ impl ActivityRegularization {
             config.not_negative("l2", 0.0)?,
         );
         let base = Base::from_config(config)?;
+        if config.get("activity_regularizer").is_some() {
+            return Err(config.error("activity_regularizer", "none beside l1 and l2; remove it"));
+        }
         Ok(Self {
             base: Base {
                 activity_regularizer: layer.base.activity_regularizer,
@@ -267,4 +322,48 @@ fn reshaped(input: &[usize], target: &[i64]) -> Result<Vec<usize>> {
     }
     let size = |&size: &i64| usize::try_from(size).unwrap_or(values / fixed);
     Ok(target.iter().map(size).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Sequential;
+
+    fn input_of(dtype: &str) -> crate::Result<Sequential> {
+        let input = json!({"class_name": "InputLayer",
+            "config": {"name": "in", "batch_shape": [null, 2], "dtype": dtype}});
+        let identity = json!({"class_name": "Identity", "config": {"name": "same"}});
+        let config = json!({"name": "m", "layers": [input, identity]});
+        Sequential::from_config("Sequential", &config)
+    }
+
+    // Keras cuts 0.5 to 0 for int32, and takes -1 as 255 for uint8.
+    #[test]
+    fn an_input_of_integers_takes_whole_numbers_in_its_range() {
+        let whole = ndarray::arr2(&[[1.0, 0.0], [0.0, 1.0]]);
+        for (dtype, wrong, range) in [
+            ("int32", 0.5, "-2147483648 to 2147483647"),
+            ("uint8", -1.0, "0 to 255"),
+            ("int8", 128.0, "-128 to 127"),
+            ("bool", 2.0, "0 to 1"),
+        ] {
+            let model = input_of(dtype).unwrap();
+            assert_eq!(model.predict(&whole).unwrap(), whole.clone().into_dyn());
+            let mut x = whole.clone();
+            x[[1, 0]] = wrong;
+            assert_eq!(
+                model.predict(&x).unwrap_err().to_string(),
+                format!(
+                    "x holds {wrong} in row 1, expected whole numbers from {range} for an input of dtype {dtype}; give values of that type, or rebuild the model with an input of float32"
+                )
+            );
+        }
+        assert!(input_of("float64").is_ok());
+        let error = input_of("float16").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "InputLayer \"in\": \"dtype\" is \"float16\", expected float32, float64, bool or a type of integers; rebuild the model with an input of float32"
+        );
+    }
 }

@@ -99,16 +99,17 @@ impl<'a> Object<'a> {
 
     /// A whole number of either sign, or nothing.
     pub(crate) fn signed(&self, key: &str) -> Result<Option<i64>> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
+        let whole = |value: &'a Value| {
+            let whole = value.as_i64();
+            whole.ok_or_else(|| self.bad(key, value, "a whole number without a point"))
         };
-        let float = value
-            .as_f64()
-            .filter(|v| v.fract() == 0.0 && v.abs() < 9e15);
-        match value.as_i64().or(float.map(|v| v as i64)) {
-            Some(value) => Ok(Some(value)),
-            None => Err(self.bad(key, value, "a whole number")),
-        }
+        self.get(key).map(whole).transpose()
+    }
+
+    /// A count of at least `least`, or Keras' default when it is missing.
+    pub(crate) fn count_or(&self, key: &str, least: usize, default: usize) -> Result<usize> {
+        self.not_null(key, "a whole number")?;
+        Ok(self.count(key, least)?.unwrap_or(default))
     }
 
     /// A count of at least `least`, or nothing. Above a million it is a mistake, and what is
@@ -132,7 +133,7 @@ impl<'a> Object<'a> {
 
     /// Checks that `axis` is the last axis of a batch of rows, by any of its names.
     pub(crate) fn last_axis(&self) -> Result<()> {
-        match self.get("axis") {
+        match self.entry("axis") {
             None => Ok(()),
             Some(axis) if matches!(axis.as_i64(), Some(-1 | 1)) => Ok(()),
             Some(axis) => Err(self.axis(axis)),
@@ -476,7 +477,7 @@ impl Loss {
             loss.identifier = Some(wrapped.to_owned());
         }
         let own = loss.config();
-        let also = ["name", "reduction", "dtype", "fn"];
+        let also = ["name", "reduction", "dtype", "fn", "axis"];
         check_keys("loss", wrapped, options.config, &own["config"], &also)?;
         Ok(loss)
     }

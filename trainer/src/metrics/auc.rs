@@ -53,23 +53,30 @@ impl Auc {
             let owner = &options.owner();
             Error::value(format!("{owner} has {key} {found:?}, expected {expected}"))
         };
-        let curve = match options.text("curve")? {
-            None | Some("ROC" | "roc") => Curve::Roc,
-            Some("PR" | "pr") => Curve::Pr,
-            Some("PRGAIN" | "prgain") => Curve::PrGain,
-            Some(other) => return Err(wrong("curve", other, "\"ROC\", \"PR\" or \"PRGAIN\"")),
+        let curve = match options.text_or("curve", "ROC")? {
+            "ROC" | "roc" => Curve::Roc,
+            "PR" | "pr" => Curve::Pr,
+            "PRGAIN" | "prgain" => Curve::PrGain,
+            other => return Err(wrong("curve", other, "\"ROC\", \"PR\" or \"PRGAIN\"")),
         };
-        let summation = match options.text("summation_method")? {
-            None | Some("interpolation" | "Interpolation") => Summation::Interpolation,
-            Some("minoring" | "Minoring") => Summation::Minoring,
-            Some("majoring" | "Majoring") => Summation::Majoring,
-            Some(other) => {
+        let summation = match options.text_or("summation_method", "interpolation")? {
+            "interpolation" | "Interpolation" => Summation::Interpolation,
+            "minoring" | "Minoring" => Summation::Minoring,
+            "majoring" | "Majoring" => Summation::Majoring,
+            other => {
                 let expected = "\"interpolation\", \"minoring\" or \"majoring\"";
                 return Err(wrong("summation_method", other, expected));
             }
         };
         let own = match options.get("thresholds") {
             None => None,
+            Some(one) if !one.is_array() => {
+                return Err(wrong(
+                    "thresholds",
+                    &one.to_string(),
+                    "a list of numbers from 0 to 1",
+                ));
+            }
             Some(given) => {
                 let mut list = thresholds(given, &options.owner())?;
                 list.sort_by(f64::total_cmp);
@@ -82,7 +89,7 @@ impl Auc {
                 (own.clone(), is_even(&whole))
             }
             None => {
-                let n = options.count("num_thresholds", 2)?.unwrap_or(200);
+                let n = options.count_or("num_thresholds", 2, 200)?;
                 let step = |i| (i + 1) as f64 / (n - 1) as f64;
                 ((0..n - 2).map(step).collect(), true)
             }
@@ -128,6 +135,17 @@ impl Auc {
             from_logits: options.flag_or("from_logits", false)?,
             confusion,
         })
+    }
+
+    /// Refuses another number of label weights than of outputs.
+    pub(super) fn check_labels(&self, name: &str, width: usize) -> Result<()> {
+        match &self.label_weights {
+            Some(weights) if weights.len() != width => Err(Error::shape(format!(
+                "metric {name:?} has {} label_weights, expected {width}, one for each output",
+                weights.len()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn at(&self, threshold: usize, label: usize) -> At {

@@ -94,7 +94,7 @@ fn family(name: &str, options: &Object) -> Result<Option<(Family, &'static str)>
     if !is_iou {
         options.single_precision()?;
     }
-    let k = || Ok(options.count("k", 1)?.unwrap_or(5));
+    let k = || options.count_or("k", 1, 5);
     let mean = |function| Family::Mean(Mean::new(function));
     let count = |count| Counted::read(count, options).map(Family::Counted);
     let constrained = |constraint| Constrained::read(constraint, options).map(Family::Constrained);
@@ -209,7 +209,15 @@ impl Metric {
             family,
         };
         let own = metric.config();
-        let also = ["name", "dtype", "fn", "thresholds", "num_thresholds"];
+        let also = [
+            "name",
+            "dtype",
+            "fn",
+            "thresholds",
+            "num_thresholds",
+            "axis",
+            "from_sorted_ids",
+        ];
         check_keys("metric", class, options.config, &own["config"], &also)?;
         Ok(metric)
     }
@@ -247,9 +255,27 @@ impl Metric {
                 | Function::ConcordanceCorrelation
                 | Function::TopKCategoricalAccuracy { .. } => Wanted::SameWidth,
             },
-            Family::IoU(_) => return Ok(()),
+            Family::IoU(iou) => {
+                return iou.check_widths(y_true_width, width).map_err(|expected| {
+                    Error::shape(format!(
+                        "metric {:?} got targets of {y_true_width} columns for predictions of {width}, expected {expected}; set sparse_y_true and sparse_y_pred by whether each holds classes or one column per class",
+                        self.name
+                    ))
+                });
+            }
             _ => Wanted::SameWidth,
         };
+        if let Family::Auc(auc) = &self.family {
+            auc.check_labels(&self.name, width)?;
+        }
+        if let Family::Counted(counted) = &self.family
+            && let Some(top_k) = counted.top_k().filter(|&top_k| top_k > width)
+        {
+            return Err(Error::shape(format!(
+                "metric {:?} has top_k {top_k}, expected at most {width} for an output of {width} units",
+                self.name
+            )));
+        }
         let class_id = match &self.family {
             Family::Counted(counted) => counted.class_id(),
             Family::Constrained(constrained) => constrained.class_id(),

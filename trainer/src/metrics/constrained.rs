@@ -48,7 +48,7 @@ impl Constrained {
                 options.owner()
             )));
         }
-        let num_thresholds = options.count("num_thresholds", 1)?.unwrap_or(200);
+        let num_thresholds = options.count_or("num_thresholds", 1, 200)?;
         let confusion = if num_thresholds == 1 {
             Confusion::with_spacing(&[0.5], None)
         } else {

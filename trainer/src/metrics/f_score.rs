@@ -55,14 +55,17 @@ impl FBetaScore {
         let beta = if is_f1 {
             1.0
         } else {
-            options.number_or("beta", 1.0)?
+            options.float_or("beta", 1.0)?
         };
         if beta.is_nan() || beta <= 0.0 {
             return Err(Error::value(format!(
                 "{owner} has beta {beta}, expected a number above 0"
             )));
         }
-        let threshold = options.number("threshold")?;
+        let threshold = match options.get("threshold") {
+            Some(_) => Some(options.float_or("threshold", 0.5)?),
+            None => None,
+        };
         if let Some(threshold) = threshold.filter(|t| !(*t > 0.0 && *t <= 1.0)) {
             return Err(Error::value(format!(
                 "{owner} has threshold {threshold}, expected a number above 0 and at most 1"

@@ -55,7 +55,8 @@ impl IoU {
         }
         let all = || (0..num_classes).collect::<Vec<_>>();
         let target_class_ids = match (form, options.get("target_class_ids")) {
-            (Form::MeanIoU | Form::OneHotMeanIoU, _) | (Form::BinaryIoU, None) => all(),
+            (Form::MeanIoU | Form::OneHotMeanIoU, _) => all(),
+            (Form::BinaryIoU, None) if !options.is_null("target_class_ids") => all(),
             (_, None) => return Err(missing("target_class_ids")),
             (_, Some(given)) => {
                 let id = |id: &Value| {
@@ -73,7 +74,14 @@ impl IoU {
             }
         };
         let one_hot = matches!(form, Form::OneHotIoU | Form::OneHotMeanIoU);
-        options.last_axis()?;
+        match options.entry("axis") {
+            Some(axis) if axis.as_i64() != Some(-1) => {
+                return Err(Error::unsupported(format!(
+                    "{owner} has axis {axis}, expected -1, the classes of a row; remove it"
+                )));
+            }
+            _ => {}
+        }
         Ok(Self {
             form,
             num_classes,
@@ -87,6 +95,18 @@ impl IoU {
                 .is_some_and(|dtype| dtype.contains("float")),
             total_cm: vec![0.0; num_classes * num_classes],
         })
+    }
+
+    /// Whether targets and predictions hold as many classes each; else what was expected.
+    pub(super) fn check_widths(&self, y_true: usize, y_pred: usize) -> Result<(), String> {
+        match (self.sparse_y_true, self.sparse_y_pred) {
+            (true, true) if y_true != y_pred => Err("as many columns in both".to_string()),
+            (true, false) if y_true != 1 => Err("one column of classes in the targets".to_string()),
+            (false, true) if y_pred != 1 => {
+                Err("one column of classes in the predictions".to_string())
+            }
+            (true | false, true | false) => Ok(()),
+        }
     }
 
     /// Index of a class, if it is one of the matrix's.

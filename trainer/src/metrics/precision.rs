@@ -60,6 +60,10 @@ impl Counted {
         })
     }
 
+    pub(super) fn top_k(&self) -> Option<usize> {
+        self.top_k
+    }
+
     pub(super) fn class_id(&self) -> Option<usize> {
         self.class_id
     }

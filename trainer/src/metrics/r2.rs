@@ -113,7 +113,7 @@ impl R2Score {
         };
         Ok(Self {
             class_aggregation,
-            num_regressors: options.count("num_regressors", 0)?.unwrap_or(0),
+            num_regressors: options.count_or("num_regressors", 0, 0)?,
             num_samples: 0.0,
             outputs: Vec::new(),
             exact: None,

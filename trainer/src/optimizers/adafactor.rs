@@ -48,7 +48,7 @@ impl Rule {
     ) {
         // Keras' `relative_step` bounds the rate once more by the same bound: no difference.
         let rho = step.learning_rate.min(1.0 / step.number.sqrt());
-        let alpha = self.epsilon_2.max(root_mean_square(w)) * rho;
+        let alpha = at_least(self.epsilon_2, root_mean_square(w)) * rho;
         let beta_2 = 1.0 - step.number.powf(self.beta_2_decay);
         if factors.rows.is_empty() {
             for (v, &g) in v.iter_mut().zip(&*g) {
@@ -60,7 +60,7 @@ impl Rule {
         for (g, v) in g.iter_mut().zip(v) {
             *g /= v.sqrt();
         }
-        let divisor = (root_mean_square(g) / self.clip_threshold).max(1.0);
+        let divisor = at_least(1.0, root_mean_square(g) / self.clip_threshold);
         for (w, g) in w.iter_mut().zip(g) {
             *w -= alpha * (*g / divisor);
         }
@@ -98,6 +98,11 @@ impl Rule {
             }
         }
     }
+}
+
+/// The larger of both; NaN when `value` is, as TensorFlow's maximum has it.
+fn at_least(least: f32, value: f32) -> f32 {
+    if value < least { least } else { value }
 }
 
 fn root_mean_square(x: &[f32]) -> f32 {

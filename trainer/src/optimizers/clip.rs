@@ -10,7 +10,11 @@ pub(super) fn clip(options: &OptimizerOptions, state: &State, grads: &mut [f32])
     if let Some(limit) = set(options.clipnorm) {
         for variable in &state.variables {
             let grads = &mut grads[variable.range.clone()];
-            let divisor = sums::squares(grads).sqrt().max(limit);
+            let divisor = match sums::squares(grads).sqrt() {
+                short if short < limit => limit,
+                // NaN, too, which then is in every gradient, as in Keras.
+                norm => norm,
+            };
             grads.iter_mut().for_each(|g| *g = *g * limit / divisor);
         }
     } else if let Some(limit) = set(options.global_clipnorm) {

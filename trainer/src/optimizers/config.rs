@@ -239,7 +239,7 @@ fn algorithm(object: &Object) -> Result<Algorithm> {
             beta_1: beta_1()?,
             beta_2: number("beta_2", 0.999)?,
             epsilon: number("epsilon", 1e-8)?,
-            warmup_steps: object.integer("warmup_steps")?.unwrap_or(0),
+            warmup_steps: object.whole_or("warmup_steps", 0)?,
         },
         "muon" => Algorithm::Muon(muon(object)?),
         "multioptimizer" | "optimizermap" => {
@@ -283,7 +283,7 @@ fn muon(object: &Object) -> Result<Muon> {
         muon_b: number("muon_b", defaults.muon_b)?,
         muon_c: number("muon_c", defaults.muon_c)?,
         momentum: number("momentum", defaults.momentum)?,
-        ns_steps: object.integer("ns_steps")?.unwrap_or(defaults.ns_steps),
+        ns_steps: object.whole_or("ns_steps", defaults.ns_steps)?,
         nesterov: object.flag_or("nesterov", true)?,
         rms_rate: or_null("rms_rate", defaults.rms_rate)?,
     })
@@ -512,23 +512,30 @@ fn options(object: &Object, algorithm: &Algorithm) -> Result<OptimizerOptions> {
         None => defaults.weight_decay,
         Some(_) => object.number("weight_decay")?,
     };
+    let use_ema = object.flag_or("use_ema", false)?;
+    if use_ema {
+        object.not_null("ema_momentum", "a number from 0 to 1")?;
+    }
     Ok(OptimizerOptions {
         learning_rate: learning_rate(object, defaults.learning_rate)?,
         weight_decay,
         clipnorm: object.number("clipnorm")?,
         clipvalue: object.number("clipvalue")?,
         global_clipnorm: object.number("global_clipnorm")?,
-        use_ema: object.flag_or("use_ema", false)?,
-        ema_momentum: object.number_or("ema_momentum", defaults.ema_momentum)?,
+        use_ema,
+        ema_momentum: object
+            .number("ema_momentum")?
+            .unwrap_or(defaults.ema_momentum),
         ema_overwrite_frequency: object.integer("ema_overwrite_frequency")?,
         loss_scale_factor: object.number("loss_scale_factor")?,
         gradient_accumulation_steps: object.integer("gradient_accumulation_steps")?,
-        name: object.text_or("name", &defaults.name)?.to_owned(),
+        name: object.text("name")?.unwrap_or(&defaults.name).to_owned(),
         exclude_from_weight_decay: Vec::new(),
     })
 }
 
 fn learning_rate(object: &Object, default: LearningRate) -> Result<LearningRate> {
+    object.not_null("learning_rate", "a number or a schedule")?;
     let value = object.get("learning_rate").or_else(|| object.get("lr"));
     let rate = match value {
         None => default,

@@ -609,6 +609,16 @@ mod tests {
     }
 
     #[test]
+    fn a_gradient_that_is_no_number_is_in_every_clipped_one() {
+        let mut sgd = Optimizer::sgd(1.0);
+        sgd.options.clipnorm = Some(1.0);
+        let (variables, mut w) = ([weights(&[2], None)], [1.0, 1.0]);
+        // The norm that Keras divides by is NaN.
+        sgd.apply(&variables, &mut w, &mut [f32::NAN, 0.5]);
+        assert!(w.iter().all(|w| w.is_nan()), "{w:?}");
+    }
+
+    #[test]
     fn a_momentum_without_gradients_ends_at_zero() {
         let mut adam = Optimizer::adam(0.001);
         let (variables, mut w) = ([weights(&[1], None)], [1.0]);

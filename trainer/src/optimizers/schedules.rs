@@ -92,7 +92,11 @@ impl Schedule {
                 object.class_name
             ))),
         };
-        let initial = || required("initial_learning_rate");
+        // Keras computes in the type of the rate: with the integer 1, every rate is whole.
+        let initial = || {
+            object.float_or("initial_learning_rate", 0.0)?;
+            required("initial_learning_rate")
+        };
         Ok(match folded(object.class_name).as_str() {
             "exponentialdecay" => Self::ExponentialDecay {
                 initial_learning_rate: initial()?,
@@ -376,6 +380,19 @@ fn piecewise(object: &Object) -> Result<Schedule> {
             boundaries.len(),
             values.len()
         )));
+    }
+    // Keras adds up what every two boundaries hold between them.
+    if boundaries.windows(2).any(|pair| pair[0] > pair[1]) {
+        return Err(Error::value(format!(
+            "boundaries of schedule PiecewiseConstantDecay are {boundaries:?}, expected numbers that rise"
+        )));
+    }
+    let given = object.get("values").and_then(Value::as_array);
+    let mut given = given.into_iter().flatten();
+    if given.next().is_some_and(|first| !first.is_f64()) && given.any(Value::is_f64) {
+        return Err(Error::value(
+            "values of schedule PiecewiseConstantDecay begin with a whole number and have others after it, expected all of one kind; write the first one with a point, such as 1.0",
+        ));
     }
     Ok(Schedule::PiecewiseConstantDecay { boundaries, values })
 }

@@ -224,13 +224,19 @@ impl Sequential {
                 )));
             }
             for (variable, weight) in variables.iter().zip(&layer.weights) {
-                if variable.shape != weight.shape {
+                if variable.shape != weight.shape && !same_order(leaf, variable, weight) {
                     return Err(Error::shape(format!(
                         "array \"{}\" of layer \"{}\" has shape {:?}, expected {:?} for {}",
                         weight.name, leaf.name, weight.shape, variable.shape, variable.name
                     )));
                 }
-                arrays.push(values(weight));
+                let mut array = values(weight);
+                if variable.shape != weight.shape {
+                    array = array
+                        .into_shape_with_order(variable.shape.clone())
+                        .expect("as many values");
+                }
+                arrays.push(array);
             }
         }
         self.set_weights(&arrays)
@@ -259,6 +265,17 @@ impl Sequential {
         *optimizer = trained;
         Ok(())
     }
+}
+
+/// Whether the values lie alike though the axes are in another order: Keras 2 has gamma and beta of a
+/// LayerNormalization in the order of its `axis`, and reshapes them to the sample's.
+fn same_order(leaf: &Leaf, variable: &Variable, weight: &NamedArray) -> bool {
+    let sorted = |shape: &[usize]| {
+        let mut sizes = shape.to_vec();
+        sizes.sort_unstable();
+        sizes
+    };
+    leaf.class_name == "LayerNormalization" && sorted(&variable.shape) == sorted(&weight.shape)
 }
 
 /// The model of a file with its weights, not compiled.

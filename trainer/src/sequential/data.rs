@@ -196,7 +196,10 @@ impl Sequential {
         if x.rows() == 0 {
             return Err(Error::shape("x has no rows, expected at least one"));
         }
-        Ok(())
+        match &self.input {
+            Some(input) => input.check_values(x.values()),
+            None => Ok(()),
+        }
     }
 
     /// Checks that targets and weights go with `x` and with the loss.

@@ -159,8 +159,13 @@ fn collect_sources(node: &Value, sources: &mut Vec<String>) {
     }
 }
 
-/// Names in `["dense", 0, 0]` or in a list of such.
+/// Names in `["dense", 0, 0]`, in a list of such, or in a dictionary by the outputs' names.
 fn collect_names<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
+    if let Some(outputs) = value.as_object() {
+        outputs
+            .values()
+            .for_each(|value| collect_names(value, names));
+    }
     match value.as_array().map(Vec::as_slice) {
         Some([Value::String(name), Value::Number(_), ..]) => names.push(name),
         Some(list) => list.iter().for_each(|value| collect_names(value, names)),
@@ -205,6 +210,15 @@ mod tests {
             .map(layer_name)
             .collect();
         assert_eq!(names, ["in", "a"]);
+    }
+
+    #[test]
+    fn an_output_with_a_name_of_its_own_is_the_end_of_the_chain() {
+        let input =
+            json!({"class_name": "InputLayer", "name": "in", "config": {}, "inbound_nodes": []});
+        let config = json!({"name": "m", "layers": [input, dense("a", keras_3("in"))],
+            "output_layers": {"score": ["a", 0, 0]}});
+        assert_eq!(chain(&config).unwrap().len(), 2);
     }
 
     #[test]
