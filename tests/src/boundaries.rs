@@ -188,7 +188,7 @@ fn sequential(shape: &[usize], layers: &[Value]) -> Result<Sequential> {
 fn with_rate_1(loss: Loss) -> Result<CompileOptions> {
     let mut options = CompileOptions::named("sgd", "mse", &[])?;
     options.optimizer.set_learning_rate(1.0)?;
-    options.loss = loss;
+    options.loss = Some(loss);
     Ok(options)
 }
 
