@@ -394,20 +394,25 @@ fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
         return quantized(step, x, y);
     }
     kernel::dense(step, x, y);
-    let activation = step.layer.activation();
-    if step.layer.output() != Element::Float {
-        return true;
+    let floats = step.layer.output() == Element::Float;
+    let float = cfg!(feature = "f32") && step.layer.operation() == Operation::DenseFloat;
+    if floats
+        && (float || step.layer.activation_number() != 0)
+        && let Some(y) = view::floats_mut(y).get_mut(..step.layer.units())
+    {
+        return activated(step, float, y);
     }
-    let Some(y) = view::floats_mut(y).get_mut(..step.layer.units()) else {
-        return true;
-    };
+    true
+}
+
+/// Float outputs: false where one is not finite, before or behind the activation.
+#[inline(always)]
+fn activated(step: &Step, float: bool, y: &mut [f32]) -> bool {
     // The sums of integer layers are: the verifier bounds their scales.
-    if cfg!(feature = "f32") && step.layer.operation() == Operation::DenseFloat && !are_finite(y) {
+    if float && !are_finite(y) {
         return false;
     }
-    if activation != Activation::Linear {
-        math::activate(activation, step.table, y);
-    }
+    math::activate(step.layer.activation(), step.table, y);
     !cfg!(feature = "activations")
         || step.layer.activation_number() <= Activation::Table as u8
         || are_finite(y)

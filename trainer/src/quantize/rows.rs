@@ -25,6 +25,11 @@ pub struct FarRow {
 /// Spreads of the middle 90 % of an input's values that a value may lie beyond them: heavy tails
 /// such as an exponential's or a log-normal's stay within that.
 const SPREADS: f64 = 10.0;
+/// A value beyond that is far off if it lies so many times as far out as the next one: tails of thousands of
+/// rows thin out without such a gap.
+const GAP: f64 = 3.0;
+/// And whatever lies so far out, gap or not.
+const ALWAYS: f64 = 50.0;
 /// As many rows as this share of all may be far off; more are what the device will see.
 const SHARE: f64 = 0.02;
 /// Fewer rows than this say nothing about which of them is far off.
@@ -32,8 +37,8 @@ const FEWEST: usize = 20;
 /// With fewer rows every fiftieth value to come lies beyond theirs.
 const ENOUGH: usize = 100;
 
-/// The rows of which an input lies more than [`SPREADS`] spreads beyond the middle 90 % of its values,
-/// where they are at most [`SHARE`] of all. Inputs that hardly ever differ, such as rare flags, have no
+/// The rows of which an input lies more than [`SPREADS`] spreads beyond the middle 90 % of its values
+/// and apart from the others, where they are at most [`SHARE`] of all. Inputs that hardly ever differ, such as rare flags, have no
 /// spread and no row far off.
 pub fn far_rows(rows: &ArrayView2<f64>) -> Vec<FarRow> {
     let count = rows.nrows();
@@ -47,12 +52,11 @@ pub fn far_rows(rows: &ArrayView2<f64>) -> Vec<FarRow> {
         if spread <= 0.0 {
             continue;
         }
-        for (row, &value) in column.iter().enumerate() {
-            let beyond = (low - value).max(value - high) / spread;
-            let before = farthest[row]
-                .as_ref()
-                .map_or(SPREADS, |(beyond, _)| *beyond);
-            if beyond > before {
+        let beyond = column.mapv(|value| (low - value).max(value - high) / spread);
+        let limit = limit(beyond.view());
+        for (row, (&value, &beyond)) in column.iter().zip(&beyond).enumerate() {
+            let before = farthest[row].as_ref().map_or(limit, |(before, _)| *before);
+            if beyond > limit && beyond > before {
                 let far = FarRow {
                     row: row + 1,
                     input: input + 1,
@@ -68,6 +72,20 @@ pub fn far_rows(rows: &ArrayView2<f64>) -> Vec<FarRow> {
     // One of a few rows, too.
     let most = ((SHARE * count as f64) as usize).max(1);
     if far.len() > most { Vec::new() } else { far }
+}
+
+/// How many spreads a value may lie out, given how far all of an input do.
+fn limit(beyond: ArrayView1<f64>) -> f64 {
+    let mut out: Vec<f64> = beyond.iter().copied().filter(|v| *v > 0.0).collect();
+    out.sort_by(f64::total_cmp);
+    let mut last = 0.0;
+    for beyond in out {
+        if beyond > ALWAYS || (beyond > SPREADS && beyond > GAP * last) {
+            return f64::max(last, SPREADS);
+        }
+        last = beyond;
+    }
+    f64::INFINITY
 }
 
 /// Where the middle 90 % of the values begin and end.
@@ -201,10 +219,12 @@ mod tests {
     #[test]
     fn rare_flags_and_heavy_tails_are_not_far_off() {
         let rng = &mut ChaCha8Rng::seed_from_u64(3);
-        let rows = Array2::from_shape_fn((2000, 4), |(row, column)| match column {
+        let rows = Array2::from_shape_fn((2000, 5), |(row, column)| match column {
             0 => f64::from(u8::from(row % 100 == 7)),
             1 => -(1.0 - rng.random::<f64>()).ln(),
             2 => normal(rng).exp(),
+            // A power law's quantiles, up to 46 spreads out, each at most 2.2 times as far as the next.
+            3 => ((row as f64 + 0.5) / 2000.0).powf(-0.7),
             _ => f64::from(u8::from(row % 15 == 0)),
         });
         assert_eq!(far_rows(&rows.view()), []);
