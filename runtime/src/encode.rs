@@ -12,6 +12,7 @@ use crate::blob::{
 use crate::error::{Error, What, number};
 use crate::limits::Limits;
 use crate::pack::{self, ROWS, Rows, Shape};
+use crate::verify::SCALE_LIMIT;
 use crate::weights::{Wrong, scale_is_sound, zero_is_sound};
 
 /// A model to be written by [`encode`].
@@ -470,6 +471,12 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
                 if let Some(bad) = zero.iter().find(|zero| !zero_is_sound(**zero)) {
                     return Err(wrong(What::Bias, 1 << 22, bad.to_bits() as usize));
                 }
+            } else if let Some(bad) = scale
+                .iter()
+                .chain(zero)
+                .find(|value| !value.is_finite() || value.abs() >= f32::from_bits(SCALE_LIMIT))
+            {
+                return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
             }
             let one = scale.len() == 1;
             if !one {
@@ -559,6 +566,9 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
                 });
             }
             length(What::Scale, if float { 0 } else { dense.units }, scales)?;
+            if let Some((what, bad)) = bad_float(dense) {
+                return Err(wrong(what, 0, bad.to_bits() as usize));
+            }
             width(What::Inputs, dense.inputs)?;
             let units = width(What::Units, dense.units)?;
             if let Some(limits) = Limits::of(operation, output) {
@@ -576,6 +586,28 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
             })
         }
     }
+}
+
+/// The first number of a dense layer that is not finite, or a scale that is too large.
+fn bad_float(dense: &DenseSpec) -> Option<(What, f32)> {
+    let scales = match dense.output {
+        OutputSpec::Float { scales, .. } => scales,
+        OutputSpec::Int8 { .. } | OutputSpec::Int16 { .. } => &[],
+    };
+    let (weights, bias) = match dense.weights {
+        WeightsSpec::Float { weights, bias } => (weights, bias),
+        WeightsSpec::Int8 { .. } | WeightsSpec::Int4 { .. } | WeightsSpec::Int16 { .. } => {
+            (&[][..], &[][..])
+        }
+    };
+    let bad = |what, values: &[f32], limit: f32| {
+        let sound = |value: &f32| value.is_finite() && value.abs() < limit;
+        let bad = values.iter().find(|value| !sound(value));
+        bad.map(|&value| (what, value))
+    };
+    bad(What::Scale, scales, f32::from_bits(SCALE_LIMIT))
+        .or_else(|| bad(What::Weights, weights, f32::INFINITY))
+        .or_else(|| bad(What::Bias, bias, f32::INFINITY))
 }
 
 /// Holds each unit of a layer of integers against what kernels need. Inputs are at least one, and the
@@ -816,6 +848,35 @@ mod tests {
                     ..
                 })
             ));
+        }
+    }
+
+    #[test]
+    fn floats_that_do_not_verify_are_not_written() {
+        let limit = f32::from_bits(SCALE_LIMIT);
+        for bad in [f32::NAN, f32::INFINITY, limit, -limit] {
+            let scales = [bad];
+            let mut layers = spec().layers.to_vec();
+            let LayerSpec::Dense(dense) = &mut layers[1] else {
+                unreachable!("the second is dense");
+            };
+            dense.output = OutputSpec::Float {
+                scales: &scales,
+                activation: Activation::Linear,
+                table: None,
+            };
+            let spec = ModelSpec {
+                layers: &layers,
+                ..spec()
+            };
+            let refused = encode(&spec, &mut [0; 256]);
+            let expected = Error::Layer {
+                layer: 1,
+                what: What::Scale,
+                expected: 0,
+                found: bad.to_bits(),
+            };
+            assert_eq!(refused, Err(expected));
         }
     }
 

@@ -308,7 +308,7 @@ fn is_multiple(mut bytes: &[u8], chunk: usize) -> bool {
 }
 
 /// Scales are below this, so that no sum is beyond f32's range once scaled: `2^96`, of sums below `2^31`.
-const SCALE_LIMIT: u32 = 0x6F80_0000;
+pub(crate) const SCALE_LIMIT: u32 = 0x6F80_0000;
 
 /// The first of a layer's scales that is too large or no number, of its float entries that is not
 /// finite, or multiplier that is negative; zero where there is none, as zero is neither.
