@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ndarray::{ArrayD, Axis};
 use thumbnet_trainer::{
-    Dataset, Error, Result, Sequential,
+    Dataset, Error, Result, Sequential, Signature, Task,
     emulator::{
         Board, Firmware, Qemu, Run,
         parity::{Answer, Job},
@@ -74,14 +74,15 @@ impl Demo {
                 ..FitOptions::default()
             },
         )?;
+        let signature = Signature::new(Task::MultiClass)
+            .with_features(train.feature_names.clone())
+            .with_targets(train.target_name.clone())
+            .with_classes((0..10).map(|digit| digit.to_string()));
+        model.set_signature(Some(signature))?;
         model.save(&keras_path)?;
 
         let (calibration, _) = train.split_at(CALIBRATION_ROWS);
-        let options = QuantizeOptions {
-            labels: (0..10).map(|digit| digit.to_string()).collect(),
-            ..QuantizeOptions::default()
-        };
-        let device = quantize(&model, &calibration.x, &options)?.device;
+        let device = quantize(&model, &calibration.x, &QuantizeOptions::default())?.device;
         device.save(&device_path)?;
 
         let float = model.predict_with(

@@ -123,12 +123,12 @@ impl Sizes {
         );
         line("self-test", self_test(device));
         text.push_str(&format!(
-            "\n  {:<18} {:>7} {:>7}  {:<9} {:<9} {:<8} {:>9}\n",
+            "\n  {:<18} {:>7} {:>7}  {:<9} {:<11} {:<7} {:>9}\n",
             "layer", "inputs", "units", "output", "activation", "packing", "bytes"
         ));
         for layer in model.layers() {
             text.push_str(&format!(
-                "  {:<18} {:>7} {:>7}  {:<9} {:<10} {:<7} {:>9}\n",
+                "  {:<18} {:>7} {:>7}  {:<9} {:<11} {:<7} {:>9}\n",
                 operation(layer.operation),
                 layer.inputs,
                 layer.units,

@@ -168,6 +168,13 @@ fn named(names: &[String], target: Option<usize>, wanted: &[String]) -> Result<V
             .filter(|&(column, name)| Some(column) != target && !wanted.contains(name))
             .map(|(_, name)| name.clone())
             .collect();
+        if missing.len() == wanted.len() {
+            return Err(format!(
+                "the file has none of the model's columns {}, but {}; give the columns the model's names in the header",
+                list(wanted),
+                list(names)
+            ));
+        }
         let quoted: Vec<String> = missing.iter().map(|name| format!("{name:?}")).collect();
         let unknown_are = match unknown.len() {
             0 => String::new(),
@@ -314,6 +321,15 @@ mod tests {
         assert_eq!(
             read(wanted, "a,B,label\n1,2,0\n").unwrap_err(),
             "d.csv:1: there is no column \"b\", expected a, b, and \"B\" is not of the model; add the column, or give it the model's name in the header; did you mean \"B\"?"
+        );
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_named_once() {
+        let wanted = Features::Named(names(&["a", "b"]));
+        assert_eq!(
+            read(wanted, "x,y,label\n1,2,0\n").unwrap_err(),
+            "d.csv:1: the file has none of the model's columns a, b, but x, y, label; give the columns the model's names in the header"
         );
     }
 
