@@ -1,7 +1,7 @@
 //! Blobs of version 2 in `golden/blobs`, written once: they stay loadable and predict the same bits. One
 //! of version 1 is refused by its number.
 //!
-//! `UPDATE=1 cargo test --release -p thumbnet-tests --test blobs` writes them anew; that is for a new
+//! `UPDATE=1 cargo test --release -p thumbnet-tests --test it blobs` writes them anew; that is for a new
 //! version of the format, beside the old ones.
 
 use std::{

@@ -1,6 +1,6 @@
 //! What quantization costs on real data: the table of the README, and its limits.
 //!
-//! `cargo test --release -p thumbnet-tests --test quantization -- --nocapture` prints it.
+//! `cargo test --release -p thumbnet-tests --test it quantization -- --nocapture` prints it.
 
 use std::fs::File;
 use std::io::Read;
