@@ -52,6 +52,8 @@
 extern crate std;
 
 mod blob;
+#[cfg(not(target_os = "none"))]
+pub mod cores;
 mod encode;
 mod error;
 mod kernel;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use thumbnet_boards::{Board, Firmware, Float, Run};
 use thumbnet_runtime::Activation;
 use thumbnet_tests::{
     cost::packing,
@@ -9,7 +10,6 @@ use thumbnet_tests::{
     random_model::{Kind, chain},
     size::symbols,
 };
-use thumbnet_trainer::emulator::{Board, Firmware, Float, Run};
 
 /// The difference between the row of a thousand that takes the most instructions and the one that
 /// takes the fewest, and the latter.
@@ -62,12 +62,12 @@ const KINDS: [Kind; 4] = [Kind::Int8, Kind::Int4, Kind::Int16, Kind::Float];
 #[test]
 fn instructions_do_not_depend_on_the_input() {
     for board in Board::ALL {
-        for &float in board.floats() {
+        for float in board.floats() {
             for kind in KINDS {
                 let Some((spread, least)) = spread(board, float, kind) else {
                     return;
                 };
-                let what = format!("{}, {float:?} floats, {kind:?}", board.core());
+                let what = format!("{}, {float:?} floats, {kind:?}", board.core().name);
                 println!("{what}: {least} to {} instructions", least + spread);
                 assert!(spread < 1.0, "{what}: {spread} of {least}");
             }
@@ -99,7 +99,7 @@ fn loading_does_not_take_longer_for_more_weights() {
         });
         println!(
             "{}: {} and {} bytes take {} and {} instructions, with the checksum {} and {}",
-            board.core(),
+            board.core().name,
             small.0,
             large.0,
             small.1.load_without_crc,

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use ndarray::{Array2, ArrayD, Axis, s};
 use serde_json::{Value, json};
-use thumbnet_tests::{cost::packing, qemu::prepare};
-use thumbnet_trainer::emulator::{
+use thumbnet_boards::{
     Board, Firmware, Run,
     parity::{Answer, Job},
 };
+use thumbnet_tests::{cost::packing, qemu::prepare};
 use thumbnet_trainer::layers::{Dense, Input};
 use thumbnet_trainer::quantize::{
     DataType, DeviceModel, LayerTypes, Outputs, QuantizeOptions, RangeMethod, evaluate, quantize,

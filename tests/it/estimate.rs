@@ -1,5 +1,6 @@
 //! What `thumbnet export` says that a prediction costs, against the emulator's counts.
 
+use thumbnet_boards::{Board, Firmware, Run};
 use thumbnet_runtime::Activation;
 use thumbnet_tests::{
     cost::packing,
@@ -8,7 +9,6 @@ use thumbnet_tests::{
 };
 use thumbnet_trainer::{
     Dataset, Sequential,
-    emulator::{Board, Firmware, Run},
     layers::{Dense, Input},
     quantize::{DeviceModel, QuantizeOptions, instructions::estimate, quantize},
 };
@@ -54,7 +54,7 @@ fn what_export_estimates_is_what_the_emulator_counts() {
             cases.push((format!("{} {kind:?}", model.description), count, device));
         }
         for (name, count, device) in cases {
-            let core = board.core();
+            let core = board.core().name;
             let estimate = estimate(&device)
                 .into_iter()
                 .find(|estimate| estimate.core == core)

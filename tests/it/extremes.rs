@@ -5,6 +5,10 @@ use std::{fs, path::Path};
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use thumbnet_boards::{
+    Board, Firmware, Float,
+    parity::{Answer, Job},
+};
 use thumbnet_runtime::{Model, Packing};
 use thumbnet_tests::{
     qemu::compare,
@@ -13,10 +17,6 @@ use thumbnet_tests::{
 use thumbnet_trainer::{
     Sequential,
     dataset::read_npy,
-    emulator::{
-        Board, Firmware, Float,
-        parity::{Answer, Job},
-    },
     quantize::{DataType, LayerTypes, QuantizeOptions, compare as against_float, quantize},
 };
 
@@ -124,7 +124,7 @@ fn same_bits(board: Board, float: Float) {
     let rows = compare(&firmware, &models);
     println!(
         "{}, {float:?} floats: {rows} rows of {} models gave the same bits or the same error",
-        board.core(),
+        board.core().name,
         models.len()
     );
 }

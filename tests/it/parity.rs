@@ -4,15 +4,15 @@
 
 use std::env;
 
+use thumbnet_boards::{
+    Board, Firmware, Float, Run,
+    parity::{Answer, Job},
+};
 use thumbnet_runtime::{Activation, Packing};
 use thumbnet_tests::{
     cost::packing,
     qemu::{compare, prepare},
     random_model::{Kind, Limits, RandomModel, chain, random_model},
-};
-use thumbnet_trainer::emulator::{
-    Board, Firmware, Float, Run,
-    parity::{Answer, Job},
 };
 
 /// Random models for one test.
@@ -49,7 +49,7 @@ fn same_bits(board: Board, float: Float, profile: &'static str) {
     let rows = compare(&firmware, &models);
     println!(
         "{}, {float:?} floats, {profile}: {rows} rows of {} models gave the same bits",
-        board.core(),
+        board.core().name,
         models.len()
     );
 }

@@ -7,15 +7,15 @@ use std::env;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use thumbnet_boards::{
+    Board, Firmware, Float, Run,
+    parity::{Answer, Job, Row},
+};
 use thumbnet_runtime::{
     Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, WeightsSpec,
     encode, encoded_len,
 };
 use thumbnet_tests::qemu::prepare;
-use thumbnet_trainer::emulator::{
-    Board, Firmware, Float, Run,
-    parity::{Answer, Job, Row},
-};
 
 const ROWS: usize = 60;
 
@@ -171,7 +171,7 @@ fn same_bits(board: Board) {
     }
     println!(
         "{}: {sums} sums, among them {} subnormal, {} zero; {} rows overflow",
-        board.core(),
+        board.core().name,
         seen[1],
         seen[2],
         seen[0]

@@ -90,14 +90,7 @@ pub fn binary() -> &'static Path {
         };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "thumbnet-trainer",
-                "--bin",
-                "thumbnet",
-            ])
+            .args(["build", "--quiet", "--package", "thumbnet"])
             .args(["--profile", profile, "--target-dir"])
             .arg(folder.parent().expect("<target>/<profile>"))
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))

@@ -3,11 +3,9 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use thumbnet_boards::Result;
+use thumbnet_boards::{Board, Firmware, Qemu, Run, bench::Cost};
 use thumbnet_runtime::{Activation, Element, Model, Packing};
-use thumbnet_trainer::{
-    Result,
-    emulator::{Board, Firmware, Qemu, Run, bench::Cost},
-};
 
 use crate::{
     random_model::{Kind, RandomModel, chain},
@@ -223,7 +221,7 @@ fn row(
         false => (cost.macs, cost.instructions[0]),
     };
     Row {
-        core: board.core(),
+        core: board.core().name,
         model: reference.name,
         dtype,
         macs,

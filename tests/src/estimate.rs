@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use thumbnet_boards::{Board, Firmware, Qemu, Result};
 use thumbnet_runtime::Activation;
-use thumbnet_trainer::{
-    Result,
-    emulator::{Board, Firmware, Qemu},
-    quantize::instructions::{CoreCost, DenseCost},
-};
+use thumbnet_trainer::quantize::instructions::{CoreCost, DenseCost};
 
 use crate::{
     cost::{KINDS, cost, packing},
@@ -84,7 +81,7 @@ pub fn fit(boards: &[Board]) -> Result<BTreeMap<String, CoreCost>> {
             }
             core.dense.insert(name.to_owned(), dense);
         }
-        cores.insert(board.core().to_owned(), core);
+        cores.insert(board.core().name.to_owned(), core);
     }
     Ok(cores)
 }

@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-use thumbnet_trainer::emulator::{
+use thumbnet_boards::{
     Board, Firmware, Qemu, Run,
     parity::{Answer, Job},
 };
@@ -14,7 +14,7 @@ use crate::random_model::RandomModel;
 pub fn prepare(firmware: &Firmware) -> Option<(Qemu, PathBuf)> {
     match Qemu::find().and_then(|qemu| Ok((qemu, firmware.build()?))) {
         Ok(ready) => Some(ready),
-        Err(error @ thumbnet_trainer::Error::Unsupported(_))
+        Err(error @ thumbnet_boards::Error::Missing(_))
             if env::var_os("THUMBNET_REQUIRE_QEMU").is_none() =>
         {
             eprintln!("skipped: {error}");

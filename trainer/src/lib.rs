@@ -30,14 +30,13 @@
 //! # Ok::<(), thumbnet_trainer::Error>(())
 //! ```
 //!
-//! The binary `thumbnet` does the same from the command line.
+//! The crate `thumbnet` does the same from the command line.
 
 pub mod activations;
 pub mod callbacks;
 mod config;
 pub mod constraints;
 pub mod dataset;
-pub mod emulator;
 pub mod error;
 mod file_kind;
 pub mod history;

@@ -3,11 +3,12 @@
 use std::{env, fs, path::Path, process::ExitCode};
 
 use serde_json::Value;
+use thumbnet_boards::Board;
 use thumbnet_tests::{
     cost::{HEAD, Row, measure},
     estimate::fit,
 };
-use thumbnet_trainer::{Error, Result, emulator::Board, quantize::instructions::cores};
+use thumbnet_trainer::{Error, quantize::instructions::costs};
 
 const USAGE: &str = "tests/bench [--json] [--update] [--quick] [--estimate] [BOARD...]
 
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<()> {
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let (mut json, mut update, mut quick, mut estimate) = (false, false, false, false);
     let mut boards = Vec::new();
     for argument in env::args().skip(1) {
@@ -51,11 +52,11 @@ fn run() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     if estimate {
         let path = folder.join("../trainer/data/instructions.json");
-        let mut costs = cores().clone();
+        let mut costs = costs().clone();
         costs.extend(fit(&boards)?);
         let mut text = serde_json::to_string_pretty(&costs).expect("numbers and names are JSON");
         text.push('\n');
-        return fs::write(&path, text).map_err(|error| Error::io(&path, error));
+        return Ok(fs::write(&path, text).map_err(|error| Error::io(&path, error))?);
     }
     let path = folder.join("bench.json");
     let baseline = fs::read_to_string(&path).unwrap_or_else(|_| "[]".into());

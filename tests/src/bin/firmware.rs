@@ -8,11 +8,9 @@ use std::{
     process::{ExitCode, Stdio},
 };
 
+use thumbnet_boards::{Qemu, Run};
 use thumbnet_tests::log::Log;
-use thumbnet_trainer::{
-    Error, Result,
-    emulator::{Qemu, Run},
-};
+use thumbnet_trainer::Error;
 
 fn main() -> ExitCode {
     match run() {
@@ -25,7 +23,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs the program named by the first argument on the board named by `THUMBNET_BOARD`.
-fn run() -> Result<u8> {
+fn run() -> Result<u8, Box<dyn std::error::Error>> {
     let elf = env::args_os()
         .nth(1)
         .ok_or_else(|| Error::value("no ELF file given; use: firmware ELF"))?;

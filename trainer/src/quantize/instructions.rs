@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
-use thumbnet_runtime::{Activation, Element, LayerInfo, Operation, Packing};
+use thumbnet_runtime::cores::CORES;
+use thumbnet_runtime::{Activation, Element, LayerInfo, Operation};
 
 use super::DeviceModel;
 
@@ -95,23 +96,13 @@ fn activation(activation: Activation) -> &'static str {
 }
 
 /// Every core's costs, by name.
-pub fn cores() -> &'static BTreeMap<String, CoreCost> {
-    static CORES: LazyLock<BTreeMap<String, CoreCost>> = LazyLock::new(|| {
+pub fn costs() -> &'static BTreeMap<String, CoreCost> {
+    static COSTS: LazyLock<BTreeMap<String, CoreCost>> = LazyLock::new(|| {
         serde_json::from_str(include_str!("../../data/instructions.json"))
             .expect("the file is read by the tests")
     });
-    &CORES
+    &COSTS
 }
-
-/// The cores in the order of their power, with the packing that is for them.
-const CORES: [(&str, Packing); 6] = [
-    ("Cortex-M0", Packing::Lane),
-    ("Cortex-M3", Packing::Lane),
-    ("Cortex-M4F", Packing::Dsp),
-    ("Cortex-M7", Packing::Dsp),
-    ("Cortex-M33", Packing::Dsp),
-    ("Cortex-M55", Packing::Mve),
-];
 
 /// Estimates for the cores that the model's weights are arranged for.
 pub fn estimate(device: &DeviceModel) -> Vec<Instructions> {
@@ -122,10 +113,10 @@ pub fn estimate(device: &DeviceModel) -> Vec<Instructions> {
         .find(|layer| layer.macs > 0 && layer.operation != Operation::DenseFloat);
     CORES
         .iter()
-        .filter(|(_, packing)| packed.is_none_or(|layer| layer.packing == *packing))
-        .filter_map(|(core, _)| Some((core, cores().get(*core)?)))
+        .filter(|core| packed.is_none_or(|layer| layer.packing == core.packing))
+        .filter_map(|core| Some((core.name, costs().get(core.name)?)))
         .map(|(core, cost)| Instructions {
-            core: (*core).to_string(),
+            core: core.to_string(),
             // Far below 2^53, and not negative for sound fits.
             instructions: model.layers().map(|layer| cost.layer(&layer)).sum::<f64>() as u64,
         })

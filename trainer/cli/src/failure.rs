@@ -11,6 +11,8 @@ pub enum Failure {
     Usage(String),
     /// The data, a file or the model is at fault. Exit code 1.
     Error(Error),
+    /// Firmware could not be built or run. Exit code 1.
+    Board(thumbnet_boards::Error),
 }
 
 impl Failure {
@@ -22,7 +24,7 @@ impl Failure {
     pub fn code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
-            Self::Error(_) => ExitCode::from(1),
+            Self::Error(_) | Self::Board(_) => ExitCode::from(1),
         }
     }
 }
@@ -33,11 +35,18 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<thumbnet_boards::Error> for Failure {
+    fn from(error: thumbnet_boards::Error) -> Self {
+        Self::Board(error)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::Usage(message) => message.clone(),
             Self::Error(error) => error.to_string(),
+            Self::Board(error) => error.to_string(),
         };
         // One line, whatever a library below put into its message.
         f.write_str(&text.lines().map(str::trim).collect::<Vec<_>>().join(" "))

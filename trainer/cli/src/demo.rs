@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ndarray::{ArrayD, Axis};
+use thumbnet_boards::{
+    Board, Firmware, Qemu, Run,
+    parity::{Answer, Job},
+};
 use thumbnet_trainer::{
     Dataset, Error, Result, Sequential, Signature, Task,
-    emulator::{
-        Board, Firmware, Qemu, Run,
-        parity::{Answer, Job},
-    },
     layers::{Dense, Input, Rescaling},
     output,
     quantize::{DeviceModel, QuantizeOptions, quantize},
@@ -165,7 +165,7 @@ fn greatest<'a>(values: impl Iterator<Item = &'a f32>) -> usize {
 }
 
 /// The bits of every row's outputs on an emulated board.
-fn on_cortex_m4(device: &DeviceModel, x: &ArrayD<f32>) -> Result<Vec<Vec<u32>>> {
+fn on_cortex_m4(device: &DeviceModel, x: &ArrayD<f32>) -> Outcome<Vec<Vec<u32>>> {
     let qemu = Qemu::find()?;
     let board = Board::Mps2An386;
     let elf = Firmware::release("parity", board).build()?;
@@ -183,10 +183,8 @@ fn on_cortex_m4(device: &DeviceModel, x: &ArrayD<f32>) -> Result<Vec<Vec<u32>>> 
             .into_iter()
             .map(|row| Ok(row.map_err(Error::value)?.outputs))
             .collect(),
-        Some(Answer::Refused(message)) => Err(Error::value(message)),
-        None => Err(Error::value(
-            "the firmware gave no answer, expected one per model",
-        )),
+        Some(Answer::Refused(message)) => Err(Error::value(message).into()),
+        None => Err(Error::value("the firmware gave no answer, expected one per model").into()),
     }
 }
 

@@ -6,15 +6,22 @@ use std::{
     str::FromStr,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use ndarray::ArrayD;
+use thumbnet_runtime::{
+    Packing,
+    cores::{CORES, Core},
+};
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Task,
     dataset::{Target, line_of_row, list},
     output,
     quantize::{
-        Budget, DataType, LayerTypes, Outputs, Packing, QuantizeOptions, Quantized, RangeMethod,
-        Report, compare, quantize,
+        Budget, DataType, LayerTypes, Outputs, QuantizeOptions, Quantized, RangeMethod, Report,
+        compare, quantize,
     },
 };
 
@@ -89,8 +96,8 @@ pub struct Export {
     #[arg(long, default_value = "auto", value_name = "METHOD", value_parser = range_method)]
     range: Range,
     /// Core to arrange the weights for: other cores run them many times slower, with the same results
-    #[arg(long, default_value = "m4")]
-    core: Core,
+    #[arg(long = "core", default_value = "m4", value_name = "CORE", value_parser = core())]
+    packing: Packing,
     /// File to write, usually .tnet
     #[arg(long, value_name = "FILE.tnet")]
     output: PathBuf,
@@ -99,27 +106,11 @@ pub struct Export {
 /// A squared error of the outputs of this share of their variance deserves a warning.
 const USELESS: f64 = 0.1;
 
-/// What the weights are arranged for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Core {
-    M0,
-    M3,
-    M4,
-    M7,
-    M33,
-    M55,
-    Host,
-}
-
-impl Core {
-    pub fn packing(self) -> Packing {
-        match self {
-            Self::M0 | Self::M3 => Packing::Lane,
-            Self::M4 | Self::M7 | Self::M33 => Packing::Dsp,
-            Self::M55 => Packing::Mve,
-            Self::Host => Packing::Plain,
-        }
-    }
+/// The short name of a core, or `host`, to the order of weights that it reads.
+fn core() -> impl TypedValueParser<Value = Packing> {
+    let names = CORES.iter().map(|core| core.short).chain(["host"]);
+    PossibleValuesParser::new(names)
+        .map(|name| Core::named(&name).map_or(Packing::Plain, |core| core.packing))
 }
 
 impl Export {
@@ -156,7 +147,7 @@ impl Export {
         let compared = evaluation.as_ref().unwrap_or(&rows);
         let mut options = QuantizeOptions {
             range: self.range.0,
-            packing: self.core.packing(),
+            packing: self.packing,
             labels,
             threshold: self.threshold,
             input_names: self.names_of_inputs(&model, &rows)?,

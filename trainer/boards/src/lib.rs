@@ -6,6 +6,7 @@
 
 pub mod bench;
 mod board;
+mod error;
 pub mod parity;
 
 use std::{
@@ -17,9 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use board::{Board, Float};
-
-use crate::{Error, Result};
+pub use board::Board;
+pub use error::{Error, Result};
+pub use thumbnet_runtime::cores::Float;
 
 /// One way to compile a binary of `firmware-example`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,7 +47,7 @@ impl Firmware {
         Self {
             binary,
             board,
-            float: board.floats()[0],
+            float: board.core().targets[0].float,
             profile: "release",
             features: Self::ALL_FEATURES,
         }
@@ -60,7 +61,8 @@ impl Firmware {
     /// Where the sources, cargo or the Rust target are missing, or the build fails.
     pub fn build(&self) -> Result<PathBuf> {
         let source = source()?;
-        let target = self.board.target(self.float);
+        let compiled = self.board.target(self.float);
+        let target = compiled.triple;
         check_target(target)?;
         let target_dir = env::var_os("CARGO_TARGET_DIR").map_or_else(
             || source.with_file_name("target"),
@@ -70,6 +72,8 @@ impl Firmware {
         // Cargo puts every board's program of one target into the same file: copy it before
         // another process builds the next.
         let _lock = lock(&target_dir.join("firmware.lock"))?;
+        let flags = compiled.cpu.map(|cpu| format!("-C target-cpu={cpu}"));
+        let flags = flags.unwrap_or_default();
         let output = Command::new(cargo())
             .current_dir(&source)
             .args(["build", "--quiet", "--package", "firmware-example"])
@@ -78,33 +82,33 @@ impl Firmware {
             .args(["--no-default-features", "--features", self.features])
             .arg("--target-dir")
             .arg(&target_dir)
-            .env("THUMBNET_BOARD", self.board.name())
+            .env("THUMBNET_BOARD", self.board.machine())
             // The flags of a surrounding build are meant for the host.
-            .env("RUSTFLAGS", self.board.rustflags(self.float))
+            .env("RUSTFLAGS", flags)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .stdin(Stdio::null())
             .output()
             .map_err(|error| {
-                Error::unsupported(format!(
+                Error::Missing(format!(
                     "cargo could not be started ({error}); install Rust from https://rustup.rs"
                 ))
             })?;
         if !output.status.success() {
             let log = String::from_utf8_lossy(&output.stderr);
             let reason = log.lines().find(|line| line.starts_with("error"));
-            return Err(Error::value(format!(
+            return Err(Error::Build(format!(
                 "firmware-example did not build for {}: {}; run `THUMBNET_BOARD={} cargo build --bin {} \
                  --target {target} --profile {}` in {} to see why",
-                self.board.name(),
+                self.board.machine(),
                 reason.unwrap_or("cargo failed"),
-                self.board.name(),
+                self.board.machine(),
                 self.binary,
                 self.profile,
                 source.display()
             )));
         }
         let folder = target_dir.join(target).join(self.profile);
-        let elf = folder.join(format!("{}-{}.elf", self.binary, self.board.name()));
+        let elf = folder.join(format!("{}-{}.elf", self.binary, self.board.machine()));
         let built = folder.join(self.binary);
         fs::copy(&built, &elf).map_err(|error| Error::io(&built, error))?;
         Ok(elf)
@@ -113,11 +117,12 @@ impl Firmware {
 
 /// The folder `firmware-example` of the workspace that this library was built from.
 fn source() -> Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("firmware-example");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let folder = workspace.unwrap_or(Path::new(".")).join("firmware-example");
     if folder.join("Cargo.toml").is_file() {
         Ok(folder)
     } else {
-        Err(Error::unsupported(format!(
+        Err(Error::Missing(format!(
             "{} was not found; build thumbnet from a clone of its repository to run firmware",
             folder.display()
         )))
@@ -142,7 +147,7 @@ fn check_target(target: &str) -> Result<()> {
     if installed {
         Ok(())
     } else {
-        Err(Error::unsupported(format!(
+        Err(Error::Missing(format!(
             "the Rust target {target} is not installed; get it with `rustup target add {target}`"
         )))
     }
@@ -221,7 +226,7 @@ impl Qemu {
             "windows" => "the installer from https://qemu.org/download",
             _ => "`sudo apt-get install qemu-system-arm`, or your system's package of that name",
         };
-        Err(Error::unsupported(format!(
+        Err(Error::Missing(format!(
             "{} was not found; get it with {install}",
             Path::new(&program).display()
         )))
@@ -232,7 +237,7 @@ impl Qemu {
         let mut command = Command::new(&self.program);
         command
             .current_dir(run.folder)
-            .args(["-machine", run.board.name(), "-display", "none"])
+            .args(["-machine", run.board.machine(), "-display", "none"])
             .args(["-monitor", "none", "-serial", "none"])
             .args(["-semihosting-config", "enable=on,target=native"]);
         if run.count_instructions {
@@ -280,10 +285,10 @@ impl Qemu {
                     .rfind(|line| !line.trim().is_empty())
                     .map(str::to_owned)
             });
-        Err(Error::value(format!(
+        Err(Error::Run(format!(
             "{} on {} {failed}: {}",
             run.elf.display(),
-            run.board.name(),
+            run.board.machine(),
             complaint.as_deref().unwrap_or("it printed nothing")
         )))
     }

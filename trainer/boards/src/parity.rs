@@ -24,8 +24,7 @@ use std::{fs, path::PathBuf};
 
 use thumbnet_runtime::Model;
 
-use super::{Board, Qemu, Run};
-use crate::{Error, Result};
+use crate::{Board, Error, Qemu, Result, Run};
 
 /// A model and the rows to predict.
 #[derive(Clone, Copy, Debug)]
@@ -156,10 +155,10 @@ impl Qemu {
             .collect::<Option<Vec<_>>>();
         match answers {
             Some(answers) if reply.bytes.is_empty() => Ok(answers),
-            _ => Err(Error::format(
+            _ => Err(Error::Reply {
                 path,
-                "the reply does not fit the request; build parity anew",
-            )),
+                message: "the reply does not fit the request; build parity anew",
+            }),
         }
     }
 }
@@ -173,10 +172,10 @@ fn place(board: Board, job: &Job, spare: &mut (u32, usize)) -> Result<Option<u32
     let (address, free) = spare;
     let taken = (job.blob.len() + usize::from(job.shift)).next_multiple_of(16);
     if taken > *free {
-        return Err(Error::value(format!(
+        return Err(Error::TooLarge(format!(
             "a blob of {} bytes does not fit into the {free} bytes left on {}; send fewer at once",
             job.blob.len(),
-            board.name()
+            board.machine()
         )));
     }
     let place = *address + u32::from(job.shift);

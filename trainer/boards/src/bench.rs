@@ -6,8 +6,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{Qemu, Run};
-use crate::{Error, Result};
+use crate::{Error, Qemu, Result, Run};
 
 /// What a prediction costs.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,13 +50,13 @@ impl Qemu {
         let rows = x.len() / inputs.max(1);
         let start = (5 * 4 + x.len() * 4).next_multiple_of(16);
         if start + blob.len() > free {
-            return Err(Error::value(format!(
+            return Err(Error::TooLarge(format!(
                 "{rows} rows and a blob of {} bytes do not fit into the {free} bytes left on {}",
                 blob.len(),
-                run.board.name()
+                run.board.machine()
             )));
         }
-        let mut request = super::parity::words(&[start, blob.len(), rows, inputs, repetitions]);
+        let mut request = crate::parity::words(&[start, blob.len(), rows, inputs, repetitions]);
         request.extend(x.iter().flat_map(|x| x.to_le_bytes()));
         request.resize(start, 0);
         request.extend(blob);
@@ -76,8 +75,9 @@ impl Qemu {
             .0
             .iter()
             .map(|&word| u32::from_le_bytes(word));
-        read(&words.collect::<Vec<_>>(), rows, repetitions).ok_or_else(|| {
-            Error::format(path, "the reply does not fit the request; build bench anew")
+        read(&words.collect::<Vec<_>>(), rows, repetitions).ok_or(Error::Reply {
+            path,
+            message: "the reply does not fit the request; build bench anew",
         })
     }
 }

@@ -1,3 +1,5 @@
+//! The command line of thumbnet: `thumbnet train | evaluate | predict | summary | ...`.
+//!
 //! One file per verb; this one parses, dispatches and turns failures into one line and a code.
 
 mod callbacks;
@@ -23,10 +25,10 @@ use std::{env, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
-pub use self::failure::Failure;
+use self::failure::Failure;
 
 /// Result of a verb.
-pub type Outcome<T = ()> = Result<T, Failure>;
+type Outcome<T = ()> = Result<T, Failure>;
 
 /// Train dense neural networks with Keras semantics, quantize them, and run them on Cortex-M.
 #[derive(Debug, Parser)]
@@ -48,7 +50,7 @@ enum Verb {
 }
 
 /// Parses the command line and runs the verb. Exit code 0, 2 for wrong usage, 1 for the rest.
-pub fn run() -> ExitCode {
+fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -1,7 +1,0 @@
-//! The command line of thumbnet: `thumbnet train | evaluate | predict | summary | ...`.
-
-mod cli;
-
-fn main() -> std::process::ExitCode {
-    cli::run()
-}
