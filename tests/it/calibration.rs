@@ -93,9 +93,7 @@ fn pressure(rows: &Array2<f32>) -> Sequential {
     let mut model = Sequential::new().with_seed(4);
     model.add(Input::new([2])).unwrap();
     model.add(normalization).unwrap();
-    model
-        .add(Dense::new(8).with_activation("tanh".parse().unwrap()))
-        .unwrap();
+    model.add(Dense::new(8).with_activation("tanh")).unwrap();
     model.add(Dense::new(1)).unwrap();
     model
 }
@@ -137,9 +135,7 @@ fn far_output(activation: &str) -> (Sequential, Array2<f32>) {
         (row as f32 * (0.37 + column as f32)).sin()
     });
     let mut model = pressure(&rows);
-    model
-        .add(Activation::new(activation.parse().unwrap()))
-        .unwrap();
+    model.add(Activation::new(activation)).unwrap();
     let mut weights = model.get_weights();
     weights.last_mut().unwrap().fill(100_000.0);
     model.set_weights(&weights).unwrap();

@@ -40,7 +40,7 @@ fn compiled() -> Result<Sequential> {
     options.optimizer = thumbnet_trainer::optimizers::Optimizer::from_config(
         &json!({"class_name": "SGD", "config": {"learning_rate": 0.1}}),
     )?;
-    model.compile(options)?;
+    model.compile_with(options)?;
     Ok(model)
 }
 

@@ -8,9 +8,8 @@ use thumbnet_trainer::activations::Activation;
 use thumbnet_trainer::layers::{
     BatchNormalization, Dense, Dropout, Flatten, Input, Layer, Rescaling,
 };
-use thumbnet_trainer::sequential::{
-    CompileOptions, EvaluateOptions, FitOptions, PredictOptions, ValidationData,
-};
+use thumbnet_trainer::sequential::SummaryOptions;
+use thumbnet_trainer::sequential::{EvaluateOptions, FitOptions, PredictOptions, ValidationData};
 use thumbnet_trainer::{Result, Sequential};
 
 fn expected(name: &str) -> Option<String> {
@@ -42,32 +41,38 @@ fn seed_model() -> Sequential {
 fn compiled(optimizer: &str) -> Sequential {
     let mut model = seed_model();
     model
-        .compile(CompileOptions::named(optimizer, "binary_crossentropy", &["accuracy"]).unwrap())
+        .compile(optimizer, "binary_crossentropy", ["accuracy"])
         .unwrap();
     model
 }
 
 #[test]
 fn summaries_are_byte_for_byte_keras() -> Result<()> {
-    compare("summary_uncompiled.txt", &seed_model().summary(None, false));
-    compare(
-        "summary_compiled_sgd.txt",
-        &compiled("sgd").summary(None, false),
-    );
+    compare("summary_uncompiled.txt", &seed_model().summary());
+    compare("summary_compiled_sgd.txt", &compiled("sgd").summary());
     let mut trained = compiled("sgd");
     trained.build_optimizer();
-    compare("summary_after_fit_sgd.txt", &trained.summary(None, false));
+    compare("summary_after_fit_sgd.txt", &trained.summary());
     let mut trained = compiled("adam");
     trained.build_optimizer();
-    compare("summary_after_fit_adam.txt", &trained.summary(None, false));
+    compare("summary_after_fit_adam.txt", &trained.summary());
     compare(
         "summary_line_length_60.txt",
-        &trained.summary(Some(60), false),
+        &trained.summary_with(SummaryOptions {
+            line_length: 60,
+            ..SummaryOptions::default()
+        }),
     );
-    compare("summary_show_trainable.txt", &trained.summary(None, true));
+    compare(
+        "summary_show_trainable.txt",
+        &trained.summary_with(SummaryOptions {
+            show_trainable: true,
+            ..SummaryOptions::default()
+        }),
+    );
 
     let unbuilt = Sequential::from_layers([Dense::new(4).into(), Dense::new(2).into()])?;
-    compare("summary_unbuilt.txt", &unbuilt.summary(None, false));
+    compare("summary_unbuilt.txt", &unbuilt.summary());
 
     let mut wrapped = Sequential::new().with_name("digits_net");
     for layer in [
@@ -84,13 +89,13 @@ fn summaries_are_byte_for_byte_keras() -> Result<()> {
     ] {
         wrapped.add(layer)?;
     }
-    compare("summary_bn_dropout_wrap.txt", &wrapped.summary(None, false));
+    compare("summary_bn_dropout_wrap.txt", &wrapped.summary());
 
     let mut inner = Sequential::new().with_name("inner");
     inner.add(Input::new([4]))?;
     inner.add(Dense::new(3))?;
     let outer = Sequential::from_layers([inner.into(), Dense::new(1).named("dense_1").into()])?;
-    compare("summary_nested.txt", &outer.summary(None, false));
+    compare("summary_nested.txt", &outer.summary());
     Ok(())
 }
 

@@ -35,9 +35,9 @@ fn golden(name: &str) -> PathBuf {
 fn model(outputs: usize, activation: &str, loss: &Value) -> Sequential {
     let mut model = Sequential::new().with_seed(3);
     model.add(Input::new([4])).unwrap();
-    let relu = "relu".parse().unwrap();
+    let relu = "relu";
     model.add(Dense::new(6).with_activation(relu)).unwrap();
-    let last = activation.parse().unwrap();
+    let last = activation;
     model
         .add(Dense::new(outputs).with_activation(last))
         .unwrap();

@@ -19,7 +19,7 @@ fn what_export_estimates_is_what_the_emulator_counts() {
     let mut model = Sequential::new().with_seed(1);
     model.add(Input::new([64])).unwrap();
     for (units, activation) in [(24, "relu"), (18, "tanh"), (10, "softmax")] {
-        let dense = Dense::new(units).with_activation(activation.parse().unwrap());
+        let dense = Dense::new(units).with_activation(activation);
         model.add(dense).unwrap();
     }
     model.build(&[64]).unwrap();

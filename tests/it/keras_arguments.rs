@@ -96,7 +96,7 @@ fn losses_and_gradients_are_keras_own() {
         let mut options = CompileOptions::named("sgd", "mse", &[]).unwrap();
         options.loss = Some(loss);
         options.optimizer.set_learning_rate(1.0).unwrap();
-        model.compile(options).unwrap();
+        model.compile_with(options).unwrap();
         let (x, y) = (array(&case["case"]["x"]), array(&case["case"]["y"]));
         let before: Vec<f32> = model.values().to_vec();
         let logs = model.train_on_batch(&x, &y, None, None).unwrap();

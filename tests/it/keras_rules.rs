@@ -5,11 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use thumbnet_tests::command::thumbnet;
-use thumbnet_trainer::{
-    Sequential,
-    dataset::read_npy,
-    sequential::{CompileOptions, FitOptions},
-};
+use thumbnet_trainer::{Sequential, dataset::read_npy, sequential::FitOptions};
 
 fn golden(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -85,9 +81,7 @@ fn a_frozen_model_trains_what_keras_trains() {
         let copy = folder.path().join(file);
         first.save(&copy).unwrap();
         for mut model in [first, Sequential::load(&copy).unwrap()] {
-            model
-                .compile(CompileOptions::named("sgd", "mse", &[]).unwrap())
-                .unwrap();
+            model.compile("sgd", "mse", None::<&str>).unwrap();
             let before = model.get_weights();
             let options = FitOptions {
                 verbose: 0,

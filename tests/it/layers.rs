@@ -3,6 +3,7 @@
 use thumbnet_tests::golden;
 use thumbnet_tests::unit_tables::Tally;
 use thumbnet_trainer::Sequential;
+use thumbnet_trainer::sequential::SummaryOptions;
 
 /// Largest difference of any layer's output to Keras', in proportion to outputs above 1.
 fn outputs(folder: &std::path::Path) -> Result<(), String> {
@@ -129,7 +130,10 @@ fn every_summary_reads_as_keras_does() {
             Err(error) => Some(error.to_string()),
             Ok(mut model) => {
                 model.build_optimizer();
-                let found = model.summary(Some(80), false);
+                let found = model.summary_with(SummaryOptions {
+                    line_length: 80,
+                    ..SummaryOptions::default()
+                });
                 (found.trim_end() != expected.trim_end())
                     .then(|| format!("\n{found}\nexpected\n{expected}"))
             }

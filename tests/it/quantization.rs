@@ -63,7 +63,7 @@ fn compile(model: &mut Sequential, learning_rate: f32) {
         .optimizer
         .set_learning_rate(learning_rate)
         .expect("no schedule");
-    model.compile(options).expect("settings");
+    model.compile_with(options).expect("settings");
 }
 
 fn fit(model: &mut Sequential, train: &Dataset, epochs: usize, callbacks: Vec<Box<dyn Callback>>) {
@@ -114,9 +114,7 @@ fn study_split(task: &Task, split: &Split, seed: u64) -> Found {
             model.add(normalization).expect("a layer");
         }
     }
-    let activated = |units: usize, name: &str| {
-        Dense::new(units).with_activation(name.parse().expect("a Keras name"))
-    };
+    let activated = |units: usize, name: &str| Dense::new(units).with_activation(name);
     model.add(activated(task.hidden, "relu")).expect("a layer");
     model.add(activated(classes, "softmax")).expect("a layer");
     compile(&mut model, 1e-3);

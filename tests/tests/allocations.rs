@@ -41,7 +41,6 @@ struct Case {
 }
 
 fn dense(units: usize, activation: &str) -> Layer {
-    let activation = activation.parse().expect("an activation");
     Dense::new(units).with_activation(activation).into()
 }
 
@@ -119,7 +118,7 @@ impl Case {
             model.add(layer.clone()).unwrap();
         }
         let options = CompileOptions::named(self.optimizer, self.loss, self.metrics).unwrap();
-        model.compile(options).unwrap();
+        model.compile_with(options).unwrap();
         model
     }
 
@@ -149,7 +148,7 @@ impl Case {
         let mut model = self.model();
         let (validation, _) = allocations::of(|| model.fit(&few.0, &few.1, validated).unwrap());
         // Passes have more rows than batches.
-        let many = Array2::zeros((rows * 16, INPUTS));
+        let many = Array2::<f32>::zeros((rows * 16, INPUTS));
         let (prediction, _) = allocations::of(|| model.predict(&many).unwrap());
         [fit, validation, prediction]
     }

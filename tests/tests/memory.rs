@@ -42,16 +42,16 @@ impl Case {
         model.add(Input::new([self.units[0]])).unwrap();
         let (last, hidden) = self.units[1..].split_last().unwrap();
         for &units in hidden {
-            let relu = "relu".parse().unwrap();
+            let relu = "relu";
             model.add(Dense::new(units).with_activation(relu)).unwrap();
         }
-        let softmax = "softmax".parse().unwrap();
+        let softmax = "softmax";
         model
             .add(Dense::new(*last).with_activation(softmax))
             .unwrap();
         let loss = "sparse_categorical_crossentropy";
         let options = CompileOptions::named(optimizer, loss, &["accuracy"]).unwrap();
-        model.compile(options).unwrap();
+        model.compile_with(options).unwrap();
         model
     }
 

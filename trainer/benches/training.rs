@@ -49,20 +49,20 @@ impl Network {
         let mut model = Sequential::new().with_seed(1);
         model.add(Input::new([self.units[0]])).expect("an input");
         for &units in hidden {
-            let relu = "relu".parse().expect("a name of Keras");
+            let relu = "relu";
             let dense = Dense::new(units).with_activation(relu);
             model.add(dense).expect("a layer");
             if self.batch_normalization {
                 model.add(BatchNormalization::new()).expect("a layer");
             }
         }
-        let softmax = "softmax".parse().expect("a name of Keras");
+        let softmax = "softmax";
         model
             .add(Dense::new(*last).with_activation(softmax))
             .expect("a layer");
         let loss = "sparse_categorical_crossentropy";
         let options = CompileOptions::named(optimizer, loss, &[]).expect("names of Keras");
-        model.compile(options).expect("a loss that fits");
+        model.compile_with(options).expect("a loss that fits");
         model
     }
 

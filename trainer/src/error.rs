@@ -33,6 +33,13 @@ pub enum Error {
     Unsupported(String),
 }
 
+/// For what is an [`Optimizer`](crate::optimizers::Optimizer) and the like already.
+impl From<core::convert::Infallible> for Error {
+    fn from(never: core::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl Error {
     /// An [`Error::Value`] from anything printable.
     pub fn value(message: impl Into<String>) -> Self {

@@ -1,6 +1,11 @@
 //! What training reports: the logs of a batch or an epoch, and the history of all epochs.
 
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
+
+use crate::sequential::number;
 
 /// One value of a log: a number, or a vector (numpy's array in Keras) for metrics that have a value
 /// per class or per threshold.
@@ -151,6 +156,57 @@ impl History {
     }
 }
 
+impl Serialize for LogValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+impl Serialize for Logs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+impl Serialize for History {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+/// The number, or the numbers in brackets, with four digits.
+impl fmt::Display for LogValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |value: f64| number(value, value.abs() > 1e-3);
+        match self {
+            Self::Number(value) => f.write_str(&text(*value)),
+            Self::Numbers(values) => {
+                let values: Vec<String> = values.iter().map(|&value| text(value)).collect();
+                write!(f, "[{}]", values.join(", "))
+            }
+        }
+    }
+}
+
+/// `loss: 0.5000 - accuracy: 0.7500`, as Keras prints a line.
+impl fmt::Display for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.iter().map(|(name, value)| format!("{name}: {value}"));
+        f.write_str(&entries.collect::<Vec<_>>().join(" - "))
+    }
+}
+
+/// A line per name with its values in the order of the epochs: `loss: 0.5000 0.2500`.
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.entries.iter().map(|(name, values)| {
+            let values: Vec<String> = values.iter().map(LogValue::to_string).collect();
+            format!("{name}: {}", values.join(" "))
+        });
+        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,5 +240,11 @@ mod tests {
             r#"{"loss":[0.5,0.5],"val_loss":[0.75]}"#
         );
         assert_eq!(history.last("val_loss"), Some(0.75));
+        assert_eq!(history.to_string(), "loss: 0.5000 0.5000\nval_loss: 0.7500");
+        assert_eq!(logs.to_string(), "loss: 0.5000 - val_loss: 0.7500");
+        assert_eq!(
+            serde_json::to_string(&logs).unwrap(),
+            r#"{"loss":0.5,"val_loss":0.75}"#
+        );
     }
 }

@@ -13,9 +13,9 @@
 //! let mut model = Sequential::new().with_seed(7);
 //! model.add(Input::new([64]))?;
 //! model.add(Rescaling::new(1.0 / 16.0, 0.0))?;
-//! model.add(Dense::new(32).with_activation("relu".parse()?))?;
-//! model.add(Dense::new(10).with_activation("softmax".parse()?))?;
-//! model.compile(CompileOptions::named("adam", "sparse_categorical_crossentropy", &["accuracy"])?)?;
+//! model.add(Dense::new(32).with_activation("relu"))?;
+//! model.add(Dense::new(10).with_activation("softmax"))?;
+//! model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])?;
 //! let options = FitOptions { epochs: 5, validation_split: 0.2, ..FitOptions::default() };
 //! let history = model.fit(&digits.x, labels, options)?;
 //! assert!(history.last("val_accuracy") > Some(0.8));
@@ -44,6 +44,7 @@ pub mod initializers;
 pub mod layers;
 pub mod losses;
 pub mod metrics;
+mod number;
 pub mod optimizers;
 pub mod output;
 pub mod quantize;
@@ -56,9 +57,15 @@ mod sums;
 mod threads;
 pub mod variable;
 
+/// Arrays of the functions here, as [`ndarray`](https://docs.rs/ndarray) has them.
+pub use ndarray;
+/// Configs and JSON of the functions here.
+pub use serde_json;
+
 pub use dataset::Dataset;
 pub use error::{Error, Result};
 pub use history::{History, Logs};
+pub use number::Number;
 pub use sequential::Sequential;
 pub use signature::{Signature, Task};
 pub use variable::{ArrayData, NamedArray, Variable};

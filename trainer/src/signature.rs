@@ -79,7 +79,7 @@ impl Task {
             | LossKind::CategoricalFocalCrossentropy { .. }
             | LossKind::CategoricalGeneralizedCrossEntropy { .. }
             | LossKind::CategoricalHinge
-            | LossKind::KlDivergence
+            | LossKind::KLDivergence
             | LossKind::Crossentropy => {
                 if one {
                     Self::Binary

@@ -105,7 +105,7 @@ impl Spec {
         let last: Activation = self.text("activation")?.parse()?;
         model.add(Dense::new(*output).with_activation(last))?;
         let options = CompileOptions::named(self.text("optimizer")?, self.text("loss")?, &[])?;
-        model.compile(options)?;
+        model.compile_with(options)?;
         Ok(model)
     }
 }

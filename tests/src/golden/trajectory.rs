@@ -200,7 +200,7 @@ fn model(folder: &Path, recipe: &Value) -> Result<Sequential, String> {
         return Err(format!("weights {paths:?}, expected {expected:?}"));
     }
     let options = CompileOptions::from_config(&compile_config(recipe)).map_err(say)?;
-    model.compile(options).map_err(say)?;
+    model.compile_with(options).map_err(say)?;
     Ok(model)
 }
 

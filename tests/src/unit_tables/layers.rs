@@ -6,7 +6,7 @@ use thumbnet_trainer::layers::{
     AlphaDropout, BatchNormalization, Dense, Dropout, GaussianDropout, GaussianNoise, Identity,
     Input, Layer, LayerNormalization, Normalization, Rescaling, Statistics, UnitNormalization,
 };
-use thumbnet_trainer::sequential::{CompileOptions, FitOptions};
+use thumbnet_trainer::sequential::FitOptions;
 use thumbnet_trainer::{Result, Sequential};
 
 use super::{Near, Tally, flat, near, number, table, width};
@@ -362,9 +362,9 @@ fn names(expected: &Value) -> Result<Vec<String>> {
 fn split(case: &Value) -> Result<Vec<String>> {
     let n = case["n"].as_u64().unwrap_or_default() as usize; // a small number
     let x = Array2::from_shape_fn((n, 1), |(row, _)| row as f32);
-    let y = Array1::zeros(n);
+    let y = Array1::<f32>::zeros(n);
     let mut model = model(Dense::new(1), &x)?;
-    model.compile(CompileOptions::named("sgd", "mse", &[])?)?;
+    model.compile("sgd", "mse", None::<&str>)?;
     let mut batches = Vec::new();
     // One row per batch: the batches of an epoch are the rows trained on.
     let count =

@@ -7,8 +7,8 @@ use serde_json::Value;
 use thumbnet_trainer::{
     Error,
     callbacks::{
-        BackupAndRestore, Callback, CsvLogger, Direction, EarlyStopping, ModelCheckpoint,
-        ReduceLROnPlateau, SaveFrequency, TerminateOnNan, from_config,
+        BackupAndRestore, CSVLogger, Callback, Direction, EarlyStopping, ModelCheckpoint,
+        ReduceLROnPlateau, SaveFrequency, TerminateOnNaN, from_config,
     },
     output,
 };
@@ -100,7 +100,7 @@ impl CallbackArguments {
             }));
         }
         if self.terminate_on_nan {
-            callbacks.push(Box::new(TerminateOnNan::new()));
+            callbacks.push(Box::new(TerminateOnNaN::new()));
         }
         if let Some(patience) = self.early_stopping {
             callbacks.push(Box::new(EarlyStopping {
@@ -136,7 +136,7 @@ impl CallbackArguments {
         }
         // Last, so that it sees what the others add to the logs.
         if let Some(path) = &self.csv_log {
-            callbacks.push(Box::new(CsvLogger::new(path)));
+            callbacks.push(Box::new(CSVLogger::new(path)));
         }
         Ok(callbacks)
     }

@@ -11,14 +11,14 @@ use thumbnet_boards::{
 use thumbnet_trainer::{
     Dataset, Error, Result, Sequential, Signature, Task,
     layers::{Dense, Input, Rescaling},
-    output,
+    output::{self, thousands},
     quantize::{DeviceModel, QuantizeOptions, quantize},
-    sequential::{CompileOptions, FitOptions, PredictOptions},
+    sequential::{FitOptions, PredictOptions},
 };
 
 use super::{
     Outcome,
-    inspect::{Sizes, thousands},
+    inspect::Sizes,
     values::{Verbosity, positive},
 };
 
@@ -64,7 +64,7 @@ impl Demo {
         );
 
         let mut model = self.model()?;
-        println!("{}", model.summary(None, false).trim_end());
+        println!("{}", model.summary().trim_end());
         model.fit(
             &train.x,
             y_train,
@@ -132,13 +132,9 @@ impl Demo {
         model.add(Input::new([64]))?;
         // Pixels are 0 to 16: the model takes them as they are.
         model.add(Rescaling::new(1.0 / 16.0, 0.0))?;
-        model.add(Dense::new(32).with_activation("relu".parse()?))?;
-        model.add(Dense::new(10).with_activation("softmax".parse()?))?;
-        model.compile(CompileOptions::named(
-            "adam",
-            "sparse_categorical_crossentropy",
-            &["accuracy"],
-        )?)?;
+        model.add(Dense::new(32).with_activation("relu"))?;
+        model.add(Dense::new(10).with_activation("softmax"))?;
+        model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])?;
         Ok(model)
     }
 }

@@ -73,7 +73,7 @@ impl Evaluate {
             .options(own, Head::of(model), outputs, rows.y().shape())?;
         check_labels(options.loss.as_ref(), Head::of(model), outputs, rows)?;
         if !keep {
-            model.compile(options)?;
+            model.compile_with(options)?;
         }
         let logs = model.evaluate(
             &rows.data.x,

@@ -18,7 +18,7 @@ use thumbnet_runtime::{
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Task,
     dataset::{Target, line_of_row, list},
-    output,
+    output::{self, thousands},
     quantize::{
         Budget, DataType, LayerTypes, Outputs, QuantizeOptions, Quantized, RangeMethod, Report,
         compare, quantize,
@@ -30,7 +30,6 @@ use super::{
     compile::task,
     data::{self, ColumnArguments, is_npy},
     head::Head,
-    inspect::thousands,
     meaning::{Meaning, are_numbers},
     models::{check_row_shape, has_extension, is_device, load_keras},
     report,
@@ -187,7 +186,7 @@ impl Export {
             thousands(report.scratch_bytes),
             thousands(report.macs),
         );
-        let text = format!("{saved}\n{}\n", report::text(&report));
+        let text = format!("{saved}\n{}\n", report);
         // A reader such as `head` may have seen enough.
         let _ = std::io::stdout().write_all(text.as_bytes());
         self.name_far_rows(&report, &rows.feature_names);

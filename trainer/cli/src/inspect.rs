@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use thumbnet_runtime as runtime;
-use thumbnet_trainer::quantize::DeviceModel;
+use thumbnet_trainer::{output::thousands, quantize::DeviceModel};
 
 use super::{Failure, Outcome, models::is_device};
 
@@ -172,35 +172,5 @@ fn element(element: runtime::Element) -> &'static str {
         Element::Int8Wide => "int8 (16)",
         Element::Int16 => "int16",
         Element::Float => "f32",
-    }
-}
-
-/// `12,345`.
-pub fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_separated() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1234567, "1,234,567"),
-        ] {
-            assert_eq!(thousands(number), text);
-        }
     }
 }

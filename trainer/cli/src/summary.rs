@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use thumbnet_trainer::sequential::SummaryOptions;
+
 use super::{
     Failure, Outcome,
     models::{is_device, load_keras},
@@ -32,12 +34,12 @@ impl Summary {
             )));
         }
         let model = load_keras(&self.model)?;
-        println!(
-            "{}",
-            model
-                .summary(self.line_length, self.show_trainable)
-                .trim_end()
-        );
+        let default = SummaryOptions::default();
+        let summary = model.summary_with(SummaryOptions {
+            line_length: self.line_length.unwrap_or(default.line_length),
+            show_trainable: self.show_trainable,
+        });
+        println!("{}", summary.trim_end());
         Ok(())
     }
 }

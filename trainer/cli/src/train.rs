@@ -422,7 +422,7 @@ impl Train {
         check_labels(options.loss.as_ref(), Head::of(model), outputs, rows)?;
         // Compiling anew would forget the optimizer's state.
         if !keep {
-            model.compile(options)?;
+            model.compile_with(options)?;
         }
         Ok(())
     }

@@ -331,6 +331,14 @@ impl Activation {
     }
 }
 
+impl TryFrom<&str> for Activation {
+    type Error = Error;
+
+    fn try_from(name: &str) -> Result<Self> {
+        name.parse()
+    }
+}
+
 impl FromStr for Activation {
     type Err = Error;
 

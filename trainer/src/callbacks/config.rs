@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    BackupAndRestore, Callback, CsvLogger, Direction, EarlyStopping, LearningRateScheduler,
-    ModelCheckpoint, ReduceLROnPlateau, SaveFrequency, TerminateOnNan,
+    BackupAndRestore, CSVLogger, Callback, Direction, EarlyStopping, LearningRateScheduler,
+    ModelCheckpoint, ReduceLROnPlateau, SaveFrequency, TerminateOnNaN,
 };
 use crate::config::{Object, folded, unknown};
 use crate::{Error, Result};
@@ -41,7 +41,7 @@ pub fn from_config(value: &Value) -> Result<Box<dyn Callback>> {
         Some(&"CSVLogger") => Box::new(csv_logger(&object)?),
         Some(&"TerminateOnNaN") => {
             check_keys(&object, &["raise_error"])?;
-            Box::new(TerminateOnNan {
+            Box::new(TerminateOnNaN {
                 raise_error: object.flag_or("raise_error", false)?,
             })
         }
@@ -150,9 +150,9 @@ fn model_checkpoint(object: &Object) -> Result<ModelCheckpoint> {
     })
 }
 
-fn csv_logger(object: &Object) -> Result<CsvLogger> {
+fn csv_logger(object: &Object) -> Result<CSVLogger> {
     check_keys(object, &["filename", "separator", "append"])?;
-    let mut logger = CsvLogger::new(path(object, "filename")?);
+    let mut logger = CSVLogger::new(path(object, "filename")?);
     let separator = object.text_or("separator", ",")?;
     let mut characters = separator.chars();
     logger.separator = match (characters.next(), characters.next()) {

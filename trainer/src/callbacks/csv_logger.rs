@@ -12,7 +12,7 @@ use crate::{Error, Result, Sequential};
 
 /// Writes the logs of every epoch to a CSV file, as `keras.callbacks.CSVLogger`.
 #[derive(Debug)]
-pub struct CsvLogger {
+pub struct CSVLogger {
     /// The file, begun anew by each training unless `append`.
     pub filename: PathBuf,
     /// Between the fields. Defaults to `,`.
@@ -24,7 +24,7 @@ pub struct CsvLogger {
     keys: Option<Vec<String>>,
 }
 
-impl CsvLogger {
+impl CSVLogger {
     /// A logger to this file.
     pub fn new(filename: impl Into<PathBuf>) -> Self {
         Self {
@@ -78,7 +78,7 @@ fn field(value: Option<&LogValue>) -> String {
     }
 }
 
-impl Callback for CsvLogger {
+impl Callback for CSVLogger {
     fn uses_batches(&self) -> bool {
         false
     }

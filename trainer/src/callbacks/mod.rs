@@ -13,13 +13,13 @@ mod terminate_on_nan;
 
 pub use backup_and_restore::BackupAndRestore;
 pub use config::from_config;
-pub use csv_logger::CsvLogger;
+pub use csv_logger::CSVLogger;
 pub use early_stopping::EarlyStopping;
 pub use lambda::LambdaCallback;
 pub use learning_rate::{LearningRateScheduler, ReduceLROnPlateau};
 pub use model_checkpoint::{ModelCheckpoint, SaveFrequency};
 pub use monitor::Direction;
-pub use terminate_on_nan::TerminateOnNan;
+pub use terminate_on_nan::TerminateOnNaN;
 
 use ndarray::ArrayViewD;
 use serde_json::Value;

@@ -6,19 +6,19 @@ use crate::{Error, Result, Sequential};
 
 /// Stops as soon as the loss is NaN or infinite.
 #[derive(Clone, Debug, Default)]
-pub struct TerminateOnNan {
+pub struct TerminateOnNaN {
     /// Whether `fit` returns an error then. Defaults to false.
     pub raise_error: bool,
 }
 
-impl TerminateOnNan {
+impl TerminateOnNaN {
     /// Stops without an error.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-impl Callback for TerminateOnNan {
+impl Callback for TerminateOnNaN {
     fn on_train_batch_end(
         &mut self,
         model: &mut Sequential,

@@ -6,8 +6,8 @@ use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weights};
 use super::base::{layer_options, op_base, sample_axis};
 use super::config::Config;
 use super::groups::Groups;
-use crate::Result;
 use crate::activations::Activation as Function;
+use crate::{Error, Result};
 
 /// Applies an activation, as `keras.layers.Activation` does.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,11 +66,13 @@ layer_options!(ELU);
 layer_options!(Softmax);
 
 impl Activation {
-    /// A layer that applies `function`.
-    pub fn new(function: Function) -> Self {
+    /// A layer that applies a function, or one of Keras' names such as `"relu"`. A name that there is
+    /// not is an error when the layer is added.
+    pub fn new(function: impl TryInto<Function, Error: Into<Error>>) -> Self {
+        let mut base = Base::default();
         Self {
-            function,
-            base: Base::default(),
+            function: base.settle(function, Function::Linear),
+            base,
         }
     }
 

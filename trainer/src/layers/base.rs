@@ -26,6 +26,9 @@ pub struct Base {
     pub activity_regularizer: Option<Regularizer>,
     /// Shape of one sample, for a model's first layer. Defaults to unknown until `build` or `fit`.
     pub input_shape: Option<Vec<usize>>,
+    /// Why the layer cannot be added, where an option was given that there is not.
+    #[doc(hidden)]
+    pub flaw: Option<String>,
 }
 
 impl Default for Base {
@@ -35,6 +38,7 @@ impl Default for Base {
             trainable: true,
             activity_regularizer: None,
             input_shape: None,
+            flaw: None,
         }
     }
 }
@@ -59,6 +63,19 @@ impl Base {
                 Some(shape) => Some(config.sample_shape(shape)?),
                 None => None,
             },
+            flaw: None,
+        })
+    }
+
+    /// The value, or the default with the error kept until the layer is added.
+    pub(crate) fn settle<T>(
+        &mut self,
+        value: impl TryInto<T, Error: Into<Error>>,
+        default: T,
+    ) -> T {
+        value.try_into().unwrap_or_else(|error| {
+            self.flaw = Some(error.into().to_string());
+            default
         })
     }
 

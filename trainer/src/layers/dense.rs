@@ -76,9 +76,13 @@ impl Dense {
         }
     }
 
-    /// The same layer with another activation.
-    pub fn with_activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
+    /// The same layer with another activation, or one of Keras' names such as `"relu"`. A name that
+    /// there is not is an error when the layer is added.
+    pub fn with_activation(
+        mut self,
+        activation: impl TryInto<Activation, Error: Into<Error>>,
+    ) -> Self {
+        self.activation = self.base.settle(activation, Activation::Linear);
         self
     }
 

@@ -361,7 +361,7 @@ impl Op for GaussianDropout {
 mod tests {
     use super::*;
     use crate::layers::{Dense, Input, Layer};
-    use crate::sequential::{CompileOptions, FitOptions};
+    use crate::sequential::FitOptions;
 
     #[test]
     fn noise_that_divides_by_0_predicts_and_does_not_train() -> Result<()> {
@@ -381,7 +381,7 @@ mod tests {
         for (layer, name) in layers {
             let layers = [Input::new([2]).into(), layer, Dense::new(1).into()];
             let mut model = crate::Sequential::from_layers(layers)?.with_seed(1);
-            model.compile(CompileOptions::named("sgd", "mse", &[])?)?;
+            model.compile("sgd", "mse", None::<&str>)?;
             assert!(model.predict(&x)?.iter().all(|y| y.is_finite()));
             model.test_on_batch(&x, &y, None)?;
             let expected = format!(

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weight, Weights};
 use super::base::{broadcast_index, layer_options, op_base, sample_axis};
 use super::config::Config;
+use crate::Number;
 use crate::initializers::Initializer;
 use crate::{Error, Result};
 
@@ -120,15 +121,14 @@ impl Normalization {
     ///
     /// [`Error::Value`] without rows or with values that are not finite, [`Error::Shape`] when
     /// the axes do not fit.
-    pub fn adapt<S: Data<Elem = f32>, D: Dimension>(
+    pub fn adapt<S: Data<Elem: Number>, D: Dimension>(
         &mut self,
         data: &ArrayBase<S, D>,
     ) -> Result<()> {
         let rows = data.shape().first().copied().unwrap_or_default();
         let sample = data.shape().get(1..).unwrap_or_default().to_vec();
-        let values = data.as_standard_layout();
-        let values = values.as_slice().expect("standard layout is contiguous");
-        self.adapted = Some(self.statistics(values, rows, &sample)?);
+        let values: Vec<f32> = data.iter().map(|value| value.to_f32()).collect();
+        self.adapted = Some(self.statistics(&values, rows, &sample)?);
         Ok(())
     }
 

@@ -207,7 +207,7 @@ impl LossKind {
             Self::Hinge => "Hinge",
             Self::SquaredHinge => "SquaredHinge",
             Self::CategoricalHinge => "CategoricalHinge",
-            Self::KlDivergence => "KLDivergence",
+            Self::KLDivergence => "KLDivergence",
             Self::Poisson => "Poisson",
             Self::BinaryCrossentropy { .. } => "BinaryCrossentropy",
             Self::BinaryFocalCrossentropy { .. } => "BinaryFocalCrossentropy",
@@ -275,7 +275,7 @@ impl LossKind {
             "Hinge" => Self::Hinge,
             "SquaredHinge" => Self::SquaredHinge,
             "CategoricalHinge" => Self::CategoricalHinge,
-            "KLDivergence" => Self::KlDivergence,
+            "KLDivergence" => Self::KLDivergence,
             "Poisson" => Self::Poisson,
             "BinaryCrossentropy" => Self::BinaryCrossentropy {
                 from_logits,
@@ -500,6 +500,14 @@ impl Loss {
             self.kind.class_name(),
             Value::Object(config),
         )
+    }
+}
+
+impl TryFrom<&str> for Loss {
+    type Error = Error;
+
+    fn try_from(name: &str) -> Result<Self> {
+        name.parse()
     }
 }
 

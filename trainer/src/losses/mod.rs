@@ -35,7 +35,7 @@ pub(crate) const EPSILON: f32 = 1e-7;
 /// The largest probability that a crossentropy takes the logarithm of.
 pub(crate) const ONE_MINUS_EPSILON: f32 = (1.0 - 1e-7f64) as f32;
 
-/// A loss function with its options, as `model.compile(loss=..)` takes it.
+/// A loss function with its options, as `model.compile_with(loss=..)` takes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loss {
     /// Which function, with its options.
@@ -87,7 +87,7 @@ pub enum LossKind {
     Hinge,
     SquaredHinge,
     CategoricalHinge,
-    KlDivergence,
+    KLDivergence,
     Poisson,
     BinaryCrossentropy {
         /// Predictions are logits, not probabilities. Defaults to false.
@@ -223,7 +223,7 @@ impl LossKind {
                 });
             }
             Self::CategoricalHinge => by_row(batch, out, hinge::categorical),
-            Self::KlDivergence => by_row(batch, out, similarity::kl_divergence),
+            Self::KLDivergence => by_row(batch, out, similarity::kl_divergence),
             Self::Poisson => elementwise::mean(batch, out, regression::poisson),
             Self::BinaryCrossentropy {
                 from_logits,
@@ -292,7 +292,7 @@ impl LossKind {
                 });
             }
             Self::CategoricalHinge => hinge::categorical_gradient(batch, scale, out),
-            Self::KlDivergence => similarity::kl_gradient(batch, scale, out),
+            Self::KLDivergence => similarity::kl_gradient(batch, scale, out),
             Self::Poisson => elementwise::gradient(batch, scale, out, regression::poisson_d),
             Self::BinaryCrossentropy {
                 from_logits,

@@ -25,7 +25,7 @@ enum Summation {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Auc {
+pub(super) struct AUC {
     num_thresholds: usize,
     curve: Curve,
     summation: Summation,
@@ -47,7 +47,7 @@ struct At {
     fn_: f32,
 }
 
-impl Auc {
+impl AUC {
     pub(super) fn read(options: &Object) -> Result<Self> {
         let wrong = |key: &str, found: &str, expected: &str| {
             let owner = &options.owner();
@@ -213,7 +213,7 @@ fn interpolated_precision(low: At, high: At) -> f32 {
     )
 }
 
-impl Accumulate for Auc {
+impl Accumulate for AUC {
     fn update(&mut self, batch: &Batch, weights: Option<&[f32]>) {
         let select = Selection {
             from_logits: self.from_logits,

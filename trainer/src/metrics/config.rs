@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use super::auc::Auc;
+use super::auc::AUC;
 use super::constrained::{Constrained, Constraint};
 use super::f_score::FBetaScore;
 use super::iou::{Form, IoU};
@@ -122,7 +122,7 @@ fn family(name: &str, options: &Object) -> Result<Option<(Family, &'static str)>
             })
         }
         "R2Score" => Family::R2Score(R2Score::read(options)?),
-        "AUC" => Family::Auc(Auc::read(options)?),
+        "AUC" => Family::AUC(AUC::read(options)?),
         "Precision" => count(Count::Precision)?,
         "Recall" => count(Count::Recall)?,
         "TruePositives" => count(Count::TruePositives)?,

@@ -65,7 +65,7 @@ impl Mean {
                 kind @ (LossKind::Hinge
                 | LossKind::SquaredHinge
                 | LossKind::CategoricalHinge
-                | LossKind::KlDivergence
+                | LossKind::KLDivergence
                 | LossKind::Poisson),
             ) if self.flat_targets && batch.width == 1 => Some(kind.clone()),
             _ => None,
@@ -230,7 +230,7 @@ fn has_class(kind: &LossKind) -> bool {
             | LossKind::Hinge
             | LossKind::SquaredHinge
             | LossKind::CategoricalHinge
-            | LossKind::KlDivergence
+            | LossKind::KLDivergence
             | LossKind::Poisson
             | LossKind::BinaryCrossentropy { .. }
             | LossKind::CategoricalCrossentropy { .. }

@@ -31,7 +31,7 @@ use crate::history::LogValue;
 use crate::losses::Batch;
 use crate::variable::NamedArray;
 
-use auc::Auc;
+use auc::AUC;
 use constrained::Constrained;
 use f_score::FBetaScore;
 use iou::IoU;
@@ -54,7 +54,7 @@ enum Family {
     Mean(Mean),
     Counted(Counted),
     Constrained(Constrained),
-    Auc(Auc),
+    AUC(AUC),
     FBetaScore(FBetaScore),
     R2Score(R2Score),
     IoU(IoU),
@@ -86,7 +86,7 @@ impl Metric {
             Family::Mean(family) => family,
             Family::Counted(family) => family,
             Family::Constrained(family) => family,
-            Family::Auc(family) => family,
+            Family::AUC(family) => family,
             Family::FBetaScore(family) => family,
             Family::R2Score(family) => family,
             Family::IoU(family) => family,
@@ -98,7 +98,7 @@ impl Metric {
             Family::Mean(family) => family,
             Family::Counted(family) => family,
             Family::Constrained(family) => family,
-            Family::Auc(family) => family,
+            Family::AUC(family) => family,
             Family::FBetaScore(family) => family,
             Family::R2Score(family) => family,
             Family::IoU(family) => family,

@@ -3,7 +3,7 @@
 use super::{Step, flushed};
 
 /// `v = ρ·v + (1 - ρ)·g²; w -= lr·g / √(v + ε)`; centered, less the square of the mean gradient.
-pub(super) struct RmsProp {
+pub(super) struct RMSprop {
     learning_rate: f32,
     rho: f32,
     one_less_rho: f32,
@@ -12,7 +12,7 @@ pub(super) struct RmsProp {
     centered: bool,
 }
 
-impl RmsProp {
+impl RMSprop {
     pub fn new(rho: f64, momentum: f64, epsilon: f64, centered: bool, step: Step) -> Self {
         Self {
             learning_rate: step.learning_rate,

@@ -21,7 +21,7 @@ pub enum Algorithm {
         amsgrad: bool,
     },
     /// Hinton 2012; rho 0.9, momentum 0, epsilon 1e-7 inside the root, centered false.
-    RmsProp {
+    RMSprop {
         rho: f64,
         momentum: f64,
         epsilon: f64,
@@ -169,7 +169,7 @@ impl Algorithm {
             Self::Sgd { .. } => "SGD",
             Self::Adam { .. } => "Adam",
             Self::AdamW { .. } => "AdamW",
-            Self::RmsProp { .. } => "RMSprop",
+            Self::RMSprop { .. } => "RMSprop",
             Self::Adagrad { .. } => "Adagrad",
             Self::Adadelta { .. } => "Adadelta",
             Self::Adamax { .. } => "Adamax",
@@ -189,7 +189,7 @@ impl Algorithm {
             Self::Sgd { .. } => "sgd",
             Self::Adam { .. } => "adam",
             Self::AdamW { .. } => "adam_w",
-            Self::RmsProp { .. } => "rm_sprop",
+            Self::RMSprop { .. } => "rm_sprop",
             Self::Adagrad { .. } => "adagrad",
             Self::Adadelta { .. } => "adadelta",
             Self::Adamax { .. } => "adamax",
@@ -229,7 +229,7 @@ impl Algorithm {
             | Self::Lamb { .. }
             | Self::ScheduleFreeAdamW { .. }
             | Self::Muon(_) => vec![moments()],
-            Self::RmsProp {
+            Self::RMSprop {
                 momentum, centered, ..
             } => {
                 let mut groups = vec![vec![zero("velocity")]];

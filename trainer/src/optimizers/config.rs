@@ -150,6 +150,14 @@ impl Optimizer {
     }
 }
 
+impl TryFrom<&str> for Optimizer {
+    type Error = Error;
+
+    fn try_from(name: &str) -> Result<Self> {
+        name.parse()
+    }
+}
+
 impl FromStr for Optimizer {
     type Err = Error;
 
@@ -179,7 +187,7 @@ fn algorithm(object: &Object) -> Result<Algorithm> {
             epsilon: epsilon()?,
             amsgrad: object.flag_or("amsgrad", false)?,
         },
-        "rmsprop" => Algorithm::RmsProp {
+        "rmsprop" => Algorithm::RMSprop {
             rho: number("rho", 0.9)?,
             momentum: number("momentum", 0.0)?,
             epsilon: epsilon()?,
@@ -347,7 +355,7 @@ fn parameters(algorithm: &Algorithm) -> Vec<(&'static str, Value)> {
             ("epsilon", json!(epsilon)),
             ("amsgrad", json!(amsgrad)),
         ],
-        Algorithm::RmsProp {
+        Algorithm::RMSprop {
             rho,
             momentum,
             epsilon,
@@ -458,7 +466,7 @@ fn check_keys(object: &Object, algorithm: &Algorithm) -> Result<()> {
 
 fn check_algorithm(algorithm: &Algorithm) -> Result<()> {
     match *algorithm {
-        Algorithm::Sgd { momentum, .. } | Algorithm::RmsProp { momentum, .. } => {
+        Algorithm::Sgd { momentum, .. } | Algorithm::RMSprop { momentum, .. } => {
             in_range("momentum", momentum, 0.0, 1.0)
         }
         Algorithm::Lion { beta_1, .. } if beta_1 <= 0.0 || beta_1 > 1.0 => Err(Error::value(

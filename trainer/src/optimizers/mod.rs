@@ -457,7 +457,7 @@ enum Rule {
     Adamax(adam::Adamax),
     Nadam(adam::Nadam),
     ScheduleFree(adam::ScheduleFree),
-    RmsProp(accumulators::RmsProp),
+    RMSprop(accumulators::RMSprop),
     Adagrad(accumulators::Adagrad),
     Adadelta(accumulators::Adadelta),
     None,
@@ -524,12 +524,12 @@ impl Rule {
                 let nadam = adam::Nadam::new(beta_1, beta_2, epsilon, step, momentum_product);
                 Self::Nadam(nadam)
             }
-            Algorithm::RmsProp {
+            Algorithm::RMSprop {
                 rho,
                 momentum,
                 epsilon,
                 centered,
-            } => Self::RmsProp(accumulators::RmsProp::new(
+            } => Self::RMSprop(accumulators::RMSprop::new(
                 rho, momentum, epsilon, centered, step,
             )),
             Algorithm::Adagrad { epsilon, .. } => {
@@ -555,7 +555,7 @@ impl Rule {
             (Self::Adamax(rule), [m, u]) => rule.apply(w, g, m, u),
             (Self::Nadam(rule), [m, v]) => rule.apply(w, g, m, v),
             (Self::ScheduleFree(rule), [z, v]) => rule.apply(w, g, z, v),
-            (Self::RmsProp(rule), [v, rest @ ..]) => rule.apply(w, g, v, rest),
+            (Self::RMSprop(rule), [v, rest @ ..]) => rule.apply(w, g, v, rest),
             (Self::Adagrad(rule), [accumulator]) => rule.apply(w, g, accumulator),
             (Self::Adadelta(rule), [gradient, delta]) => rule.apply(w, g, gradient, delta),
             _ => {}

@@ -284,11 +284,11 @@ mod tests {
         let mut normalization = crate::layers::Normalization::new();
         normalization.adapt(&x).expect("finite rows");
         model.add(normalization).expect("a layer");
-        let relu = "relu".parse().expect("a Keras name");
+        let relu = "relu";
         model
             .add(Dense::new(8).with_activation(relu))
             .expect("a layer");
-        let softmax = "softmax".parse().expect("a Keras name");
+        let softmax = "softmax";
         model
             .add(Dense::new(3).with_activation(softmax))
             .expect("a layer");
@@ -296,7 +296,7 @@ mod tests {
             CompileOptions::named("adam", "sparse_categorical_crossentropy", &["accuracy"])
                 .expect("Keras names")
         };
-        model.compile(compile()).expect("settings");
+        model.compile_with(compile()).expect("settings");
         let quiet = || FitOptions {
             verbose: 0,
             epochs: 40,
@@ -322,7 +322,7 @@ mod tests {
         };
         let before = loss(&model);
         let mut aware = folded(&model).expect("a folded model");
-        aware.compile(compile()).expect("settings");
+        aware.compile_with(compile()).expect("settings");
         let mut options = quiet();
         options.callbacks = vec![
             Box::new(QuantizeAware::new(DataType::Int4, &x).expect("int4")),

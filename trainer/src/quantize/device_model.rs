@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, ArrayD, Axis};
+use ndarray::{Array2, ArrayBase, ArrayD, Axis, Data, Dimension};
 use thumbnet_runtime::Model;
 
-use crate::{Error, Result, output};
+use crate::sequential::Samples;
+use crate::{Error, Number, Result, output};
 
 /// Layers that the host can run; a device chooses its own number.
 const LAYERS: usize = 64;
@@ -117,10 +118,13 @@ impl DeviceModel {
     /// # Errors
     ///
     /// Rows of another width; a value that is not finite, named by row.
-    pub fn predict(&self, x: &ArrayD<f32>) -> Result<ArrayD<f32>> {
+    pub fn predict<S: Data<Elem: Number>, D: Dimension>(
+        &self,
+        x: &ArrayBase<S, D>,
+    ) -> Result<ArrayD<f32>> {
         let model = self.model();
-        let rows = x.shape().first().copied().unwrap_or(0);
-        let width = x.len().checked_div(rows).unwrap_or(0);
+        let x = Samples::new(x);
+        let (rows, width) = (x.rows(), x.width());
         if rows > 0 && width != model.inputs() {
             return Err(Error::shape(format!(
                 "rows have {width} values, expected the model's {} inputs",
@@ -129,9 +133,8 @@ impl DeviceModel {
         }
         let mut scratch = vec![0u32; model.scratch_len()];
         let mut y = Array2::<f32>::zeros((rows, model.outputs()));
-        let x = x.as_standard_layout();
-        let values = x.as_slice().expect("standard layout is contiguous");
-        for (row, (x, mut y)) in values
+        for (row, (x, mut y)) in x
+            .values()
             .chunks(width.max(1))
             .zip(y.axis_iter_mut(Axis(0)))
             .enumerate()

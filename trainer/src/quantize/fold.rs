@@ -197,14 +197,14 @@ mod tests {
         model.add(Input::new([2, 3])).expect("an input");
         model.add(normalization).expect("a layer");
         model.add(Flatten::new()).expect("a layer");
-        let relu = "relu".parse().expect("a Keras name");
+        let relu = "relu";
         model
             .add(Dense::new(5).with_activation(relu))
             .expect("a layer");
         model.add(BatchNormalization::new()).expect("a layer");
         model.add(Dropout::new(0.5)).expect("a layer");
         model.add(Dense::new(4)).expect("a layer");
-        let softmax = "softmax".parse().expect("a Keras name");
+        let softmax = "softmax";
         model
             .add(Dense::new(3).with_activation(softmax))
             .expect("a layer");

@@ -19,6 +19,7 @@ mod pieces;
 mod plan;
 mod range;
 mod report;
+mod report_text;
 mod rows;
 mod score;
 mod scores;
@@ -26,7 +27,7 @@ mod tune;
 mod types;
 mod weakest;
 
-use ndarray::{Array2, ArrayD, ArrayView2, Axis};
+use ndarray::{Array2, ArrayBase, ArrayD, ArrayView2, Axis, Data, Dimension};
 pub use thumbnet_runtime::Packing;
 
 pub use aware::{DeviceMetrics, QuantizeAware, folded};
@@ -44,7 +45,7 @@ pub use types::{Budget, LayerTypes};
 pub use weakest::{Fix, Weakest};
 
 use crate::sequential::{PredictOptions, Sequential};
-use crate::{Error, Result};
+use crate::{Error, Number, Result};
 use blob::Metadata;
 use chain::Chain;
 use outputs::Knowledge;
@@ -114,7 +115,16 @@ pub struct Quantized {
 /// A model with layers that have no form on the device (named, with what to do), calibration rows
 /// of another shape or with values that are not finite, layer types, labels or a threshold that do
 /// not fit the model.
-pub fn quantize(
+pub fn quantize<S: Data<Elem: Number>, D: Dimension>(
+    model: &Sequential,
+    calibration: &ArrayBase<S, D>,
+    options: &QuantizeOptions,
+) -> Result<Quantized> {
+    let calibration = calibration.map(|value| value.to_f32()).into_dyn();
+    quantize_rows(model, &calibration, options)
+}
+
+fn quantize_rows(
     model: &Sequential,
     calibration: &ArrayD<f32>,
     options: &QuantizeOptions,

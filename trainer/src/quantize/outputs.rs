@@ -303,7 +303,7 @@ impl<'a> Knowledge<'a> {
             | LossKind::CosineSimilarity
             | LossKind::Huber { .. }
             | LossKind::LogCosh
-            | LossKind::KlDivergence
+            | LossKind::KLDivergence
             | LossKind::Poisson
             | LossKind::Dice { .. }
             | LossKind::Tversky { .. }

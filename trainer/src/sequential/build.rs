@@ -5,6 +5,7 @@ use ndarray::{ArrayBase, Data, Dimension};
 use super::Sequential;
 use super::data::Samples;
 use super::engine::Leaf;
+use crate::Number;
 use crate::layers::{Flow, Input, Layer, MOST_VALUES, Names, Nested, Weights, value_count};
 use crate::variable::Variable;
 use crate::{Error, Result};
@@ -21,6 +22,9 @@ impl Sequential {
         let mut layer = layer.into();
         if let Layer::Input(input) = layer {
             return self.add_input(input);
+        }
+        if let Some(flaw) = &layer.op().base().flaw {
+            return Err(Error::value(flaw));
         }
         self.name_layer(&mut layer)?;
         let first_shape = match &layer {
@@ -198,6 +202,32 @@ impl Sequential {
         Ok(())
     }
 
+    /// Initial weights drawn with another seed, in place of those that are as this one drew them.
+    pub(super) fn redraw(&mut self, seed: u64) -> Result<()> {
+        let (before, after) = (self.drawn(self.seed)?, self.drawn(seed)?);
+        for variable in &self.variables {
+            let range = variable.range.clone();
+            if self.values[range.clone()] == before[range.clone()] {
+                self.values[range.clone()].copy_from_slice(&after[range]);
+            }
+        }
+        Ok(())
+    }
+
+    /// The initial weights that a seed gives, of the layers that are built.
+    fn drawn(&self, seed: u64) -> Result<Vec<f32>> {
+        let mut fresh = Self {
+            seed,
+            functional: self.functional,
+            trainable: self.trainable,
+            ..Self::new().with_name(self.name.clone())
+        };
+        fresh.input.clone_from(&self.input);
+        fresh.layers = self.layers[..self.output_shapes.len()].to_vec();
+        fresh.build_new_layers()?;
+        Ok(fresh.values)
+    }
+
     /// Whether a leaf and the model learn. Of a model in between only what it has set its layers to
     /// counts, as in Keras: freezing it freezes them.
     pub(super) fn leaf_learns(&self, leaf: &Leaf) -> bool {
@@ -240,7 +270,10 @@ impl Sequential {
     /// # Errors
     ///
     /// [`Error::Shape`] when `x` does not fit, [`Error::Value`] for values that are not finite.
-    pub fn adapt<S: Data<Elem = f32>, D: Dimension>(&mut self, x: &ArrayBase<S, D>) -> Result<()> {
+    pub fn adapt<S: Data<Elem: Number>, D: Dimension>(
+        &mut self,
+        x: &ArrayBase<S, D>,
+    ) -> Result<()> {
         let samples = Samples::new(x);
         self.build_for(&samples)?;
         let rows = samples.rows();

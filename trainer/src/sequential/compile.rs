@@ -299,14 +299,35 @@ fn unique(name: &str, weighted: bool, metrics: &[Tracked]) -> String {
 }
 
 impl Sequential {
-    /// Sets how the model is trained: optimizer, loss, metrics. A model may be compiled again;
-    /// the optimizer then starts anew, and nothing of the former settings stays. (Keras keeps the
-    /// former loss and metrics where the later call has none, but does not save them.)
+    /// Sets how the model is trained, by Keras' names or with an [`Optimizer`] and a [`Loss`] of their
+    /// own: `model.compile("adam", "mse", ["mae"])`. A model may be compiled again; the optimizer then
+    /// starts anew, and nothing of the former settings stays. (Keras keeps the former loss and metrics where
+    /// the later call has none, but does not save them.)
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] for a name that Keras does not know, with the nearest ones that it does.
+    pub fn compile(
+        &mut self,
+        optimizer: impl TryInto<Optimizer, Error: Into<Error>>,
+        loss: impl TryInto<Loss, Error: Into<Error>>,
+        metrics: impl IntoIterator<Item: AsRef<str>>,
+    ) -> Result<()> {
+        let optimizer = optimizer.try_into().map_err(Into::into)?;
+        let loss = loss.try_into().map_err(Into::into)?;
+        let names = metrics.into_iter().map(|name| name.as_ref().into());
+        self.compile_with(CompileOptions {
+            metrics: names.collect(),
+            ..CompileOptions::new(optimizer, loss)
+        })
+    }
+
+    /// [`Sequential::compile`] with all of Keras' arguments.
     ///
     /// # Errors
     ///
     /// A metric that does not exist.
-    pub fn compile(&mut self, options: CompileOptions) -> Result<()> {
+    pub fn compile_with(&mut self, options: CompileOptions) -> Result<()> {
         for config in options.metrics.iter().chain(&options.weighted_metrics) {
             // Only the name and the options are judged here; widths are known with the data.
             if let Err(error @ (Error::Value(_) | Error::Unsupported(_))) =
@@ -325,7 +346,7 @@ impl Sequential {
     ///
     /// As [`CompileOptions::from_config`].
     pub fn compile_from_config(&mut self, config: &Value) -> Result<()> {
-        self.compile(CompileOptions::from_config(config)?)
+        self.compile_with(CompileOptions::from_config(config)?)
     }
 
     /// Keras 3's `compile_config`, with the learning rate as it is now.

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Sequential;
 use super::engine::{Gathered, grow};
+use crate::Number;
 use crate::{Error, Result};
 
 /// An array as rows of samples.
@@ -18,11 +19,11 @@ pub struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
-    /// The rows of `array`; arrays not in C order are copied.
-    pub fn new<S: Data<Elem = f32>, D: Dimension>(array: &'a ArrayBase<S, D>) -> Self {
+    /// The rows of `array`; arrays not in C order, and of other numbers than `f32`, are copied.
+    pub fn new<S: Data<Elem: Number>, D: Dimension>(array: &'a ArrayBase<S, D>) -> Self {
         let values = match array.as_slice() {
-            Some(values) => Cow::Borrowed(values),
-            None => Cow::Owned(array.iter().copied().collect()),
+            Some(values) => Number::floats(values),
+            None => Cow::Owned(array.iter().map(|value| value.to_f32()).collect()),
         };
         Self {
             values,

@@ -1,6 +1,7 @@
 //! `evaluate` and the steps on single batches.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Instant;
 
 use ndarray::{ArrayBase, ArrayD, ArrayView1, Data, Dimension, IxDyn};
@@ -14,6 +15,7 @@ use super::fit::row_weights;
 use super::output::Output;
 use super::progress::{Progress, Verbosity};
 use super::step::Batches;
+use crate::Number;
 use crate::callbacks::Callback;
 use crate::history::Logs;
 use crate::{Error, Result};
@@ -30,6 +32,19 @@ pub struct EvaluateOptions<'a> {
     pub steps: Option<usize>,
     /// Called in order. Defaults to none.
     pub callbacks: Vec<Box<dyn Callback + 'a>>,
+}
+
+/// Of the callbacks their number.
+impl fmt::Debug for EvaluateOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvaluateOptions")
+            .field("batch_size", &self.batch_size)
+            .field("verbose", &self.verbose)
+            .field("sample_weight", &self.sample_weight)
+            .field("steps", &self.steps)
+            .field("callbacks", &self.callbacks.len())
+            .finish()
+    }
 }
 
 impl Default for EvaluateOptions<'_> {
@@ -119,8 +134,8 @@ impl Sequential {
         options: EvaluateOptions,
     ) -> Result<Logs>
     where
-        S: Data<Elem = f32>,
-        T: Data<Elem = f32>,
+        S: Data<Elem: Number>,
+        T: Data<Elem: Number>,
         D: Dimension,
         E: Dimension,
     {
@@ -236,8 +251,8 @@ impl Sequential {
         class_weight: Option<&BTreeMap<i64, f32>>,
     ) -> Result<Logs>
     where
-        S: Data<Elem = f32>,
-        T: Data<Elem = f32>,
+        S: Data<Elem: Number>,
+        T: Data<Elem: Number>,
         D: Dimension,
         E: Dimension,
     {
@@ -266,8 +281,8 @@ impl Sequential {
         sample_weight: Option<ArrayView1<f32>>,
     ) -> Result<Logs>
     where
-        S: Data<Elem = f32>,
-        T: Data<Elem = f32>,
+        S: Data<Elem: Number>,
+        T: Data<Elem: Number>,
         D: Dimension,
         E: Dimension,
     {
@@ -290,8 +305,8 @@ impl Sequential {
         sample_weight: Option<ArrayView1<f32>>,
     ) -> Result<Vec<ArrayD<f32>>>
     where
-        S: Data<Elem = f32>,
-        T: Data<Elem = f32>,
+        S: Data<Elem: Number>,
+        T: Data<Elem: Number>,
         D: Dimension,
         E: Dimension,
     {
@@ -329,7 +344,7 @@ impl Sequential {
         upstream: Option<&ArrayBase<S, D>>,
     ) -> Result<Pass>
     where
-        S: Data<Elem = f32>,
+        S: Data<Elem: Number>,
         D: Dimension,
     {
         let x = Samples::new(x);
@@ -407,8 +422,8 @@ impl Sequential {
         step: impl FnOnce(&mut Self, Rows, Targets) -> Result<()>,
     ) -> Result<Logs>
     where
-        S: Data<Elem = f32>,
-        T: Data<Elem = f32>,
+        S: Data<Elem: Number>,
+        T: Data<Elem: Number>,
         D: Dimension,
         E: Dimension,
     {

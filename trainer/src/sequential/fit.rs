@@ -1,6 +1,7 @@
 //! `fit`: epochs of shuffled batches, validation, callbacks, history.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Instant;
 
 use ndarray::{ArrayBase, ArrayView1, Data, Dimension};
@@ -13,6 +14,7 @@ use super::compile::Sums;
 use super::data::{Order, Rows, Samples, Targets};
 use super::evaluate::TestPass;
 use super::progress::{Progress, Verbosity};
+use crate::Number;
 use crate::callbacks::Callback;
 use crate::history::{History, Logs};
 use crate::{Error, Result, threads};
@@ -57,6 +59,30 @@ pub struct FitOptions<'a> {
     pub threads: Option<usize>,
 }
 
+/// Of the callbacks their number.
+impl fmt::Debug for FitOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FitOptions")
+            .field("epochs", &self.epochs)
+            .field("batch_size", &self.batch_size)
+            .field("validation_data", &self.validation_data)
+            .field("validation_split", &self.validation_split)
+            .field("shuffle", &self.shuffle)
+            .field("verbose", &self.verbose)
+            .field("callbacks", &self.callbacks.len())
+            .field("class_weight", &self.class_weight)
+            .field("sample_weight", &self.sample_weight)
+            .field("initial_epoch", &self.initial_epoch)
+            .field("steps_per_epoch", &self.steps_per_epoch)
+            .field("validation_steps", &self.validation_steps)
+            .field("validation_batch_size", &self.validation_batch_size)
+            .field("validation_freq", &self.validation_freq)
+            .field("seed", &self.seed)
+            .field("threads", &self.threads)
+            .finish()
+    }
+}
+
 impl Default for FitOptions<'_> {
     fn default() -> Self {
         Self {
@@ -92,8 +118,8 @@ impl<'a> ValidationData<'a> {
     /// Inputs and targets of the same rows.
     pub fn new<S, D, T, E>(x: &'a ArrayBase<S, D>, y: &'a ArrayBase<T, E>) -> Self
     where
-        S: Data<Elem = f32>,
-        T: Data<Elem = f32>,
+        S: Data<Elem: Number>,
+        T: Data<Elem: Number>,
         D: Dimension,
         E: Dimension,
     {
@@ -206,8 +232,8 @@ impl Sequential {
         mut options: FitOptions,
     ) -> Result<History>
     where
-        S: Data<Elem = f32>,
-        T: Data<Elem = f32>,
+        S: Data<Elem: Number>,
+        T: Data<Elem: Number>,
         D: Dimension,
         E: Dimension,
     {
@@ -536,7 +562,6 @@ mod tests {
     #[test]
     fn training_and_predicting_have_the_same_bits_with_any_number_of_threads() {
         use crate::layers::{BatchNormalization, Dense, Input};
-        use crate::sequential::CompileOptions;
 
         // Large enough for every kind of work to be shared: products by rows and by columns, the
         // update, batches of a prediction.
@@ -547,15 +572,13 @@ mod tests {
         let train = |threads: usize| {
             let mut model = Sequential::new().with_seed(5);
             model.add(Input::new([300])).unwrap();
-            let relu = "relu".parse().unwrap();
+            let relu = "relu";
             model.add(Dense::new(160).with_activation(relu)).unwrap();
             model.add(BatchNormalization::new()).unwrap();
-            let softmax = "softmax".parse().unwrap();
+            let softmax = "softmax";
             model.add(Dense::new(10).with_activation(softmax)).unwrap();
             let loss = "sparse_categorical_crossentropy";
-            model
-                .compile(CompileOptions::named("adam", loss, &["accuracy"]).unwrap())
-                .unwrap();
+            model.compile("adam", loss, ["accuracy"]).unwrap();
             let options = FitOptions {
                 batch_size: Some(100),
                 verbose: 0,

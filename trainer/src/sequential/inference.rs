@@ -107,12 +107,12 @@ mod tests {
     fn model(last: Dense, loss: &str) -> Sequential {
         let mut model = Sequential::new().with_seed(3);
         model.add(Input::new([7])).unwrap();
-        let relu = "relu".parse().unwrap();
+        let relu = "relu";
         model.add(Dense::new(33).with_activation(relu)).unwrap();
         model.add(BatchNormalization::new()).unwrap();
         model.add(last).unwrap();
         let options = CompileOptions::named("sgd", loss, &["accuracy"]).unwrap();
-        model.compile(options).unwrap();
+        model.compile_with(options).unwrap();
         model
     }
 
@@ -156,8 +156,8 @@ mod tests {
         let x = rows(3001);
         let y = Array1::from_shape_fn(3001, |i| (i % 2) as f32);
         let weights = Array1::from_shape_fn(3001, |i| 0.5 + (i % 3) as f32);
-        let softmax = Dense::new(2).with_activation("softmax".parse().unwrap());
-        let sigmoid = Dense::new(1).with_activation("sigmoid".parse().unwrap());
+        let softmax = Dense::new(2).with_activation("softmax");
+        let sigmoid = Dense::new(1).with_activation("sigmoid");
         for (last, loss) in [
             (softmax, "sparse_categorical_crossentropy"),
             (sigmoid, "binary_crossentropy"),

@@ -31,6 +31,8 @@ pub use data::Samples;
 pub use evaluate::{EvaluateOptions, Pass};
 pub use fit::{FitOptions, ValidationData, ValidationFrequency};
 pub use predict::PredictOptions;
+pub(crate) use progress::number;
+pub use summary::SummaryOptions;
 
 use crate::layers::{Input, Layer, Names};
 use crate::signature::Signature;
@@ -49,7 +51,7 @@ use rounding::Rounding;
 ///
 /// let mut model = Sequential::new().with_seed(7);
 /// model.add(Input::new([4]))?;
-/// model.add(Dense::new(16).with_activation("relu".parse()?))?;
+/// model.add(Dense::new(16).with_activation("relu"))?;
 /// model.add(Dense::new(3).with_activation(Activation::Softmax))?;
 /// assert_eq!(model.count_params(), 4 * 16 + 16 + 16 * 3 + 3);
 /// # Ok::<(), thumbnet_trainer::Error>(())
@@ -146,12 +148,21 @@ impl Sequential {
         self
     }
 
-    /// The model with this seed for initial weights, shuffling and noise. Give it before the
-    /// layers; weights that exist keep their values.
+    /// The model with this seed for initial weights, shuffling and noise; see
+    /// [`Sequential::set_seed`].
     pub fn with_seed(mut self, seed: u64) -> Self {
+        self.set_seed(seed);
+        self
+    }
+
+    /// Sets the seed for initial weights, shuffling and noise, before or after layers are added.
+    /// Initial weights are drawn anew; those that were trained, loaded or set keep their values.
+    pub fn set_seed(&mut self, seed: u64) {
+        // Layers that were built once are built again.
+        let redrawn = self.redraw(seed);
+        debug_assert!(redrawn.is_ok(), "{redrawn:?}");
         self.seed = seed;
         self.rng = ChaCha8Rng::seed_from_u64(seed);
-        self
     }
 
     /// The name.
@@ -197,6 +208,11 @@ impl Sequential {
     /// The layers, without the input.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// The layers, to freeze them and the like; see [`Sequential::layer_mut`].
+    pub fn layers_mut(&mut self) -> &mut [Layer] {
+        &mut self.layers
     }
 
     /// The layer of this name.
@@ -325,7 +341,7 @@ mod tests {
             let mut options =
                 CompileOptions::named("adam", "binary_crossentropy", &["accuracy"]).unwrap();
             options.optimizer.set_learning_rate(0.05).unwrap();
-            model.compile(options).unwrap();
+            model.compile_with(options).unwrap();
             let fit = FitOptions {
                 epochs: 100,
                 batch_size: Some(2),

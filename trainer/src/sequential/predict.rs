@@ -1,5 +1,7 @@
 //! `predict`, and the outputs of single layers.
 
+use std::fmt;
+
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 
 use super::Sequential;
@@ -8,6 +10,7 @@ use super::data::Samples;
 use super::engine::Chain;
 use super::evaluate::{Shown, checked_batch_size};
 use super::inference::Inference;
+use crate::Number;
 use crate::Result;
 use crate::callbacks::Callback;
 use crate::history::Logs;
@@ -22,6 +25,18 @@ pub struct PredictOptions<'a> {
     pub steps: Option<usize>,
     /// Called in order. Defaults to none.
     pub callbacks: Vec<Box<dyn Callback + 'a>>,
+}
+
+/// Of the callbacks their number.
+impl fmt::Debug for PredictOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PredictOptions")
+            .field("batch_size", &self.batch_size)
+            .field("verbose", &self.verbose)
+            .field("steps", &self.steps)
+            .field("callbacks", &self.callbacks.len())
+            .finish()
+    }
 }
 
 impl Default for PredictOptions<'_> {
@@ -44,7 +59,7 @@ impl Sequential {
     /// [`Error::Value`](crate::Error::Value) before the model is built.
     pub fn predict<S, D>(&self, x: &ArrayBase<S, D>) -> Result<ArrayD<f32>>
     where
-        S: Data<Elem = f32>,
+        S: Data<Elem: Number>,
         D: Dimension,
     {
         let quiet = PredictOptions {
@@ -66,7 +81,7 @@ impl Sequential {
         options: PredictOptions,
     ) -> Result<ArrayD<f32>>
     where
-        S: Data<Elem = f32>,
+        S: Data<Elem: Number>,
         D: Dimension,
     {
         let x = Samples::new(x);
@@ -119,7 +134,7 @@ impl Sequential {
     /// As [`Sequential::predict`].
     pub fn predict_on_batch<S, D>(&self, x: &ArrayBase<S, D>) -> Result<ArrayD<f32>>
     where
-        S: Data<Elem = f32>,
+        S: Data<Elem: Number>,
         D: Dimension,
     {
         let whole = PredictOptions {
@@ -137,7 +152,7 @@ impl Sequential {
     /// As [`Sequential::predict`].
     pub fn layer_outputs<S, D>(&self, x: &ArrayBase<S, D>) -> Result<Vec<ArrayD<f32>>>
     where
-        S: Data<Elem = f32>,
+        S: Data<Elem: Number>,
         D: Dimension,
     {
         let x = Samples::new(x);

@@ -312,7 +312,7 @@ mod tests {
             model.add(Dense::new(1)).unwrap();
             let mut options = CompileOptions::named("sgd", "mse", &[]).unwrap();
             options.optimizer.options.loss_scale_factor = loss_scale_factor;
-            model.compile(options).unwrap();
+            model.compile_with(options).unwrap();
             let (x, y) = (arr2(&[[1., 2.], [3., 4.]]), arr2(&[[1.], [0.]]));
             model.train_on_batch(&x, &y, None, None).unwrap();
             model.values().to_vec()

@@ -23,11 +23,34 @@ enum Align {
     Center,
 }
 
+/// How [`Sequential::summary_with`] shows a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SummaryOptions {
+    /// Characters of a line, at least 40. Defaults to 76, as in a terminal of 80 columns.
+    pub line_length: usize,
+    /// A column that says which layers learn. Defaults to false.
+    pub show_trainable: bool,
+}
+
+impl Default for SummaryOptions {
+    fn default() -> Self {
+        Self {
+            line_length: LINE_LENGTH,
+            show_trainable: false,
+        }
+    }
+}
+
 impl Sequential {
-    /// Keras' `summary()` as text, lines of `line_length` characters (76 by default, as in a
-    /// terminal of 80 columns).
-    pub fn summary(&self, line_length: Option<usize>, show_trainable: bool) -> String {
-        let line_length = line_length.unwrap_or(LINE_LENGTH).max(40);
+    /// Keras' `summary()` as text.
+    pub fn summary(&self) -> String {
+        self.summary_with(SummaryOptions::default())
+    }
+
+    /// [`Sequential::summary`] with Keras' arguments.
+    pub fn summary_with(&self, options: SummaryOptions) -> String {
+        let show_trainable = options.show_trainable;
+        let line_length = options.line_length.max(40);
         let columns = columns(line_length, show_trainable);
         let ranges = self.layer_variables();
         let rows = self.layers.iter().enumerate().map(|(i, layer)| {

@@ -1,0 +1,89 @@
+//! A report as text for a terminal.
+
+use std::fmt;
+
+use super::{Comparison, Report};
+use crate::output::thousands;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text(self))
+    }
+}
+
+/// What to know before flashing, in lines.
+fn text(report: &Report) -> String {
+    let mut lines = Vec::new();
+    if let Some(evaluation) = &report.evaluation {
+        lines.extend(comparison("rows to evaluate on", evaluation));
+    }
+    lines.extend(comparison("calibration rows", &report.calibration));
+    let cautions = report.cautions.iter();
+    lines.extend(cautions.map(|caution| format!("caution: {caution}")));
+    lines.push(String::new());
+    let width = report.layers.iter().map(|layer| layer.name.len()).max();
+    let width = width.unwrap_or(0).max(5);
+    lines.push(format!(
+        "  {:<width$}  {:>11}  {:<8} {:>15} {:>8}",
+        "layer", "shape", "type", "signal to noise", "clipped"
+    ));
+    for layer in &report.layers {
+        lines.push(format!(
+            "  {:<width$}  {:>11}  {:<8} {:>15} {:>6.2} %",
+            layer.name,
+            format!("{}x{}", layer.inputs, layer.units),
+            layer.data_type,
+            layer
+                .signal_to_noise_db
+                .map_or("exact".to_string(), |ratio| format!("{ratio:.1} dB")),
+            100.0 * layer.saturated
+        ));
+    }
+    lines.push(String::new());
+    lines.push(report.advice_text());
+    lines.push(format!(
+        "RAM for a prediction: {} bytes (scratch, a row of inputs, one of outputs), and the stack",
+        thousands(report.ram_bytes)
+    ));
+    let instructions: Vec<String> = report
+        .instructions
+        .iter()
+        .map(|core| format!("{} on {}", thousands(core.instructions as usize), core.core))
+        .collect();
+    if !instructions.is_empty() {
+        lines.push(format!(
+            "instructions, estimated from counts in QEMU (not cycles): {}",
+            instructions.join(", ")
+        ));
+    }
+    let bound = report.error_bound.iter().copied().fold(0.0, f64::max);
+    lines.push(format!(
+        "proven: no input overflows an accumulator; within the calibration rows' ranges no output is further than {bound:.2e} from float"
+    ));
+    lines.join("\n")
+}
+
+/// Float against device on rows, in one or two lines.
+fn comparison(rows: &str, compared: &Comparison) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(score) = compared.score {
+        lines.push(format!(
+            "{} on {} {rows}: {:.4} in float, {:.4} on the device",
+            score.name.name(),
+            thousands(compared.rows),
+            score.float,
+            score.device
+        ));
+    }
+    let classes = match compared.agreement {
+        Some(share) => format!("decided the same for {:.2} %, ", 100.0 * share),
+        None => String::new(),
+    };
+    lines.push(format!(
+        "against float32 on {} {rows}: {classes}outputs differ by {:.2e} at most, {:.2e} on average",
+        thousands(compared.rows),
+        compared.worst_difference,
+        compared.mean_difference
+    ));
+    lines
+}
