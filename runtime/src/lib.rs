@@ -77,6 +77,7 @@ pub use encode::{
 pub use error::{Error, What};
 pub use limits::Limits;
 pub use model::{Class, LayerInfo, Model};
+pub use verify::blob_len;
 
 /// Includes the module of a model that `thumbnet_build::embed` has made in the firmware's `build.rs`:
 /// `include_model!(iris)` for `iris.tnet`, or `include_model!(pub iris)`.

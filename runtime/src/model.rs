@@ -59,6 +59,19 @@ pub struct Class<'a> {
     pub label: &'a str,
 }
 
+impl<'a> Model<'a> {
+    /// [`from_bytes`](Self::from_bytes) for a model of at most 16 layers, whose type need not be
+    /// written: `let model = Model::new(BLOB)?;`.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes).
+    #[inline(always)]
+    pub fn new(blob: &'a [u8]) -> Result<Self, Error> {
+        Self::from_bytes(blob)
+    }
+}
+
 impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// Verifies a blob and borrows its weights.
     ///
@@ -88,6 +101,24 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// As [`from_bytes`](Self::from_bytes), but for [`Error::Crc`].
     pub fn from_bytes_without_crc(blob: &'a [u8]) -> Result<Self, Error> {
         Self::read(blob, false)
+    }
+
+    /// [`from_bytes`](Self::from_bytes) for a blob at the start of a larger slot, such as a page of flash
+    /// with padding behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes), and [`Error::Length`] where the slot ends before the blob.
+    pub fn from_prefix(slot: &'a [u8]) -> Result<Self, Error> {
+        let blob = verify::blob_len(slot)?;
+        match slot.get(..blob) {
+            Some(blob) => Self::from_bytes(blob),
+            None => Err(Error::Length {
+                what: What::Blob,
+                expected: number(blob),
+                found: number(slot.len()),
+            }),
+        }
     }
 
     // Inlined, so that the model is filled where the caller keeps it: a copy would take as much
@@ -242,6 +273,28 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
                 done(index);
             }
             finite
+        })
+    }
+
+    /// [`predict`](Self::predict) from samples as an ADC has them: `i8`, `u8`, `i16` or `u16`, each as
+    /// the float of the same value. The same bits as of those floats, without a buffer for them.
+    ///
+    /// # Errors
+    ///
+    /// As [`predict`](Self::predict).
+    pub fn predict_samples(
+        &self,
+        samples: &[impl Copy + Into<f32>],
+        scratch: &mut [u32],
+        outputs: &mut [f32],
+    ) -> Result<(), Error> {
+        length(What::Inputs, self.inputs(), samples.len())?;
+        self.run(&[], scratch, outputs, |index, step, x, y| {
+            if index == 0 {
+                quantize::each(step, samples.iter().map(|&sample| sample.into()), 0, y)
+            } else {
+                run(step, x, y)
+            }
         })
     }
 

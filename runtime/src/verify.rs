@@ -17,17 +17,7 @@ pub(crate) fn read<'a, const LAYERS: usize>(
     check_crc: bool,
 ) -> Result<(), Error> {
     let reader = &mut Reader::new(blob);
-    let (expected, found) = (u32::from_le_bytes(MAGIC), reader.word());
-    if expected != found {
-        return Err(Error::Magic { expected, found });
-    }
-    let version = reader.varint() as u16; // the blob may be anything
-    if version != VERSION {
-        return Err(Error::Version {
-            expected: VERSION,
-            found: version,
-        });
-    }
+    head(reader)?;
     if check_crc {
         let Some((covered, crc)) = blob.split_last_chunk::<4>() else {
             return Err(Error::Malformed);
@@ -86,6 +76,51 @@ pub(crate) fn read<'a, const LAYERS: usize>(
         expected: number(expected),
         found: number(found),
     })
+}
+
+/// Bytes of the blob that these bytes begin with, as its head says: known before the tensors, and the
+/// checksum behind them, are there. Whatever follows is not looked at.
+///
+/// # Errors
+///
+/// [`Error::Magic`] and [`Error::Version`] for bytes that are no blob of this version,
+/// [`Error::Malformed`] where the head is not whole.
+pub fn blob_len(bytes: &[u8]) -> Result<usize, Error> {
+    let reader = &mut Reader::new(bytes);
+    head(reader)?;
+    let _inputs = reader.halfword();
+    for _ in 0..reader.varint() {
+        let _units = reader.halfword();
+        let _numbers = reader.word();
+        if reader.broken {
+            return Err(Error::Malformed);
+        }
+    }
+    let _tail = Tail::take(reader);
+    let _padding = reader.bytes();
+    let tensors = reader.varint() as usize;
+    let head = bytes.len() - reader.rest.len();
+    let length = head.checked_add(tensors).and_then(|len| len.checked_add(4));
+    match length {
+        Some(length) if !reader.broken => Ok(length),
+        _ => Err(Error::Malformed),
+    }
+}
+
+/// Magic and version.
+fn head(reader: &mut Reader) -> Result<(), Error> {
+    let (expected, found) = (u32::from_le_bytes(MAGIC), reader.word());
+    if expected != found {
+        return Err(Error::Magic { expected, found });
+    }
+    let version = reader.varint() as u16; // the blob may be anything
+    if version != VERSION {
+        return Err(Error::Version {
+            expected: VERSION,
+            found: version,
+        });
+    }
+    Ok(())
 }
 
 /// What is left of a blob.

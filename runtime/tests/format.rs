@@ -4,7 +4,7 @@ mod common;
 
 use thumbnet_runtime::{
     Activation, DenseSpec, Error, LayerSpec, Model, ModelSpec, OutputSpec, Packing, Precision,
-    SelfTest, WeightsSpec,
+    SelfTest, WeightsSpec, What, blob_len,
 };
 
 /// The model of the worked example: two inputs, one sigmoid.
@@ -189,4 +189,70 @@ fn a_self_test_names_the_first_layer_that_differs() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn a_blob_says_its_length_and_may_lie_in_a_larger_slot() {
+    let blob = example();
+    assert_eq!(blob_len(&blob), Ok(blob.len()));
+    // Before the last tensors and the checksum are there, and with anything behind.
+    assert_eq!(blob_len(&blob[..blob.len() - 8]), Ok(blob.len()));
+    let mut slot = blob.clone();
+    slot.resize(4096, 0xFF);
+    assert_eq!(blob_len(&slot), Ok(blob.len()));
+    let model: Model = Model::from_prefix(&slot).unwrap();
+    assert_eq!(model.inputs(), 2);
+    assert!(matches!(Model::new(&slot), Err(Error::Crc { .. })));
+
+    let short = Model::<16>::from_prefix(&blob[..blob.len() - 8]).map(|_| ());
+    let expected = Error::Length {
+        what: What::Blob,
+        expected: blob.len() as u32,
+        found: blob.len() as u32 - 8,
+    };
+    assert_eq!(short, Err(expected));
+    for cut in 0..30 {
+        let error = blob_len(&blob[..cut]).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::Malformed | Error::Magic { .. } | Error::Version { .. }
+        ));
+    }
+    let mut damaged = slot;
+    damaged[blob.len() - 1] ^= 1;
+    let damaged = Model::<16>::from_prefix(&damaged).map(|_| ());
+    assert!(matches!(damaged, Err(Error::Crc { .. })));
+}
+
+#[test]
+fn samples_give_the_bits_of_their_floats() {
+    let blob = example();
+    let model = Model::new(&blob).unwrap();
+    let mut scratch = vec![0; model.scratch_len()];
+    let (mut expected, mut found) = ([0.0], [0.0]);
+    for a in -128..=127i16 {
+        for b in [-128, -7, 0, 1, 127i16] {
+            let floats = [f32::from(a), f32::from(b)];
+            model.predict(&floats, &mut scratch, &mut expected).unwrap();
+            let samples = [a, b];
+            model
+                .predict_samples(&samples, &mut scratch, &mut found)
+                .unwrap();
+            assert_eq!(found[0].to_bits(), expected[0].to_bits());
+            let bytes = [a as i8, b as i8];
+            model
+                .predict_samples(&bytes, &mut scratch, &mut found)
+                .unwrap();
+            assert_eq!(found[0].to_bits(), expected[0].to_bits());
+        }
+    }
+    let wrong = model.predict_samples(&[1u16; 3], &mut scratch, &mut found);
+    assert!(matches!(
+        wrong,
+        Err(Error::Length {
+            what: What::Inputs,
+            expected: 2,
+            found: 3
+        })
+    ));
 }

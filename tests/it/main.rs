@@ -2,6 +2,7 @@
 //! program: it is linked once, and its tests share the cores. What counts allocations has programs of its own.
 
 mod activations;
+mod api;
 mod blobs;
 mod calibration;
 mod callbacks;
