@@ -30,4 +30,5 @@ mod softfloat;
 mod threads;
 mod trajectories;
 mod unit_tables;
+mod without_a_loss;
 mod wrong_input;

@@ -229,7 +229,7 @@ fn layer(case: &Value, data: &Value) -> Result<Found> {
     let target: Vec<f32> = y.iter().copied().cycle().take(count).collect();
     let target = ArrayD::from_shape_vec(shape, target).expect("as many values");
     let trained = model
-        .compile(with_rate_1("mse".parse()?)?)
+        .compile_with(with_rate_1("mse".parse()?)?)
         .and_then(|()| model.train_on_batch(&x, &target, None, None));
     match trained {
         Ok(logs) => {
@@ -253,7 +253,7 @@ fn loss(case: &Value, data: &Value) -> Result<Found> {
         ndarray::Array2::<f32>::eye(width).into_dyn(),
         Array1::<f32>::zeros(width).into_dyn(),
     ])?;
-    model.compile(with_rate_1(loss)?)?;
+    model.compile_with(with_rate_1(loss)?)?;
     let logs = model.train_on_batch(&x, &y, None, None)?;
     let loss = logs.get("loss").expect("a loss") as f32; // it was one
     Ok(Found::new(vec![
@@ -346,7 +346,7 @@ fn callback(case: &Value) -> Result<Found> {
     model.set_weights(&[one, zero])?;
     let mut options = with_rate_1("mse".parse()?)?;
     options.optimizer.set_learning_rate(0.75)?;
-    model.compile(options)?;
+    model.compile_with(options)?;
     let (x, y) = (
         ArrayD::<f32>::ones(vec![2, 1]),
         ArrayD::<f32>::zeros(vec![2, 1]),

@@ -265,7 +265,7 @@ impl Metric {
             }
             _ => Wanted::SameWidth,
         };
-        if let Family::Auc(auc) = &self.family {
+        if let Family::AUC(auc) = &self.family {
             auc.check_labels(&self.name, width)?;
         }
         if let Family::Counted(counted) = &self.family
