@@ -62,7 +62,11 @@ impl Boundaries {
         let problems = match (found, keras.get("refused"), keras.get("dtype")) {
             (Err(error), None, None) => {
                 let argument = case["argument"].as_str().unwrap_or_default();
-                if error.to_string().contains(argument) {
+                let error = error.to_string();
+                // Of a weight's regularizer the weight is named.
+                let regularizer =
+                    argument.ends_with("_regularizer") && error.contains("regularizer");
+                if regularizer || error.contains(argument) {
                     self.unsupported.push(format!("{name}: {error}"));
                     Vec::new()
                 } else {
@@ -93,9 +97,10 @@ fn taken_all_the_same(case: &Value) -> bool {
         // Keras 2 takes whole numbers, and writes them into its files.
         "optimizer" => matches!(argument, "learning_rate" | "momentum") && value.is_u64(),
         "layer" => {
-            // Keras 2 writes 0 and 1, and calls the regularizer so.
+            // Keras 2 writes 0, 1, an axis as a list of one and options that are off, and calls the regularizer so.
             (argument == "trainable" && matches!(value.as_u64(), Some(0 | 1)))
                 || name == "l1_l2"
+                || (case["class"] == "BatchNormalization" && (*value == json!([1]) || argument == "virtual_batch_size"))
                 // Names are compared without case, on the command line, too.
                 || (argument == "activation" && name.eq_ignore_ascii_case("relu"))
         }

@@ -106,7 +106,7 @@ impl BatchNormalization {
                 "BatchNormalization with a virtual_batch_size is not supported, expected null",
             ));
         }
-        let axis = config.integers("axis")?.unwrap_or(vec![-1]);
+        let axis = config.axes()?;
         let &[axis] = axis.as_slice() else {
             return Err(config.error("axis", "one integer"));
         };

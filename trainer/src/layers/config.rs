@@ -113,6 +113,24 @@ impl<'a> Config<'a> {
         }
     }
 
+    /// Sizes of nested lists; none for a number.
+    pub fn list_shape(&self, key: &str) -> Vec<usize> {
+        let (mut shape, mut inner) = (Vec::new(), self.get(key));
+        while let Some(list) = inner.and_then(Value::as_array) {
+            shape.push(list.len());
+            inner = list.first();
+        }
+        shape
+    }
+
+    /// The axes of a layer that has no meaning for null, or the last one when they are missing.
+    pub fn axes(&self) -> Result<Vec<i64>> {
+        if self.is_null("axis") {
+            return Err(self.error("axis", "an integer such as -1, or a list of them"));
+        }
+        Ok(self.integers("axis")?.unwrap_or(vec![-1]))
+    }
+
     /// One integer or a list of them.
     pub fn integers(&self, key: &str) -> Result<Option<Vec<i64>>> {
         let Some(value) = self.get(key) else {

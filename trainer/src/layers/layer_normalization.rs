@@ -94,7 +94,7 @@ impl LayerNormalization {
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
         Ok(Self {
-            axis: config.integers("axis")?.unwrap_or(vec![-1]),
+            axis: config.axes()?,
             // Keras takes its own, smaller one for null.
             epsilon: match config.is_null("epsilon") {
                 true => 1e-7,
@@ -314,7 +314,7 @@ impl UnitNormalization {
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
         Ok(Self {
-            axis: config.integers("axis")?.unwrap_or(vec![-1]),
+            axis: config.axes()?,
             base: Base::from_config(config)?,
             groups: Groups::default(),
         })

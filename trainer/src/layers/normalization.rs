@@ -96,6 +96,12 @@ impl Normalization {
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
         let given = match (config.numbers("mean")?, config.numbers("variance")?) {
+            (Some(_), Some(_)) if config.list_shape("mean") != config.list_shape("variance") => {
+                return Err(config.error(
+                    "variance",
+                    "as many numbers as \"mean\" has, in lists of the same shape",
+                ));
+            }
             (Some(mean), Some(variance)) => Some(Statistics { mean, variance }),
             (None, None) => None,
             _ => return Err(config.error("variance", "to be given together with \"mean\"")),
@@ -178,9 +184,15 @@ impl Normalization {
 
     /// Shape of mean and variance, with 1 for every axis that is averaged over.
     fn kept(&self, sample: &[usize]) -> Result<Vec<usize>> {
-        let mut kept = vec![1; sample.len()];
+        let (mut kept, mut twice) = (vec![1; sample.len()], vec![false; sample.len()]);
         for &axis in &self.axis {
             let axis = sample_axis(axis, sample, "Normalization")?;
+            if std::mem::replace(&mut twice[axis], true) {
+                return Err(Error::value(format!(
+                    "Normalization has axis {:?}, expected each axis once",
+                    self.axis
+                )));
+            }
             kept[axis] = sample[axis];
         }
         Ok(kept)
@@ -334,6 +346,13 @@ impl Rescaling {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
+        for key in ["scale", "offset"] {
+            let shape = config.list_shape(key);
+            let outer = shape.split_last().map_or(&[][..], |(_, outer)| outer);
+            if config.is_null(key) || outer.iter().any(|&size| size != 1) {
+                return Err(config.error(key, "a number, or one for each value of the last axis"));
+            }
+        }
         Ok(Self {
             scale: config.numbers("scale")?.unwrap_or(vec![1.0]),
             offset: config.numbers("offset")?.unwrap_or(vec![0.0]),
