@@ -152,6 +152,17 @@ impl Case {
         let (prediction, _) = allocations::of(|| model.predict(&many).unwrap());
         [fit, validation, prediction]
     }
+
+    /// The fewest of three runs.
+    fn fewest_allocations(&self, rows: usize) -> [usize; 3] {
+        let mut fewest = [usize::MAX; 3];
+        for _ in 0..3 {
+            for (fewest, found) in fewest.iter_mut().zip(self.allocations(rows)) {
+                *fewest = found.min(*fewest);
+            }
+        }
+        fewest
+    }
 }
 
 #[test]
@@ -159,10 +170,10 @@ fn no_step_allocates() {
     const STEPS: usize = 64;
     let mut allocating = Vec::new();
     for case in cases() {
-        let twice = case.allocations(2 * STEPS * case.batch);
-        let once = case.allocations(STEPS * case.batch);
+        let twice = case.fewest_allocations(2 * STEPS * case.batch);
+        let once = case.fewest_allocations(STEPS * case.batch);
         // Which thread first takes part in what is chance, and each allocates its own buffers once:
-        // less than one allocation in four steps is no allocation per step.
+        // less than one allocation in four steps, in the best of some runs, is no allocation per step.
         let grows = |(twice, once): (&usize, &usize)| twice.saturating_sub(*once) * 4 >= STEPS;
         if twice.iter().zip(&once).any(grows) {
             let name = &case.name;
