@@ -229,21 +229,56 @@ impl LossKind {
                 from_logits,
                 label_smoothing,
             } => crossentropy::binary(batch, *from_logits, *label_smoothing, out),
-            Self::BinaryFocalCrossentropy { .. } => self.binary_focal().value(batch, out),
+            Self::BinaryFocalCrossentropy {
+                apply_class_balancing,
+                alpha,
+                gamma,
+                from_logits,
+                label_smoothing,
+            } => focal::Binary {
+                apply_class_balancing: *apply_class_balancing,
+                alpha: *alpha as f32,
+                gamma: *gamma as f32,
+                from_logits: *from_logits,
+                smooth: Smoothing::new(*label_smoothing, 2),
+            }
+            .value(batch, out),
             Self::CategoricalCrossentropy {
                 from_logits,
                 label_smoothing,
             } => crossentropy::categorical(batch, *from_logits, *label_smoothing, out),
-            Self::CategoricalFocalCrossentropy { .. } => {
-                self.categorical_focal(batch).value(batch, out);
+            Self::CategoricalFocalCrossentropy {
+                alpha,
+                gamma,
+                from_logits,
+                label_smoothing,
+            } => focal::Categorical {
+                alpha,
+                gamma: *gamma as f32,
+                from_logits: *from_logits,
+                smooth: Smoothing::new(*label_smoothing, batch.y_true_width),
             }
+            .value(batch, out),
             Self::SparseCategoricalCrossentropy {
                 from_logits,
                 ignore_class,
             } => crossentropy::sparse(batch, *from_logits, *ignore_class, out),
             Self::Dice { per_row } => overlap::value(Dice, *per_row, batch, out),
-            Self::Tversky { per_row, .. } => overlap::value(self.tversky(), *per_row, batch, out),
-            Self::Circle { .. } => self.circle().value(batch, out),
+            Self::Tversky {
+                alpha,
+                beta,
+                per_row,
+            } => overlap::value(Self::tversky(*alpha, *beta), *per_row, batch, out),
+            Self::Circle {
+                gamma,
+                margin,
+                remove_diagonal,
+            } => Circle {
+                gamma: *gamma as f32,
+                margin: *margin as f32,
+                remove_diagonal: *remove_diagonal,
+            }
+            .value(batch, out),
             Self::CategoricalGeneralizedCrossEntropy { q } => {
                 by_row(batch, out, |t, p| similarity::generalized(t, p, *q as f32));
             }
@@ -298,9 +333,20 @@ impl LossKind {
                 from_logits,
                 label_smoothing,
             } => crossentropy::binary_gradient(batch, *from_logits, *label_smoothing, scale, out),
-            Self::BinaryFocalCrossentropy { .. } => {
-                self.binary_focal().gradient(batch, scale, out);
+            Self::BinaryFocalCrossentropy {
+                apply_class_balancing,
+                alpha,
+                gamma,
+                from_logits,
+                label_smoothing,
+            } => focal::Binary {
+                apply_class_balancing: *apply_class_balancing,
+                alpha: *alpha as f32,
+                gamma: *gamma as f32,
+                from_logits: *from_logits,
+                smooth: Smoothing::new(*label_smoothing, 2),
             }
+            .gradient(batch, scale, out),
             Self::CategoricalCrossentropy {
                 from_logits,
                 label_smoothing,
@@ -313,18 +359,41 @@ impl LossKind {
                     out,
                 );
             }
-            Self::CategoricalFocalCrossentropy { .. } => {
-                self.categorical_focal(batch).gradient(batch, scale, out);
+            Self::CategoricalFocalCrossentropy {
+                alpha,
+                gamma,
+                from_logits,
+                label_smoothing,
+            } => focal::Categorical {
+                alpha,
+                gamma: *gamma as f32,
+                from_logits: *from_logits,
+                smooth: Smoothing::new(*label_smoothing, batch.y_true_width),
             }
+            .gradient(batch, scale, out),
             Self::SparseCategoricalCrossentropy {
                 from_logits,
                 ignore_class,
             } => crossentropy::sparse_gradient(batch, *from_logits, *ignore_class, scale, out),
             Self::Dice { per_row } => overlap::gradient(Dice, *per_row, batch, scale, out),
-            Self::Tversky { per_row, .. } => {
-                overlap::gradient(self.tversky(), *per_row, batch, scale, out);
+            Self::Tversky {
+                alpha,
+                beta,
+                per_row,
+            } => {
+                let tversky = Self::tversky(*alpha, *beta);
+                overlap::gradient(tversky, *per_row, batch, scale, out);
             }
-            Self::Circle { .. } => self.circle().gradient(batch, scale, out),
+            Self::Circle {
+                gamma,
+                margin,
+                remove_diagonal,
+            } => Circle {
+                gamma: *gamma as f32,
+                margin: *margin as f32,
+                remove_diagonal: *remove_diagonal,
+            }
+            .gradient(batch, scale, out),
             Self::CategoricalGeneralizedCrossEntropy { q } => {
                 similarity::generalized_gradient(batch, scale, *q as f32, out);
             }
@@ -342,64 +411,10 @@ impl LossKind {
         }
     }
 
-    fn binary_focal(&self) -> focal::Binary {
-        match *self {
-            Self::BinaryFocalCrossentropy {
-                apply_class_balancing,
-                alpha,
-                gamma,
-                from_logits,
-                label_smoothing,
-            } => focal::Binary {
-                apply_class_balancing,
-                alpha: alpha as f32,
-                gamma: gamma as f32,
-                from_logits,
-                smooth: Smoothing::new(label_smoothing, 2),
-            },
-            _ => unreachable!("only called for its own variant"),
-        }
-    }
-
-    fn categorical_focal(&self, batch: &Batch) -> focal::Categorical<'_> {
-        match self {
-            Self::CategoricalFocalCrossentropy {
-                alpha,
-                gamma,
-                from_logits,
-                label_smoothing,
-            } => focal::Categorical {
-                alpha,
-                gamma: *gamma as f32,
-                from_logits: *from_logits,
-                smooth: Smoothing::new(*label_smoothing, batch.y_true_width),
-            },
-            _ => unreachable!("only called for its own variant"),
-        }
-    }
-
-    fn tversky(&self) -> Tversky {
-        match *self {
-            Self::Tversky { alpha, beta, .. } => Tversky {
-                alpha: alpha as f32,
-                beta: beta as f32,
-            },
-            _ => unreachable!("only called for its own variant"),
-        }
-    }
-
-    fn circle(&self) -> Circle {
-        match *self {
-            Self::Circle {
-                gamma,
-                margin,
-                remove_diagonal,
-            } => Circle {
-                gamma: gamma as f32,
-                margin: margin as f32,
-                remove_diagonal,
-            },
-            _ => unreachable!("only called for its own variant"),
+    fn tversky(alpha: f64, beta: f64) -> Tversky {
+        Tversky {
+            alpha: alpha as f32,
+            beta: beta as f32,
         }
     }
 

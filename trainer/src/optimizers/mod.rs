@@ -350,7 +350,7 @@ impl Optimizer {
             let slots = variable.slots();
             if let Algorithm::Muon(muon) = &self.algorithm {
                 let [m, v, ..] = state.slots.as_mut_slice() else {
-                    continue;
+                    missing_slots();
                 };
                 let (m, v) = (&mut m[slots.clone()], &mut v[slots]);
                 if variable.by_adam {
@@ -378,7 +378,7 @@ impl Optimizer {
                     epsilon,
                 } => {
                     let [m, v, ..] = state.slots.as_mut_slice() else {
-                        continue;
+                        missing_slots();
                     };
                     let moments = adam::Moments::new(*beta_1, *beta_2, *epsilon, step);
                     lamb::update(&moments, step, w, g, &mut m[slots.clone()], &mut v[slots]);
@@ -397,11 +397,23 @@ impl Optimizer {
                         clip_threshold: *clip_threshold as f32,
                     };
                     let [v, ..] = state.slots.as_mut_slice() else {
-                        continue;
+                        missing_slots();
                     };
                     rule.update(step, w, g, &mut v[slots], &mut state.factors[index]);
                 }
-                _ => {}
+                // Those that `update_by_run` takes, and Muon above.
+                Algorithm::Muon(_)
+                | Algorithm::Sgd { .. }
+                | Algorithm::Adam { .. }
+                | Algorithm::AdamW { .. }
+                | Algorithm::RMSprop { .. }
+                | Algorithm::Adagrad { .. }
+                | Algorithm::Adadelta { .. }
+                | Algorithm::Adamax { .. }
+                | Algorithm::Nadam { .. }
+                | Algorithm::Ftrl { .. }
+                | Algorithm::Lion { .. }
+                | Algorithm::ScheduleFreeAdamW { .. } => {}
             }
         }
     }
@@ -546,6 +558,8 @@ impl Rule {
     #[inline(always)]
     fn apply(&self, w: &mut [f32], g: &[f32], slots: &mut [&mut [f32]]) {
         match (self, slots) {
+            // Its optimizers are updated by variable.
+            (Self::None, _) => {}
             (Self::Sgd(rule), []) => rule.apply(w, g),
             (Self::Sgd(rule), [m]) => rule.apply_momentum(w, g, m),
             (Self::Lion(rule), [m]) => rule.apply(w, g, m),
@@ -558,9 +572,28 @@ impl Rule {
             (Self::RMSprop(rule), [v, rest @ ..]) => rule.apply(w, g, v, rest),
             (Self::Adagrad(rule), [accumulator]) => rule.apply(w, g, accumulator),
             (Self::Adadelta(rule), [gradient, delta]) => rule.apply(w, g, gradient, delta),
-            _ => {}
+            // Each by name, so that a new rule without an arm does not compile.
+            (
+                Self::Sgd(_)
+                | Self::Lion(_)
+                | Self::Ftrl(_)
+                | Self::Adam(_)
+                | Self::Adamax(_)
+                | Self::Nadam(_)
+                | Self::ScheduleFree(_)
+                | Self::RMSprop(_)
+                | Self::Adagrad(_)
+                | Self::Adadelta(_),
+                _,
+            ) => missing_slots(),
         }
     }
+}
+
+/// Where an optimizer was not built for its rule: nothing would be trained, in silence.
+#[cold]
+fn missing_slots() -> ! {
+    panic!("the optimizer's state does not fit its rule")
 }
 
 #[cfg(test)]
