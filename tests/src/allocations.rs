@@ -41,11 +41,14 @@ fn count(size: usize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
+        // SAFETY: the caller keeps to the contract of `GlobalAlloc`, which is that of the system's
+        // allocator too.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
+        // SAFETY: as in `alloc`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -53,11 +56,13 @@ unsafe impl GlobalAlloc for Counting {
         // In place where there is room: not both at a time.
         LIVE.fetch_sub(layout.size(), Relaxed);
         count(size);
+        // SAFETY: as in `alloc`; `memory` is the system's allocator's, as all of ours is.
         unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as in `alloc`; `memory` is the system's allocator's, as all of ours is.
         unsafe { System.dealloc(memory, layout) }
     }
 }

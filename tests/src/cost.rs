@@ -15,15 +15,23 @@ use crate::{
 /// A row of the table.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// Name of the board's core.
     pub core: &'static str,
+    /// Name of the model: its widths, or those of the layer that alone counts.
     pub model: &'static str,
+    /// Weight type, such as `int8`.
     pub dtype: &'static str,
+    /// Multiply-accumulates for one row of inputs.
     pub macs: usize,
+    /// Instructions for one row of inputs, counted in QEMU.
     pub instructions: f64,
+    /// Code and constants that a model of this weight type adds to bare firmware.
     pub text_bytes: u64,
     /// The same of a build without the feature `portable`.
     pub own_text_bytes: u64,
+    /// Scratch memory of a prediction.
     pub scratch_bytes: usize,
+    /// The most stack that loading or predicting takes.
     pub stack_bytes: usize,
     /// Estimated, for Cortex-M4 only.
     pub cycles: Option<f64>,

@@ -153,9 +153,13 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
 /// What the layers of a [`chain`] are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Weights and values of 8 bits.
     Int8,
+    /// Weights of 4 bits, values of 8 bits.
     Int4,
+    /// Weights of 8 bits, values of 16 bits.
     Int16,
+    /// Weights and values in float32.
     Float,
 }
 

@@ -10,16 +10,28 @@ use crate::{Error, Result};
 #[non_exhaustive]
 pub enum Constraint {
     /// Scales vectors longer than `max_value` (2) down to it.
-    MaxNorm { max_value: f64, axis: Axis },
+    MaxNorm {
+        /// Largest norm; 2 by default.
+        max_value: f64,
+        /// Axes of the norm; 0 by default.
+        axis: Axis,
+    },
     /// Sets negative weights to 0.
     NonNeg,
     /// Scales vectors to length 1.
-    UnitNorm { axis: Axis },
+    UnitNorm {
+        /// Axes of the norm; 0 by default.
+        axis: Axis,
+    },
     /// Moves lengths into [`min_value`, `max_value`] (0 to 1), by a share `rate` (1) per update.
     MinMaxNorm {
+        /// Smallest norm; 0 by default.
         min_value: f64,
+        /// Largest norm; 1 by default.
         max_value: f64,
+        /// Share of the way to the limit that an update goes; 1 by default.
         rate: f64,
+        /// Axes of the norm; 0 by default.
         axis: Axis,
     },
 }
@@ -28,7 +40,9 @@ pub enum Constraint {
 /// is one norm per unit of a Dense kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Axis {
+    /// A single axis.
     One(i64),
+    /// Several axes together, each named once.
     Many(Vec<i64>),
     /// One norm of all weights; `null` in a config.
     All,

@@ -12,14 +12,19 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
+        /// The file.
         path: PathBuf,
+        /// What the operating system said.
         source: std::io::Error,
     },
     /// A file was read, but what it holds is wrong; `message` begins after `path:` or `path:line:`.
     #[error("{}{}: {message}", path.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
     Format {
+        /// The file.
         path: PathBuf,
+        /// Line of the file, from 1, where it is known.
         line: Option<u64>,
+        /// What is wrong, and what was expected.
         message: String,
     },
     /// Arrays whose shapes do not fit each other or the model.

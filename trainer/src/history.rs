@@ -11,7 +11,9 @@ use crate::sequential::number;
 /// per class or per threshold.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LogValue {
+    /// One number.
     Number(f64),
+    /// A number per class or threshold.
     Numbers(Vec<f64>),
 }
 

@@ -11,19 +11,37 @@ use crate::{Error, Result};
 #[non_exhaustive]
 pub enum Regularizer {
     /// `l1 · Σ|w|`. Defaults to 0.01.
-    L1 { l1: f64 },
+    L1 {
+        /// Factor of the sum; 0.01 by default.
+        l1: f64,
+    },
     /// `l2 · Σw²`. Defaults to 0.01.
-    L2 { l2: f64 },
+    L2 {
+        /// Factor of the sum; 0.01 by default.
+        l2: f64,
+    },
     /// The sum of both. Each defaults to 0.
-    L1L2 { l1: f64, l2: f64 },
+    L1L2 {
+        /// Factor of `Σ|w|`; 0 by default.
+        l1: f64,
+        /// Factor of `Σw²`; 0 by default.
+        l2: f64,
+    },
     /// Mean absolute cosine between the rows (or columns) of a matrix, times `factor` (0.01).
-    OrthogonalRegularizer { factor: f64, mode: OrthogonalMode },
+    OrthogonalRegularizer {
+        /// Factor of the mean; 0.01 by default.
+        factor: f64,
+        /// Rows or columns; rows by default.
+        mode: OrthogonalMode,
+    },
 }
 
 /// What an [`Regularizer::OrthogonalRegularizer`] makes orthogonal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrthogonalMode {
+    /// The rows of the matrix.
     Rows,
+    /// The columns of the matrix.
     Columns,
 }
 

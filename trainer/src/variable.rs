@@ -35,7 +35,9 @@ pub struct NamedArray {
 /// The values of a [`NamedArray`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum ArrayData {
+    /// Numbers of type float32.
     F32(Vec<f32>),
+    /// Numbers of type int64, such as a step counter.
     I64(Vec<i64>),
 }
 

@@ -87,7 +87,7 @@ macro_rules! store {
 /// # Safety
 ///
 /// `x` and `y` are multiples of four, and all pointers valid for that.
-#[allow(clippy::too_many_arguments)] // registers and the stack's words
+#[allow(clippy::too_many_arguments, reason = "registers and the stack's words")]
 #[unsafe(naked)]
 unsafe extern "C" fn run(
     x: *const f32,

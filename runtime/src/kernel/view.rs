@@ -6,7 +6,7 @@
 macro_rules! view {
     ($(#[$doc:meta] $name:ident, $name_mut:ident: $from:ty => $to:ty;)*) => {$(
         #[$doc]
-        #[allow(dead_code)] // not every build has a use for every view
+        #[allow(dead_code, reason = "not every build has a use for every view")]
         #[inline(always)]
         pub(crate) fn $name(values: &[$from]) -> &[$to] {
             // SAFETY: both are plain numbers, any bits are valid in either, and the alignment
@@ -15,7 +15,7 @@ macro_rules! view {
         }
 
         #[$doc]
-        #[allow(dead_code)] // not every build has a use for every view
+        #[allow(dead_code, reason = "not every build has a use for every view")]
         #[inline(always)]
         pub(crate) fn $name_mut(values: &mut [$from]) -> &mut [$to] {
             // SAFETY: as above.

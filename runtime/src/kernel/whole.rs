@@ -16,8 +16,11 @@ pub(crate) enum Finish {
     Integers,
     /// Four sums, a word each.
     Sums,
-    /// Four floats. Only where the core has floats.
-    #[cfg_attr(not(target_abi = "eabihf"), allow(dead_code))]
+    /// Four floats.
+    #[cfg_attr(
+        not(target_abi = "eabihf"),
+        allow(dead_code, reason = "only where the core has floats")
+    )]
     Floats,
 }
 

@@ -76,7 +76,10 @@ fn pairs([a, b, c, d]: [u32; ROWS]) -> [u32; ROWS] {
 }
 
 /// The rows' values from those that an int4 head has.
-#[cfg_attr(not(feature = "int4"), allow(dead_code))]
+#[cfg_attr(
+    not(feature = "int4"),
+    allow(dead_code, reason = "only an int4 head has such values")
+)]
 #[inline(always)]
 pub(crate) fn solve_pairs([ac, c, bd, d]: [u32; ROWS]) -> [i32; ROWS] {
     let (a, b) = (ac.wrapping_sub(c << 16), bd.wrapping_sub(d << 16));
@@ -90,7 +93,10 @@ fn chain([a, b, c, d]: [u32; ROWS]) -> [u32; ROWS] {
 }
 
 /// The four sums from those of an int16 block.
-#[cfg_attr(not(feature = "int16"), allow(dead_code))]
+#[cfg_attr(
+    not(feature = "int16"),
+    allow(dead_code, reason = "only an int16 block has such sums")
+)]
 #[inline(always)]
 pub(crate) fn solve_chain([e0, e1, e2, e3]: [u32; ROWS]) -> [i32; ROWS] {
     let less = |sum: u32, next: u32| sum.wrapping_sub(next << 8);

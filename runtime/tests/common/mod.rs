@@ -1,5 +1,5 @@
 //! Random models of every kind, and their blobs.
-#![allow(dead_code)] // each test has its own use
+#![allow(dead_code, reason = "each test has its own use")]
 
 use thumbnet_runtime::{
     Activation, DenseSpec, Error, FloatTable, LayerSpec, Model, ModelSpec, OutputSpec, Packing,

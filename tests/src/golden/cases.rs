@@ -9,10 +9,15 @@ use thumbnet_trainer::sequential::PredictOptions;
 
 /// One folder of `cases` or `cases_keras2`.
 pub struct Case {
+    /// Name of the folder.
     pub name: String,
+    /// Path of the folder.
     pub folder: PathBuf,
+    /// What its `metadata.json` says.
     pub metadata: Value,
+    /// Inputs, a row per sample.
     pub x: ArrayD<f32>,
+    /// Keras' predictions for `x`.
     pub y_pred: ArrayD<f32>,
 }
 

@@ -10,11 +10,17 @@ use thumbnet_trainer::sequential::FitOptions;
 
 /// One interrupted training.
 pub struct Interrupted {
+    /// Name of the folder.
     pub name: String,
+    /// Path of the folder.
     pub folder: PathBuf,
+    /// What its `recipe.json` says.
     pub recipe: Value,
+    /// Inputs that were trained on, a row per sample.
     pub x: ArrayD<f32>,
+    /// Targets of `x`.
     pub y: ArrayD<f32>,
+    /// Rows of a training batch.
     pub batch_size: usize,
 }
 

@@ -22,22 +22,37 @@ pub enum Activation {
     /// `x` above `threshold` (0) and up to `max_value` (none), `negative_slope` (0) times
     /// `x - threshold` below.
     Relu {
+        /// Slope below `threshold`; 0 by default.
         negative_slope: f32,
+        /// Upper limit of the result; none by default.
         max_value: Option<f32>,
+        /// Above it the result is `x`; 0 by default.
         threshold: f32,
     },
     /// `min(max(x, 0), 6)`.
     Relu6,
     /// `x` above 0, `negative_slope · x` below; 0.2 by name, 0.3 as Keras' layer.
-    LeakyRelu { negative_slope: f32 },
+    LeakyRelu {
+        /// Slope below 0.
+        negative_slope: f32,
+    },
     /// `x` above 0, `alpha (eˣ - 1)` below; alpha 1.
-    Elu { alpha: f32 },
+    Elu {
+        /// The limit far below 0, negated; 1 by default.
+        alpha: f32,
+    },
     /// The self-normalizing `elu`.
     Selu,
     /// `max(x, 0) + alpha (e^(min(x, 0) / alpha) - 1)`; alpha 1.
-    Celu { alpha: f32 },
+    Celu {
+        /// The limit far below 0, negated; 1 by default.
+        alpha: f32,
+    },
     /// `x Φ(x)`, exact unless `approximate` (by tanh).
-    Gelu { approximate: bool },
+    Gelu {
+        /// By tanh in place of Φ; false by default.
+        approximate: bool,
+    },
     /// `x · sigmoid(x)`; also called swish.
     Silu,
     /// `x · tanh(softplus(x))`.
@@ -60,9 +75,15 @@ pub enum Activation {
     /// `x - tanh(x)`.
     TanhShrink,
     /// `x` moved towards 0 by `threshold` (0.5), 0 within it.
-    SoftShrink { threshold: f32 },
+    SoftShrink {
+        /// How far from 0 the result is 0; 0.5 by default.
+        threshold: f32,
+    },
     /// `x` where `|x| > threshold` (0.5), else 0.
-    HardShrink { threshold: f32 },
+    HardShrink {
+        /// How far from 0 the result is 0; 0.5 by default.
+        threshold: f32,
+    },
     /// `x · hard_sigmoid(x)`; also called hard_swish.
     HardSilu,
     /// `eˣ`.
@@ -70,13 +91,21 @@ pub enum Activation {
     /// `ln(sigmoid(x))`.
     LogSigmoid,
     /// `(x + √(x² + b)) / 2`; b 4.
-    Squareplus { b: f32 },
+    Squareplus {
+        /// Roundness of the bend at 0, none with 0; 4 by default.
+        b: f32,
+    },
     /// 0 up to -1, `(x + 1)² / 4` up to 1, then `x`.
     SparsePlus,
     /// `(x + 1) / 2` clipped to [0, 1].
     SparseSigmoid,
     /// `x` above `threshold`, else `default_value`.
-    Threshold { threshold: f32, default_value: f32 },
+    Threshold {
+        /// Values above it stay as they are; no default.
+        threshold: f32,
+        /// What the others become; no default.
+        default_value: f32,
+    },
     /// `eˣ` divided by its sum over the last axis.
     Softmax,
     /// The logarithm of softmax.

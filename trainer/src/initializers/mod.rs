@@ -18,42 +18,78 @@ pub use philox::Philox;
 #[non_exhaustive]
 pub enum Initializer {
     /// Uniform within ±√(6 / (fan_in + fan_out)): the default of kernels.
-    GlorotUniform { seed: Option<u64> },
+    GlorotUniform {
+        /// Seed of the random numbers.
+        seed: Option<u64>,
+    },
     /// Truncated normal of variance 2 / (fan_in + fan_out).
-    GlorotNormal { seed: Option<u64> },
+    GlorotNormal {
+        /// Seed of the random numbers.
+        seed: Option<u64>,
+    },
     /// Uniform within ±√(6 / fan_in).
-    HeUniform { seed: Option<u64> },
+    HeUniform {
+        /// Seed of the random numbers.
+        seed: Option<u64>,
+    },
     /// Truncated normal of variance 2 / fan_in.
-    HeNormal { seed: Option<u64> },
+    HeNormal {
+        /// Seed of the random numbers.
+        seed: Option<u64>,
+    },
     /// Uniform within ±√(3 / fan_in).
-    LecunUniform { seed: Option<u64> },
+    LecunUniform {
+        /// Seed of the random numbers.
+        seed: Option<u64>,
+    },
     /// Truncated normal of variance 1 / fan_in.
-    LecunNormal { seed: Option<u64> },
+    LecunNormal {
+        /// Seed of the random numbers.
+        seed: Option<u64>,
+    },
     /// Uniform in [`minval`, `maxval`), by default ±0.05.
     RandomUniform {
+        /// Lower limit, which is drawn; -0.05 by default.
         minval: f64,
+        /// Upper limit, which is not drawn; 0.05 by default.
         maxval: f64,
+        /// Seed of the random numbers.
         seed: Option<u64>,
     },
     /// Normal, by default of mean 0 and deviation 0.05.
     RandomNormal {
+        /// Mean; 0 by default.
         mean: f64,
+        /// Standard deviation; 0.05 by default.
         stddev: f64,
+        /// Seed of the random numbers.
         seed: Option<u64>,
     },
     /// Normal before values beyond two deviations are redrawn; by default of mean 0, deviation 0.05.
     TruncatedNormal {
+        /// Mean before the redrawing; 0 by default.
         mean: f64,
+        /// Standard deviation before the redrawing; 0.05 by default.
         stddev: f64,
+        /// Seed of the random numbers.
         seed: Option<u64>,
     },
     /// A matrix with orthogonal columns (or rows, whichever are fewer) of length `gain` (1).
-    Orthogonal { gain: f64, seed: Option<u64> },
+    Orthogonal {
+        /// Length of the columns or rows; 1 by default.
+        gain: f64,
+        /// Seed of the random numbers.
+        seed: Option<u64>,
+    },
     /// Variance `scale / n`, n by `mode`; defaults to 1, fan_in, truncated normal.
     VarianceScaling {
+        /// Factor of the variance, above 0; 1 by default.
         scale: f64,
+        /// What it is divided by; fan_in by default.
         mode: FanMode,
+        /// Shape of the distribution; truncated normal by default.
         distribution: Distribution,
+        /// Seed of the random numbers.
         seed: Option<u64>,
     },
     /// All 0: the default of biases.
@@ -61,9 +97,15 @@ pub enum Initializer {
     /// All 1.
     Ones,
     /// All `value` (0).
-    Constant { value: f64 },
+    Constant {
+        /// Value of every weight; 0 by default.
+        value: f64,
+    },
     /// `gain` (1) on the diagonal of a matrix, 0 elsewhere.
-    Identity { gain: f64 },
+    Identity {
+        /// Value on the diagonal; 1 by default.
+        gain: f64,
+    },
 }
 
 /// What a variance is divided by.
@@ -80,8 +122,11 @@ pub enum FanMode {
 /// The distribution of an [`Initializer::VarianceScaling`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
+    /// Uniform around 0.
     Uniform,
+    /// Normal, values beyond two standard deviations redrawn.
     TruncatedNormal,
+    /// Normal.
     UntruncatedNormal,
 }
 

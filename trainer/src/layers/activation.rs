@@ -12,6 +12,7 @@ use crate::{Error, Result};
 /// Applies an activation, as `keras.layers.Activation` does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Activation {
+    /// What is applied to the inputs.
     pub function: Function,
     /// Name, trainable and the like.
     pub base: Base,

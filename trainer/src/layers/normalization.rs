@@ -37,6 +37,7 @@ pub struct Normalization {
 /// Means and variances, row-major over the kept axes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statistics {
+    /// Means of the inputs.
     pub mean: Vec<f64>,
     /// Biased.
     pub variance: Vec<f64>,

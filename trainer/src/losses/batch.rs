@@ -23,7 +23,9 @@ pub struct Batch<'a> {
 /// takes them in place of the output, whichever of the two activations it was.
 #[derive(Clone, Copy, Debug)]
 pub enum Logits<'a> {
+    /// Of a sigmoid.
     Sigmoid(&'a [f32]),
+    /// Of a softmax.
     Softmax(&'a [f32]),
 }
 

@@ -65,7 +65,9 @@ pub enum Reduction {
 /// Weight of the classes in a categorical focal crossentropy.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Alpha {
+    /// The same for every class.
     One(f64),
+    /// One for each class, in their order.
     PerClass(Vec<f64>),
 }
 
@@ -73,28 +75,42 @@ pub enum Alpha {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum LossKind {
+    /// Mean of `(t - p)²`, for targets t and predictions p as in all of these.
     MeanSquaredError,
+    /// Mean of `|t - p|`.
     MeanAbsoluteError,
+    /// Mean of `|t - p| / |t|`, in percent.
     MeanAbsolutePercentageError,
+    /// Mean of `(ln(1 + t) - ln(1 + p))²`, for values from 0.
     MeanSquaredLogarithmicError,
     /// Minus the cosine of the angle between target and prediction.
     CosineSimilarity,
+    /// Half the squared error up to `delta`, a line from there.
     Huber {
         /// Where the parabola becomes a line. Defaults to 1.
         delta: f64,
     },
+    /// Mean of `ln(cosh(p - t))`.
     LogCosh,
+    /// Mean of `max(1 - t p, 0)`, for targets of -1 and 1; 0 and 1 are read as those.
     Hinge,
+    /// Mean of the squared hinge, for targets as in [`LossKind::Hinge`].
     SquaredHinge,
+    /// `max(n - Σ t p + 1, 0)`, n the largest `(1 - t) p` of the row, for one-hot targets.
     CategoricalHinge,
+    /// `Σ t ln(t / p)`, for probabilities.
     KLDivergence,
+    /// Mean of `p - t ln(p)`, for counts.
     Poisson,
+    /// Mean of `-t ln(p) - (1 - t) ln(1 - p)`, for targets from 0 to 1.
     BinaryCrossentropy {
         /// Predictions are logits, not probabilities. Defaults to false.
         from_logits: bool,
         /// Pulls targets towards 1/2, in [0, 1]. Defaults to 0.
         label_smoothing: f64,
     },
+    /// Binary crossentropy in which easy examples count less, by `(1 - p)^gamma` where p is the
+    /// probability of the right answer.
     BinaryFocalCrossentropy {
         /// Weights class 1 by `alpha`, class 0 by `1 - alpha`. Defaults to false.
         apply_class_balancing: bool,
@@ -107,12 +123,14 @@ pub enum LossKind {
         /// Defaults to 0.
         label_smoothing: f64,
     },
+    /// `-Σ t ln(p)`, for one-hot targets or probabilities of the classes.
     CategoricalCrossentropy {
         /// Predictions are logits, not probabilities. Defaults to false.
         from_logits: bool,
         /// Pulls targets towards 1/classes, in [0, 1]. Defaults to 0.
         label_smoothing: f64,
     },
+    /// Categorical crossentropy in which easy examples count less, each class by `(1 - p)^gamma`.
     CategoricalFocalCrossentropy {
         /// Defaults to 0.25 for every class.
         alpha: Alpha,
@@ -123,16 +141,19 @@ pub enum LossKind {
         /// Defaults to 0.
         label_smoothing: f64,
     },
+    /// `-ln(p)` of the right class, for targets that are class indices.
     SparseCategoricalCrossentropy {
         /// Predictions are logits, not probabilities. Defaults to false.
         from_logits: bool,
         /// Samples of this class count for nothing. Defaults to none.
         ignore_class: Option<i64>,
     },
+    /// `1 - 2 Σ t p / (Σ t + Σ p)`: how little target and prediction overlap.
     Dice {
         /// One loss per row (Keras' `axis=-1`) or, by default, one for the batch (`axis=None`).
         per_row: bool,
     },
+    /// [`LossKind::Dice`] with a weight for each kind of error.
     Tversky {
         /// Weight of what is in the target only. Defaults to 0.5.
         alpha: f64,
@@ -141,6 +162,8 @@ pub enum LossKind {
         /// As for [`LossKind::Dice`].
         per_row: bool,
     },
+    /// Draws embeddings of a class together and those of different classes apart, for predictions
+    /// of unit length and targets that are class indices.
     Circle {
         /// Defaults to 80.
         gamma: f64,
@@ -149,6 +172,7 @@ pub enum LossKind {
         /// A sample is not its own partner. Defaults to true.
         remove_diagonal: bool,
     },
+    /// `(1 - p^q) / q` with the probability p of the right class: tolerates wrong labels.
     CategoricalGeneralizedCrossEntropy {
         /// Noise parameter, between 0 and 1. Defaults to 0.5.
         q: f64,

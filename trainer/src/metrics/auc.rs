@@ -25,6 +25,7 @@ enum Summation {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::upper_case_acronyms, reason = "Keras' name")]
 pub(super) struct AUC {
     num_thresholds: usize,
     curve: Curve,

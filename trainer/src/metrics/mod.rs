@@ -54,6 +54,7 @@ enum Family {
     Mean(Mean),
     Counted(Counted),
     Constrained(Constrained),
+    #[expect(clippy::upper_case_acronyms, reason = "Keras' name")]
     AUC(AUC),
     FBetaScore(FBetaScore),
     R2Score(R2Score),

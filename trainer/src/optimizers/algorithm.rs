@@ -5,78 +5,132 @@
 #[non_exhaustive]
 pub enum Algorithm {
     /// Gradient descent; momentum 0, nesterov false.
-    Sgd { momentum: f64, nesterov: bool },
+    Sgd {
+        /// Share of the last step that is taken again; 0 by default.
+        momentum: f64,
+        /// Looks one step ahead; false by default.
+        nesterov: bool,
+    },
     /// Kingma and Ba 2014; 0.9, 0.999, 1e-7, false.
     Adam {
+        /// Decay of the mean of gradients; 0.9 by default.
         beta_1: f64,
+        /// Decay of the mean of squared gradients; 0.999 by default.
         beta_2: f64,
+        /// Added to the root of the mean square; 1e-7 by default.
         epsilon: f64,
+        /// Divides by the largest mean square so far; false by default.
         amsgrad: bool,
     },
     /// Adam whose weight decay defaults to 0.004 (Loshchilov and Hutter 2017).
     AdamW {
+        /// Decay of the mean of gradients; 0.9 by default.
         beta_1: f64,
+        /// Decay of the mean of squared gradients; 0.999 by default.
         beta_2: f64,
+        /// Added to the root of the mean square; 1e-7 by default.
         epsilon: f64,
+        /// Divides by the largest mean square so far; false by default.
         amsgrad: bool,
     },
     /// Hinton 2012; rho 0.9, momentum 0, epsilon 1e-7 inside the root, centered false.
     RMSprop {
+        /// Decay of the mean of squared gradients; 0.9 by default.
         rho: f64,
+        /// Share of the last step that is taken again; 0 by default.
         momentum: f64,
+        /// Added to the mean square, inside the root; 1e-7 by default.
         epsilon: f64,
+        /// Divides by the deviation, not by the root of the mean square; false by default.
         centered: bool,
     },
     /// Duchi et al. 2011; accumulators start at 0.1, epsilon 1e-7 inside the root.
     Adagrad {
+        /// First value of the sums of squared gradients; 0.1 by default.
         initial_accumulator_value: f64,
+        /// Added to the sum, inside the root; 1e-7 by default.
         epsilon: f64,
     },
     /// Zeiler 2012; rho 0.95, epsilon 1e-7.
-    Adadelta { rho: f64, epsilon: f64 },
+    Adadelta {
+        /// Decay of both mean squares, of gradients and of steps; 0.95 by default.
+        rho: f64,
+        /// Added to the mean squares, inside the roots; 1e-7 by default.
+        epsilon: f64,
+    },
     /// Adam by the infinity norm; 0.9, 0.999, 1e-7.
     Adamax {
+        /// Decay of the mean of gradients; 0.9 by default.
         beta_1: f64,
+        /// Decay of the largest absolute gradient; 0.999 by default.
         beta_2: f64,
+        /// Added to that largest gradient; 1e-7 by default.
         epsilon: f64,
     },
     /// Adam with Nesterov momentum (Dozat 2016); 0.9, 0.999, 1e-7.
     Nadam {
+        /// Decay of the mean of gradients; 0.9 by default.
         beta_1: f64,
+        /// Decay of the mean of squared gradients; 0.999 by default.
         beta_2: f64,
+        /// Added to the root of the mean square; 1e-7 by default.
         epsilon: f64,
     },
     /// Follow the regularized leader (McMahan et al. 2013); -0.5, 0.1 and zeros.
     Ftrl {
+        /// Exponent of the sum of squared gradients in the rate, at most 0; -0.5 by default.
         learning_rate_power: f64,
+        /// First value of the sums of squared gradients; 0.1 by default.
         initial_accumulator_value: f64,
+        /// Penalty on absolute weights; 0 by default.
         l1_regularization_strength: f64,
+        /// Penalty on squared weights; 0 by default.
         l2_regularization_strength: f64,
+        /// Penalty on squared weights that acts through the gradient; 0 by default.
         l2_shrinkage_regularization_strength: f64,
+        /// Adds `beta / (2 · learning rate)` to the penalty on squared weights; 0 by default.
         beta: f64,
     },
     /// The sign of a momentum (Chen et al. 2023); 0.9, 0.99.
-    Lion { beta_1: f64, beta_2: f64 },
+    Lion {
+        /// Share of the momentum in the step, the rest is the gradient; 0.9 by default.
+        beta_1: f64,
+        /// Decay of the momentum; 0.99 by default.
+        beta_2: f64,
+    },
     /// Adam scaled by the norm of each variable (You et al. 2019); 0.9, 0.999, 1e-7.
     Lamb {
+        /// Decay of the mean of gradients; 0.9 by default.
         beta_1: f64,
+        /// Decay of the mean of squared gradients; 0.999 by default.
         beta_2: f64,
+        /// Added to the root of the mean square; 1e-7 by default.
         epsilon: f64,
     },
     /// Factored second moments (Shazeer and Stern 2018); -0.8, 1e-30, 1e-3, 1, true.
     Adafactor {
+        /// Exponent d in `1 - stepᵈ`, the decay of the mean of squared gradients; -0.8 by default.
         beta_2_decay: f64,
+        /// Added to squared gradients; 1e-30 by default.
         epsilon_1: f64,
+        /// Steps scale with the weights' root mean square, but at least this; 1e-3 by default.
         epsilon_2: f64,
+        /// Largest root mean square of a step before scaling; 1 by default.
         clip_threshold: f64,
+        /// Bounds the learning rate by `1 / √step`, which changes nothing: it is bounded so in any
+        /// case. True by default.
         relative_step: bool,
     },
     /// Adam that averages its weights in place of a schedule (Defazio et al. 2024); 0.9, 0.999,
     /// 1e-8, 0. Its weights are those to train with.
     ScheduleFreeAdamW {
+        /// Share of the averaged weights in those to train with; 0.9 by default.
         beta_1: f64,
+        /// Decay of the mean of squared gradients; 0.999 by default.
         beta_2: f64,
+        /// Added to the root of the mean square; 1e-8 by default.
         epsilon: f64,
+        /// Steps over which the learning rate rises in a line; 0 by default.
         warmup_steps: u64,
     },
     /// Orthogonalized momentum for matrices, Adam for the rest; see [`Muon`].
@@ -88,7 +142,9 @@ pub enum Algorithm {
 pub struct Muon {
     /// Adam's, for variables that are no matrices. Default to 0.9, 0.999, 1e-7.
     pub adam_beta_1: f64,
+    /// Adam's decay of the mean of squared gradients; 0.999 by default.
     pub adam_beta_2: f64,
+    /// Added to the root that Adam divides by; 1e-7 by default.
     pub epsilon: f64,
     /// Weight decay where Adam updates. Defaults to 0.004, as the optimizer's own.
     pub adam_weight_decay: Option<f64>,
@@ -100,7 +156,9 @@ pub struct Muon {
     pub exclude_embeddings: bool,
     /// Coefficients of the Newton-Schulz iteration. Default to 3.4445, -4.775, 2.0315.
     pub muon_a: f64,
+    /// That of the third power; -4.775 by default.
     pub muon_b: f64,
+    /// That of the fifth power; 2.0315 by default.
     pub muon_c: f64,
     /// Defaults to 0.95.
     pub momentum: f64,

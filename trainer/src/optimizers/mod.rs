@@ -69,7 +69,9 @@ pub struct OptimizerOptions {
 /// A learning rate or a schedule of them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LearningRate {
+    /// The same at every step.
     Constant(f32),
+    /// One for each step.
     Schedule(Schedule),
 }
 

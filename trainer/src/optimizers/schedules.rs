@@ -12,48 +12,73 @@ use crate::{Error, Result};
 pub enum Schedule {
     /// `initial · decay_rate^(step / decay_steps)`; whole exponents only if `staircase` (false).
     ExponentialDecay {
+        /// Rate of step 0.
         initial_learning_rate: f64,
+        /// Steps for one factor of `decay_rate`, above 0.
         decay_steps: f64,
+        /// Factor of the rate.
         decay_rate: f64,
+        /// Changes only every `decay_steps`; false by default.
         staircase: bool,
     },
     /// `values[i]` up to and including step `boundaries[i]`, the last value after that. As in Keras,
     /// fractions of boundaries do not count.
     PiecewiseConstantDecay {
+        /// The last step of each value but the last, in rising order.
         boundaries: Vec<f64>,
+        /// Rates, one more than boundaries.
         values: Vec<f64>,
     },
     /// From initial to `end_learning_rate` (1e-4) by `(1 - step / decay_steps)^power` (1); with
     /// `cycle` (false) the decay is stretched whenever its end is reached.
     PolynomialDecay {
+        /// Rate of step 0.
         initial_learning_rate: f64,
+        /// Steps to the end of the decay, above 0.
         decay_steps: f64,
+        /// Rate at the end; 1e-4 by default.
         end_learning_rate: f64,
+        /// Exponent; 1 by default, a line.
         power: f64,
+        /// Stretches the decay whenever its end is reached; false by default.
         cycle: bool,
     },
     /// `initial / (1 + decay_rate · step / decay_steps)`; whole quotients only if `staircase`.
     InverseTimeDecay {
+        /// Rate of step 0.
         initial_learning_rate: f64,
+        /// Steps for one `decay_rate` more in the divisor, above 0.
         decay_steps: f64,
+        /// What the divisor grows by.
         decay_rate: f64,
+        /// Changes only every `decay_steps`; false by default.
         staircase: bool,
     },
     /// Half a cosine from the initial rate, or from `warmup_target` after a linear warm-up of
     /// `warmup_steps`, to `alpha` (0) times it.
     CosineDecay {
+        /// Rate of step 0.
         initial_learning_rate: f64,
+        /// Steps of the cosine, above 0; those of the warm-up come before.
         decay_steps: f64,
+        /// Last rate, as a share of the first of the cosine; 0 by default.
         alpha: f64,
+        /// Rate at the end of the warm-up; none by default, no warm-up.
         warmup_target: Option<f64>,
+        /// Steps of the warm-up; 0 by default.
         warmup_steps: f64,
     },
     /// Half cosines, each `t_mul` (2) times as long and `m_mul` (1) times as high as the last.
     CosineDecayRestarts {
+        /// Rate of step 0.
         initial_learning_rate: f64,
+        /// Steps of the first cosine, above 0.
         first_decay_steps: f64,
+        /// Length of a cosine as a multiple of the one before; 2 by default.
         t_mul: f64,
+        /// Height of a cosine as a multiple of the one before; 1 by default.
         m_mul: f64,
+        /// Least rate, as a share of the initial one; 0 by default.
         alpha: f64,
     },
 }

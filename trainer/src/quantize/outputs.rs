@@ -24,7 +24,10 @@ pub enum Outputs {
     /// Yes or no by each output: yes from the threshold on, as on the device. Of one output that is
     /// class 1, of several a label each. (Keras' metrics say yes above the threshold: the two differ
     /// where an output equals it.)
-    Binary { threshold: f32 },
+    Binary {
+        /// Least output that is a yes.
+        threshold: f32,
+    },
     /// Numbers: nothing is decided.
     Numbers,
 }

@@ -17,7 +17,9 @@ use super::{DeviceModel, bound};
 pub struct LayerReport {
     /// Of the Keras layer; of several, joined by `+`, that became one.
     pub name: String,
+    /// Number of its inputs.
     pub inputs: usize,
+    /// Number of its units, which is that of its outputs.
     pub units: usize,
     /// Arithmetic, such as `int8`.
     pub data_type: String,
@@ -32,6 +34,7 @@ pub struct LayerReport {
     pub accumulator_limit: Option<i64>,
     /// What the next layer reads: size of one step, and the integer for 0.
     pub output_scale: Option<f64>,
+    /// The integer that stands for 0.
     pub output_zero: Option<i32>,
 }
 
@@ -48,6 +51,7 @@ pub struct Report {
     pub equalized: bool,
     /// Whether mean errors went into the biases.
     pub bias_corrected: bool,
+    /// The dense layers on the device, in order.
     pub layers: Vec<LayerReport>,
     /// The layer that costs the most accuracy, and the cheapest cure; none without any error.
     pub weakest: Option<Weakest>,

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 /// What `compile` takes.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
+    /// How gradients become updates of the weights.
     pub optimizer: Optimizer,
     /// Without it, regularizers alone are trained.
     pub loss: Option<Loss>,
