@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ndarray::Array1;
+use ndarray::{Array1, Axis, Slice};
 use serde_json::Value;
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Signature, Task,
@@ -271,15 +271,15 @@ impl Train {
         rows: &Labelled,
         validation: Option<&Labelled>,
     ) -> Outcome<Vec<Box<dyn Callback>>> {
-        let (training, held) = rows.data.split_at(self.training_rows(rows.data.rows()));
+        let training = self.training_rows(rows.data.rows());
         let held = match validation {
-            Some(validation) => &validation.data,
-            None => &held,
+            Some(validation) => validation.data.rows(),
+            None => rows.data.rows() - training,
         };
         let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
         // First, so that the others see the device's metrics.
         if let Some(data_type) = self.q_metrics {
-            if held.rows() == 0 {
+            if held == 0 {
                 return Err(Failure::usage(
                     "--q-metrics is given without rows to validate on; add --validation-split 0.2 or --validation-data v.csv",
                 ));
@@ -289,6 +289,8 @@ impl Train {
                 self_tests: 0,
                 ..QuantizeOptions::default()
             };
+            let (training, rest) = rows.data.split_at(training);
+            let held = validation.map_or(&rest, |validation| &validation.data);
             let y = held.y.as_ref().expect("labelled rows have targets");
             callbacks.push(Box::new(DeviceMetrics::new(
                 &training.x,
@@ -297,9 +299,10 @@ impl Train {
                 options,
             )?));
         }
-        callbacks.extend(self.callbacks.callbacks(held.rows() > 0)?);
+        callbacks.extend(self.callbacks.callbacks(held > 0)?);
         // Last, so that weights which another one restores are rounded too.
         if let Some(data_type) = self.quantize_aware {
+            let (training, _) = rows.data.split_at(training);
             callbacks.push(Box::new(QuantizeAware::new(data_type, &training.x)?));
         }
         Ok(callbacks)
@@ -383,9 +386,9 @@ impl Train {
         model.add(Input::new(data.row_shape()))?;
         let normalize = self.normalize || (self.data.data.is_some() && !self.no_normalize);
         if normalize {
-            let (training, _) = data.split_at(self.training_rows(data.rows()));
+            let training = Slice::from(..self.training_rows(data.rows()));
             let mut normalization = Normalization::new();
-            normalization.adapt(&training.x)?;
+            normalization.adapt(&data.x.slice_axis(Axis(0), training))?;
             model.add(normalization)?;
         }
         for layer in &self.layers {

@@ -10,6 +10,7 @@ use super::base::{broadcast_index, layer_options, op_base, sample_axis};
 use super::config::Config;
 use crate::Number;
 use crate::initializers::Initializer;
+use crate::sequential::Samples;
 use crate::{Error, Result};
 
 /// `(x - mean) / max(sqrt(variance), 1e-7)`, with mean and variance of the training data.
@@ -132,10 +133,9 @@ impl Normalization {
         &mut self,
         data: &ArrayBase<S, D>,
     ) -> Result<()> {
-        let rows = data.shape().first().copied().unwrap_or_default();
-        let sample = data.shape().get(1..).unwrap_or_default().to_vec();
-        let values: Vec<f32> = data.iter().map(|value| value.to_f32()).collect();
-        self.adapted = Some(self.statistics(&values, rows, &sample)?);
+        let samples = Samples::new(data);
+        let (rows, sample) = (samples.rows(), samples.sample_shape());
+        self.adapted = Some(self.statistics(samples.values(), rows, sample)?);
         Ok(())
     }
 
