@@ -62,7 +62,7 @@ fn kind(message: &str) -> String {
         let class = start.rsplit(' ').next().unwrap_or(start);
         return format!("layers that thumbnet does not have: {class}");
     }
-    if message.contains("only straight chains of layers are supported") {
+    if message.contains("train one that is a straight chain of layers") {
         return "models that are no chain of layers".into();
     }
     message.to_string()

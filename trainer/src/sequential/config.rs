@@ -98,7 +98,7 @@ impl Sequential {
             "Functional" | "Model" => functional::chain(config)?,
             other => {
                 return Err(Error::unsupported(format!(
-                    "model class {other:?} is not supported, expected Sequential, or Functional as a straight chain of layers; rebuild the model as one"
+                    "model class {other:?} is not supported, expected Sequential, or Functional as a straight chain of layers; train one of these"
                 )));
             }
         };

@@ -75,7 +75,7 @@ pub(crate) fn chain(config: &Value) -> Result<Vec<&Value>> {
     })?;
     let refuse = |name: &str, why: &str| {
         Error::unsupported(format!(
-            "model {model:?}: layer {name:?} {why}, but only straight chains of layers are supported; rebuild the model as a Sequential"
+            "model {model:?}: layer {name:?} {why}, but models with branches, or with several inputs or outputs, are not supported; train one that is a straight chain of layers"
         ))
     };
     // Each layer by the one that feeds it.
@@ -229,7 +229,7 @@ mod tests {
             "output_layers": [["a", 0, 0], ["b", 0, 0]]});
         assert_eq!(
             chain(&config).unwrap_err().to_string(),
-            "model \"m\": layer \"in\" feeds more than one layer, but only straight chains of layers are supported; rebuild the model as a Sequential"
+            "model \"m\": layer \"in\" feeds more than one layer, but models with branches, or with several inputs or outputs, are not supported; train one that is a straight chain of layers"
         );
     }
 }
