@@ -185,7 +185,7 @@ fn bad_calibration_rows_are_refused_and_no_output_is_touched() {
             "export model.h5 --calibrate wide.csv --output kept.tnet"
         )
         .error(1),
-        "wide.csv:1: there is no column \"sepal_length\", \"sepal_width\", \"petal_length\", \"petal_width\", expected sepal_length, sepal_width, petal_length, petal_width, and a, b are not of the model; add the column, or give it the model's name in the header"
+        "wide.csv:1: the file has none of the model's columns sepal_length, sepal_width, petal_length, petal_width, but a, b, label; give the columns the model's names in the header"
     );
     assert_eq!(
         run(

@@ -137,7 +137,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         (
             "evaluate model.h5 --data narrow.csv",
             1,
-            "narrow.csv:1: there is no column \"sepal_length\", \"sepal_width\", \"petal_length\", \"petal_width\", expected sepal_length, sepal_width, petal_length, petal_width, and a, b are not of the model; add the column, or give it the model's name in the header",
+            "narrow.csv:1: the file has none of the model's columns sepal_length, sepal_width, petal_length, petal_width, but a, b, label; give the columns the model's names in the header",
         ),
         (
             "predict model.tnet --data narrow.csv --output y.npy",
@@ -147,7 +147,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         (
             "predict model.h5 --data five.csv --output y.npy",
             1,
-            "five.csv:1: there is no column \"sepal_length\", \"sepal_width\", \"petal_length\", \"petal_width\", expected sepal_length, sepal_width, petal_length, petal_width, and a, b, c, d, species are not of the model; add the column, or give it the model's name in the header",
+            "five.csv:1: the file has none of the model's columns sepal_length, sepal_width, petal_length, petal_width, but a, b, c, d, species; give the columns the model's names in the header",
         ),
         (
             "predict no.h5 --data five.csv --output y.npy",

@@ -43,11 +43,11 @@ impl<'a> Callbacks<'a> {
 
     /// Before the first epoch: restores what is to be restored.
     pub fn begin(&mut self, model: &mut Sequential) -> Result<()> {
-        model.callback_states.clear();
+        model.run.callback_states.clear();
         for callback in self.keepers(true) {
             callback.on_train_begin(model)?;
         }
-        let states = std::mem::take(&mut model.callback_states);
+        let states = std::mem::take(&mut model.run.callback_states);
         for (i, callback) in self.0.iter_mut().enumerate() {
             if callback.keeps_states() {
                 continue;
@@ -109,7 +109,7 @@ impl<'a> Callbacks<'a> {
     fn note_states(&mut self, model: &mut Sequential) {
         if self.keepers(true).next().is_some() {
             let states = self.0.iter().map(|callback| callback.state());
-            model.callback_states = states.map(|state| state.unwrap_or(Value::Null)).collect();
+            model.run.callback_states = states.map(|state| state.unwrap_or(Value::Null)).collect();
         }
     }
 }

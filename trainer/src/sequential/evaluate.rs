@@ -175,7 +175,7 @@ impl Sequential {
         let targets = Targets::of(data.y, output);
         let width = output.last().copied().unwrap_or(1);
         self.refresh_trainable();
-        self.stop_evaluating = false;
+        self.run.stop_evaluating = false;
         callbacks.each(|callback| callback.on_test_begin(self))?;
         let compiled = self.compiled_mut()?;
         compiled.build_metrics(targets, width, pass.sums)?;
@@ -229,7 +229,7 @@ impl Sequential {
                 let write = |logs: &mut Logs| compiled.write(logs);
                 shown.step(step, &mut logs, write, &self.output);
             }
-            if self.stop_evaluating {
+            if self.run.stop_evaluating {
                 break;
             }
         }

@@ -2,21 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Instant;
 
 use ndarray::{ArrayBase, ArrayView1, Data, Dimension};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use super::Sequential;
 use super::calls::Callbacks;
-use super::compile::Sums;
-use super::data::{Order, Rows, Samples, Targets};
-use super::evaluate::TestPass;
-use super::progress::{Progress, Verbosity};
+use super::data::{Rows, Samples};
+use super::training::Training;
 use crate::Number;
 use crate::callbacks::Callback;
-use crate::history::{History, Logs};
+use crate::history::History;
 use crate::{Error, Result, threads};
 
 /// How `fit` trains. The defaults are Keras'.
@@ -149,65 +144,11 @@ pub enum ValidationFrequency {
 }
 
 impl ValidationFrequency {
-    fn includes(&self, epoch: usize) -> bool {
+    pub(super) fn includes(&self, epoch: usize) -> bool {
         match self {
             Self::Every(every) => (epoch + 1).is_multiple_of(*every),
             Self::Epochs(epochs) => epochs.contains(&(epoch + 1)),
         }
-    }
-}
-
-/// Batches of one pass over the rows, kept over epochs when an epoch is shorter.
-struct Feed {
-    batch_size: usize,
-    rows: usize,
-    shuffle: bool,
-    order: Order,
-    /// Passes begun.
-    passes: u64,
-    /// The pass that `order` is of.
-    ordered: u64,
-    /// Batches taken from the current pass.
-    taken: usize,
-}
-
-impl Feed {
-    fn batches(&self) -> usize {
-        self.rows.div_ceil(self.batch_size)
-    }
-
-    /// Goes on to the next batch of an epoch, its first or a later one; false when the data ran out.
-    fn advance(&mut self, first: bool) -> bool {
-        if self.taken == self.batches() || self.passes == 0 {
-            if !first && self.passes > 0 {
-                return false;
-            }
-            self.passes += 1;
-            self.taken = 0;
-        }
-        self.taken += 1;
-        true
-    }
-
-    /// Takes the next batch: its rows, or none when the data ran out. The rows of a pass come in an
-    /// order of its own.
-    fn take(&mut self, first: bool, seed: u64) -> Result<Option<(usize, usize)>> {
-        if !self.advance(first) {
-            return Ok(None);
-        }
-        if self.shuffle && self.ordered != self.passes {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(2 * self.passes - 1);
-            self.order.shuffle(self.rows, &mut rng)?;
-            self.ordered = self.passes;
-        }
-        let start = (self.taken - 1) * self.batch_size;
-        Ok(Some((start, (start + self.batch_size).min(self.rows))))
-    }
-
-    /// Leaves the batches of an epoch out, up to `steps`.
-    fn skip(&mut self, steps: usize) {
-        let _ = (0..steps).all(|step| self.advance(step == 0));
     }
 }
 
@@ -279,169 +220,13 @@ impl Sequential {
         }
         let validation = validation.cloned();
         let mut callbacks = Callbacks::new(std::mem::take(&mut options.callbacks));
-        self.run_epochs(data, validation, &options, &mut callbacks)
-    }
-
-    fn run_epochs(
-        &mut self,
-        data: Rows,
-        validation: Option<ValidationData>,
-        options: &FitOptions,
-        callbacks: &mut Callbacks,
-    ) -> Result<History> {
-        let verbosity = Verbosity::new(options.verbose)?;
         let _limit = threads::Limit::new(options.threads);
-        let rows = data.x.rows();
-        let mut feed = Feed {
-            batch_size: batch_size(options, rows)?,
-            rows,
-            shuffle: options.shuffle,
-            order: Order::default(),
-            passes: 0,
-            ordered: 0,
-            taken: 0,
-        };
-        let steps = options.steps_per_epoch.unwrap_or(feed.batches());
-        let output = self.output_shape().unwrap_or_default().to_vec();
-        let targets = Targets::of(data.y, &output);
-        self.build_optimizer();
-        let width = output.last().copied().unwrap_or(1);
-        self.compiled_mut()?
-            .build_metrics(targets, width, Sums::Keras)?;
-        self.training_seed = options
-            .seed
-            .unwrap_or_else(|| self.seed.wrapping_add(self.fits));
-        self.fits += 1;
-        self.stop_training = false;
-        self.resume = None;
-
-        let clock = Instant::now();
-        let mut history = History::default();
-        let mut batch_logs = Logs::new();
-        let mut logs = Logs::new();
-        callbacks.begin(self)?;
-        let seed = self.training_seed;
-        let resume = self.resume.take().unwrap_or((options.initial_epoch, 0));
-        // A shuffled epoch has an order of its own, wherever the training began; others begin with
-        // the first row, as in Keras.
-        let first = match options.shuffle {
-            true => 0,
-            false => options.initial_epoch,
-        };
-        (first..resume.0).for_each(|_| feed.skip(steps));
-        // The restored training may have come to its end.
-        let epochs = match self.stop_training {
-            true => resume.0,
-            false => options.epochs,
-        };
-        for epoch in resume.0..epochs {
-            let skipped = if epoch == resume.0 {
-                resume.1.min(steps)
-            } else {
-                0
-            };
-            feed.skip(skipped);
-            // What an epoch draws depends on seed and position alone: a training that was stopped
-            // and restored goes on as it would have.
-            self.rng = ChaCha8Rng::seed_from_u64(seed);
-            self.rng.set_stream(2 * epoch as u64);
-            // A callback may have evaluated, with other sums.
-            self.compiled_mut()?
-                .build_metrics(targets, width, Sums::Keras)?;
-            self.compiled_mut()?.reset();
-            callbacks.each(|callback| callback.on_epoch_begin(self, epoch))?;
-            let mut progress = Progress::new(verbosity, steps, clock.elapsed().as_secs_f64());
-            if verbosity != Verbosity::Silent && options.epochs > 1 {
-                self.print(&format!("Epoch {}/{}\n", epoch + 1, options.epochs));
-            }
-            for step in skipped..steps {
-                if !self.train_next(data, &mut feed, targets, callbacks, step)? {
-                    break;
-                }
-                let now = clock.elapsed().as_secs_f64();
-                let due = progress.is_due(step + 1, now);
-                if due || callbacks.use_batches() {
-                    self.compiled()?.write(&mut batch_logs);
-                }
-                if callbacks.use_batches() {
-                    callbacks.batch_end(self, step, &batch_logs)?;
-                }
-                if due {
-                    progress.update(step + 1, &batch_logs, now, &self.output);
-                }
-                if self.stop_training {
-                    break;
-                }
-            }
-            logs = Logs::new();
-            self.compiled()?.write(&mut logs);
-            if let Some(validation) = &validation
-                && options.validation_freq.includes(epoch)
-            {
-                let batch_size = options.validation_batch_size.unwrap_or(feed.batch_size);
-                let validated = self.evaluate_rows(
-                    validation.rows(),
-                    TestPass {
-                        batch_size,
-                        steps: options.validation_steps,
-                        sums: Sums::Keras,
-                    },
-                    callbacks,
-                    None,
-                )?;
-                logs.extend_validation(&validated);
-            }
-            callbacks.epoch_end(self, epoch, &mut logs)?;
-            history.push(epoch, &logs);
-            progress.finish(&logs, clock.elapsed().as_secs_f64(), &self.output);
-            if self.stop_training {
-                break;
-            }
-        }
-        if options.epochs > 0
-            && let Some(compiled) = &mut self.compiled
-        {
-            compiled
-                .optimizer
-                .finalize(&self.variables, &mut self.values);
-        }
-        callbacks.end(self, &logs)?;
-        Ok(history)
-    }
-
-    /// Trains on the next batch of the feed; false when the data ran out before the epoch did.
-    fn train_next(
-        &mut self,
-        data: Rows,
-        feed: &mut Feed,
-        targets: Targets,
-        callbacks: &mut Callbacks,
-        step: usize,
-    ) -> Result<bool> {
-        let Some((start, stop)) = feed.take(step == 0, self.training_seed)? else {
-            self.print("Your input ran out of data; interrupting training.\n");
-            return Ok(false);
-        };
-        // Far enough apart for the noise of any batch.
-        self.rng.set_word_pos((step as u128) << 40);
-        if callbacks.use_batches() {
-            callbacks.each_batch(|callback| callback.on_train_batch_begin(self, step))?;
-        }
-        match feed.order.indices(start, stop) {
-            None => self.train_step(data.slice(start, stop), targets)?,
-            Some(indices) => {
-                let mut gathered = std::mem::take(&mut self.workspace.batch);
-                let trained = self.train_step(data.gather(indices, &mut gathered), targets);
-                self.workspace.batch = gathered;
-                trained?;
-            }
-        }
-        Ok(true)
+        Training::begin(self, data, validation, &options)?.run(self, &mut callbacks)
     }
 }
 
 impl ValidationData<'_> {
-    fn rows(&self) -> Rows<'_> {
+    pub(super) fn rows(&self) -> Rows<'_> {
         Rows {
             x: &self.x,
             y: &self.y,
@@ -466,7 +251,7 @@ fn split_at(rows: usize, split: f64) -> Result<usize> {
     Ok(at)
 }
 
-fn batch_size(options: &FitOptions, rows: usize) -> Result<usize> {
+pub(super) fn batch_size(options: &FitOptions, rows: usize) -> Result<usize> {
     let counts = [
         ("batch_size", options.batch_size),
         ("validation_batch_size", options.validation_batch_size),

@@ -16,8 +16,10 @@ mod penalties;
 mod predict;
 mod progress;
 pub(crate) mod rounding;
+mod run;
 mod step;
 mod summary;
+mod training;
 mod weights;
 
 use std::sync::{Arc, Mutex};
@@ -41,6 +43,7 @@ use compile::Compiled;
 use engine::{Leaf, Workspace};
 use output::Output;
 use rounding::Rounding;
+use run::Run;
 
 /// A chain of layers, as `keras.Sequential`.
 ///
@@ -79,14 +82,8 @@ pub struct Sequential {
     rng: ChaCha8Rng,
     /// Calls of `fit` so far: each shuffles in its own way.
     fits: u64,
-    stop_training: bool,
-    stop_evaluating: bool,
-    /// Seed of the running `fit`.
-    training_seed: u64,
-    /// Epoch and batch to begin the running `fit` with.
-    resume: Option<(usize, usize)>,
-    /// What the callbacks of the running `fit` want kept.
-    callback_states: Vec<serde_json::Value>,
+    /// The running `fit`, or the last one.
+    run: Run,
     output: Output,
     /// What its columns and classes are called, where it was trained from a table.
     signature: Option<Signature>,
@@ -119,11 +116,7 @@ impl Sequential {
             grads: Vec::new(),
             rng: ChaCha8Rng::seed_from_u64(seed),
             fits: 0,
-            stop_training: false,
-            stop_evaluating: false,
-            training_seed: seed,
-            resume: None,
-            callback_states: Vec::new(),
+            run: Run::training(seed),
             output: Output::Stdout,
             signature: None,
         }
@@ -258,12 +251,12 @@ impl Sequential {
 
     /// Asks `fit` to return after this batch.
     pub fn stop_training(&mut self) {
-        self.stop_training = true;
+        self.run.stop_training = true;
     }
 
     /// Asks `evaluate`, or the validation of `fit`, to return after this batch.
     pub fn stop_evaluating(&mut self) {
-        self.stop_evaluating = true;
+        self.run.stop_evaluating = true;
     }
 
     /// Whether every layer can be trained with its options.
@@ -274,35 +267,35 @@ impl Sequential {
 
     /// Whether [`Sequential::stop_training`] was called since `fit` began.
     pub fn is_stopping(&self) -> bool {
-        self.stop_training
+        self.run.stop_training
     }
 
     /// Lets the running `fit` begin with this batch of this epoch, both counted from 0; for
     /// callbacks that restore a training when it begins.
     pub fn resume_at(&mut self, epoch: usize, batch: usize) {
-        self.resume = Some((epoch, batch));
+        self.run.resume = Some((epoch, batch));
     }
 
     /// [`Callback::state`](crate::callbacks::Callback::state) of each callback of the running `fit`
     /// at the end of this batch or epoch; null for none. Only noted when a callback keeps them.
     pub fn callback_states(&self) -> &[serde_json::Value] {
-        &self.callback_states
+        &self.run.callback_states
     }
 
     /// Gives the callbacks of the running `fit` these states; for callbacks that restore a training
     /// when it begins.
     pub fn set_callback_states(&mut self, states: Vec<serde_json::Value>) {
-        self.callback_states = states;
+        self.run.callback_states = states;
     }
 
     /// Seed of the shuffling and noise of the running `fit`.
     pub fn training_seed(&self) -> u64 {
-        self.training_seed
+        self.run.seed
     }
 
     /// Sets the seed of the running `fit`; for callbacks that restore a training when it begins.
     pub fn set_training_seed(&mut self, seed: u64) {
-        self.training_seed = seed;
+        self.run.seed = seed;
     }
 
     /// Sends the progress bar and the callbacks' messages to `writer` in place of the standard
