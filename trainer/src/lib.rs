@@ -4,7 +4,7 @@
 //! ```
 //! use thumbnet_trainer::layers::{Dense, Input, Rescaling};
 //! use thumbnet_trainer::quantize::{QuantizeOptions, quantize};
-//! use thumbnet_trainer::sequential::{CompileOptions, FitOptions};
+//! use thumbnet_trainer::sequential::FitOptions;
 //! use thumbnet_trainer::{Dataset, Sequential};
 //!
 //! let digits = Dataset::digits();
