@@ -41,13 +41,6 @@ pub struct Core {
 }
 
 impl Core {
-    /// Whether it has an FPU for single precision.
-    pub fn has_fpu(&self) -> bool {
-        self.targets
-            .iter()
-            .any(|target| target.float == Float::Hard)
-    }
-
     /// By name (`Cortex-M4F`) or short name (`m4`), in either case.
     pub fn named(name: &str) -> Option<&'static Self> {
         CORES.iter().find(|core| {

@@ -471,12 +471,11 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
                 if let Some(bad) = zero.iter().find(|zero| !zero_is_sound(**zero)) {
                     return Err(wrong(What::Bias, 1 << 22, bad.to_bits() as usize));
                 }
-            } else if let Some(bad) = scale
-                .iter()
-                .chain(zero)
-                .find(|value| !value.is_finite() || value.abs() >= f32::from_bits(SCALE_LIMIT))
-            {
-                return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
+            } else {
+                let limit = f32::from_bits(SCALE_LIMIT);
+                if let Some(bad) = beyond(scale, limit).or_else(|| beyond(zero, limit)) {
+                    return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
+                }
             }
             let one = scale.len() == 1;
             if !one {
@@ -600,14 +599,16 @@ fn bad_float(dense: &DenseSpec) -> Option<(What, f32)> {
             (&[][..], &[][..])
         }
     };
-    let bad = |what, values: &[f32], limit: f32| {
-        let sound = |value: &f32| value.is_finite() && value.abs() < limit;
-        let bad = values.iter().find(|value| !sound(value));
-        bad.map(|&value| (what, value))
-    };
+    let bad = |what, values, limit| beyond(values, limit).map(|value| (what, value));
     bad(What::Scale, scales, f32::from_bits(SCALE_LIMIT))
         .or_else(|| bad(What::Weights, weights, f32::INFINITY))
         .or_else(|| bad(What::Bias, bias, f32::INFINITY))
+}
+
+/// The first value that is no number, or not below the limit in magnitude.
+fn beyond(values: &[f32], limit: f32) -> Option<f32> {
+    let sound = |value: &f32| value.is_finite() && value.abs() < limit;
+    values.iter().copied().find(|value| !sound(value))
 }
 
 /// Holds each unit of a layer of integers against what kernels need. Inputs are at least one, and the

@@ -12,8 +12,9 @@ use thumbnet_trainer::metrics::Metric;
 use thumbnet_trainer::optimizers::{Optimizer, Schedule};
 use thumbnet_trainer::regularizers::Regularizer;
 use thumbnet_trainer::sequential::{CompileOptions, FitOptions};
-use thumbnet_trainer::{Error, Result, Sequential, Variable};
+use thumbnet_trainer::{Error, Result, Sequential};
 
+use crate::unit_tables::optimizers::variable;
 use crate::unit_tables::{Near, Tally, flat, golden, near, number, width};
 
 /// Values near 0 are sums of larger ones.
@@ -319,15 +320,6 @@ fn schedule(case: &Value, data: &Value) -> Result<Found> {
 
 fn optimizer(case: &Value) -> Result<Found> {
     let mut optimizer = Optimizer::from_config(&object(case))?;
-    let variable = |name: &str, shape: &[usize], range| Variable {
-        path: name.into(),
-        name: name.into(),
-        shape: shape.to_vec(),
-        range,
-        trainable: true,
-        regularizer: None,
-        constraint: None,
-    };
     let variables = [
         variable("kernel", &[3, 2], 0..6),
         variable("bias", &[2], 6..8),

@@ -121,7 +121,8 @@ fn compare(what: &str, found: &[f32], expected: &[f32]) -> Vec<String> {
     near(what, found, expected, tolerance)
 }
 
-fn variable(name: &str, shape: &[usize], range: std::ops::Range<usize>) -> Variable {
+/// A weight that is trained, with no regularizer and no constraint.
+pub fn variable(name: &str, shape: &[usize], range: std::ops::Range<usize>) -> Variable {
     Variable {
         path: name.into(),
         name: name.into(),

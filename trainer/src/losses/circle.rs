@@ -9,9 +9,9 @@ use super::regression::softplus;
 
 #[derive(Clone, Copy)]
 pub(super) struct Circle {
-    pub(super) gamma: f32,
-    pub(super) margin: f32,
-    pub(super) remove_diagonal: bool,
+    gamma: f32,
+    margin: f32,
+    remove_diagonal: bool,
 }
 
 /// What row `j` is to row `i`.
@@ -30,6 +30,15 @@ struct Sums {
 }
 
 impl Circle {
+    /// With Keras' arguments.
+    pub(super) fn new(gamma: f64, margin: f64, remove_diagonal: bool) -> Self {
+        Self {
+            gamma: gamma as f32,
+            margin: margin as f32,
+            remove_diagonal,
+        }
+    }
+
     fn pair(self, batch: &Batch, i: usize, j: usize) -> Pair {
         let same = batch.y_true[i] as i32 == batch.y_true[j] as i32;
         match same {

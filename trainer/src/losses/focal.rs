@@ -12,11 +12,11 @@ use crate::activations::math::{exp, sigmoid};
 /// Options of the binary form.
 #[derive(Clone, Copy)]
 pub(super) struct Binary {
-    pub(super) apply_class_balancing: bool,
-    pub(super) alpha: f32,
-    pub(super) gamma: f32,
-    pub(super) from_logits: bool,
-    pub(super) smooth: Smoothing,
+    apply_class_balancing: bool,
+    alpha: f32,
+    gamma: f32,
+    from_logits: bool,
+    smooth: Smoothing,
 }
 
 /// One element: smoothed target, probability, and the logit where the crossentropy takes it.
@@ -28,6 +28,23 @@ struct Element {
 }
 
 impl Binary {
+    /// With Keras' arguments.
+    pub(super) fn new(
+        apply_class_balancing: bool,
+        alpha: f64,
+        gamma: f64,
+        from_logits: bool,
+        label_smoothing: f64,
+    ) -> Self {
+        Self {
+            apply_class_balancing,
+            alpha: alpha as f32,
+            gamma: gamma as f32,
+            from_logits,
+            smooth: Smoothing::new(label_smoothing, 2),
+        }
+    }
+
     fn element(self, batch: &Batch, index: usize, t: f32, p: f32) -> Element {
         let t = self.smooth.apply(t);
         if self.from_logits {
@@ -110,13 +127,29 @@ impl Binary {
 /// Options of the categorical form.
 #[derive(Clone, Copy)]
 pub(super) struct Categorical<'a> {
-    pub(super) alpha: &'a Alpha,
-    pub(super) gamma: f32,
-    pub(super) from_logits: bool,
-    pub(super) smooth: Smoothing,
+    alpha: &'a Alpha,
+    gamma: f32,
+    from_logits: bool,
+    smooth: Smoothing,
 }
 
-impl Categorical<'_> {
+impl<'a> Categorical<'a> {
+    /// With Keras' arguments, for targets of so many classes.
+    pub(super) fn new(
+        alpha: &'a Alpha,
+        gamma: f64,
+        from_logits: bool,
+        label_smoothing: f64,
+        classes: usize,
+    ) -> Self {
+        Self {
+            alpha,
+            gamma: gamma as f32,
+            from_logits,
+            smooth: Smoothing::new(label_smoothing, classes),
+        }
+    }
+
     fn alpha(&self, class: usize) -> f32 {
         match self.alpha {
             Alpha::One(alpha) => *alpha as f32,

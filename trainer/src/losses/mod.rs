@@ -26,7 +26,6 @@ mod targets;
 use crate::activations::Activation;
 pub use batch::{Batch, Logits};
 use circle::Circle;
-use crossentropy::Smoothing;
 use overlap::{Dice, Tversky};
 pub(crate) use targets::Wanted;
 
@@ -259,13 +258,13 @@ impl LossKind {
                 gamma,
                 from_logits,
                 label_smoothing,
-            } => focal::Binary {
-                apply_class_balancing: *apply_class_balancing,
-                alpha: *alpha as f32,
-                gamma: *gamma as f32,
-                from_logits: *from_logits,
-                smooth: Smoothing::new(*label_smoothing, 2),
-            }
+            } => focal::Binary::new(
+                *apply_class_balancing,
+                *alpha,
+                *gamma,
+                *from_logits,
+                *label_smoothing,
+            )
             .value(batch, out),
             Self::CategoricalCrossentropy {
                 from_logits,
@@ -276,12 +275,13 @@ impl LossKind {
                 gamma,
                 from_logits,
                 label_smoothing,
-            } => focal::Categorical {
+            } => focal::Categorical::new(
                 alpha,
-                gamma: *gamma as f32,
-                from_logits: *from_logits,
-                smooth: Smoothing::new(*label_smoothing, batch.y_true_width),
-            }
+                *gamma,
+                *from_logits,
+                *label_smoothing,
+                batch.y_true_width,
+            )
             .value(batch, out),
             Self::SparseCategoricalCrossentropy {
                 from_logits,
@@ -292,17 +292,12 @@ impl LossKind {
                 alpha,
                 beta,
                 per_row,
-            } => overlap::value(Self::tversky(*alpha, *beta), *per_row, batch, out),
+            } => overlap::value(Tversky::new(*alpha, *beta), *per_row, batch, out),
             Self::Circle {
                 gamma,
                 margin,
                 remove_diagonal,
-            } => Circle {
-                gamma: *gamma as f32,
-                margin: *margin as f32,
-                remove_diagonal: *remove_diagonal,
-            }
-            .value(batch, out),
+            } => Circle::new(*gamma, *margin, *remove_diagonal).value(batch, out),
             Self::CategoricalGeneralizedCrossEntropy { q } => {
                 by_row(batch, out, |t, p| similarity::generalized(t, p, *q as f32));
             }
@@ -363,13 +358,13 @@ impl LossKind {
                 gamma,
                 from_logits,
                 label_smoothing,
-            } => focal::Binary {
-                apply_class_balancing: *apply_class_balancing,
-                alpha: *alpha as f32,
-                gamma: *gamma as f32,
-                from_logits: *from_logits,
-                smooth: Smoothing::new(*label_smoothing, 2),
-            }
+            } => focal::Binary::new(
+                *apply_class_balancing,
+                *alpha,
+                *gamma,
+                *from_logits,
+                *label_smoothing,
+            )
             .gradient(batch, scale, out),
             Self::CategoricalCrossentropy {
                 from_logits,
@@ -388,12 +383,13 @@ impl LossKind {
                 gamma,
                 from_logits,
                 label_smoothing,
-            } => focal::Categorical {
+            } => focal::Categorical::new(
                 alpha,
-                gamma: *gamma as f32,
-                from_logits: *from_logits,
-                smooth: Smoothing::new(*label_smoothing, batch.y_true_width),
-            }
+                *gamma,
+                *from_logits,
+                *label_smoothing,
+                batch.y_true_width,
+            )
             .gradient(batch, scale, out),
             Self::SparseCategoricalCrossentropy {
                 from_logits,
@@ -405,19 +401,14 @@ impl LossKind {
                 beta,
                 per_row,
             } => {
-                let tversky = Self::tversky(*alpha, *beta);
+                let tversky = Tversky::new(*alpha, *beta);
                 overlap::gradient(tversky, *per_row, batch, scale, out);
             }
             Self::Circle {
                 gamma,
                 margin,
                 remove_diagonal,
-            } => Circle {
-                gamma: *gamma as f32,
-                margin: *margin as f32,
-                remove_diagonal: *remove_diagonal,
-            }
-            .gradient(batch, scale, out),
+            } => Circle::new(*gamma, *margin, *remove_diagonal).gradient(batch, scale, out),
             Self::CategoricalGeneralizedCrossEntropy { q } => {
                 similarity::generalized_gradient(batch, scale, *q as f32, out);
             }
@@ -432,13 +423,6 @@ impl LossKind {
         Batch {
             logits: batch.logits.filter(|_| self.takes_logits()),
             ..*batch
-        }
-    }
-
-    fn tversky(alpha: f64, beta: f64) -> Tversky {
-        Tversky {
-            alpha: alpha as f32,
-            beta: beta as f32,
         }
     }
 

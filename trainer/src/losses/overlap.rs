@@ -8,8 +8,18 @@ use super::math::{sum_map, sum_pairs};
 /// `fn = Σ p (1 - t)`: the names are Keras'.
 #[derive(Clone, Copy)]
 pub(super) struct Tversky {
-    pub(super) alpha: f32,
-    pub(super) beta: f32,
+    alpha: f32,
+    beta: f32,
+}
+
+impl Tversky {
+    /// With Keras' arguments.
+    pub(super) fn new(alpha: f64, beta: f64) -> Self {
+        Self {
+            alpha: alpha as f32,
+            beta: beta as f32,
+        }
+    }
 }
 
 /// `1 - 2 I / (Σ t + Σ p + 1e-7)`.

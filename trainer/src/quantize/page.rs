@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::comparison::Comparison;
 use super::report::{LayerReport, Report};
 use super::score::Score;
+use crate::output::thousands;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #8884; --bar: #3b82c4; --soft: #8881; }
@@ -272,17 +273,4 @@ fn number(value: f64) -> String {
 
 fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
-}
-
-/// `12,345`.
-fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

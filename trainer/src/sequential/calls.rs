@@ -43,7 +43,6 @@ impl<'a> Callbacks<'a> {
 
     /// Before the first epoch: restores what is to be restored.
     pub fn begin(&mut self, model: &mut Sequential) -> Result<()> {
-        model.run.callback_states.clear();
         for callback in self.keepers(true) {
             callback.on_train_begin(model)?;
         }

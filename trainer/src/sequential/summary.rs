@@ -4,6 +4,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Sequential;
 use crate::layers::Layer;
+use crate::output::thousands;
 use crate::variable::Variable;
 
 /// Keras' line length in a terminal of 80 columns.
@@ -294,19 +295,6 @@ fn pad(text: &str, width: usize, align: Align) -> String {
         Align::Center => free / 2,
     };
     format!("{}{text}{}", " ".repeat(before), " ".repeat(free - before))
-}
-
-/// `12,293`
-fn thousands(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `48.02 KB`
