@@ -8,8 +8,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use thumbnet_tests::golden;
+use thumbnet_trainer::dataset::{CsvOptions, read_npy};
 use thumbnet_trainer::saving;
-use thumbnet_trainer::{ArrayData, Error, Result, Sequential};
+use thumbnet_trainer::{ArrayData, Dataset, Error, ErrorKind, Result, Sequential};
 
 /// The files of one small case, Keras' own and those that we write, with the case's configuration.
 fn good_files(folder: &Path) -> (Vec<PathBuf>, Value) {
@@ -268,4 +269,48 @@ fn every_value_of_a_configuration_may_be_wrong() {
             }
         }
     }
+}
+
+/// What a caller would do differently: ask for another file, copy it again, convert it.
+#[test]
+fn kinds_of_errors_are_told_apart_by_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = golden::root().join("cases/custom_names");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let model = std::fs::read(case.join("model.h5")).unwrap();
+    let load = |path: &Path| Sequential::load(path).unwrap_err().kind();
+    assert_eq!(load(&folder.path().join("missing.h5")), ErrorKind::NotFound);
+    assert_eq!(
+        load(&write("a.h5", b"a,b\n1,2\n")),
+        ErrorKind::UnknownFormat
+    );
+    assert_eq!(
+        load(&case.join("model.weights.h5")),
+        ErrorKind::UnknownFormat
+    );
+    assert_eq!(
+        load(&write("cut.h5", &model[..model.len() - 9])),
+        ErrorKind::Corrupt
+    );
+    let table = |name: &str, text: &str| {
+        let path = write(name, text.as_bytes());
+        Dataset::from_csv(path, &CsvOptions::default())
+            .unwrap_err()
+            .kind()
+    };
+    assert_eq!(table("t.csv", "a,label\nx,1\n"), ErrorKind::Content);
+    assert_eq!(table("m.csv", "\u{89}"), ErrorKind::Content);
+    assert_eq!(table("x.csv", "PAR1"), ErrorKind::UnknownFormat);
+    let text = write("text.npy", b"\x93NUMPY\x01\x00\x46\x00{'descr': '<U3', 'fortran_order': False, 'shape': (0,), }             \n");
+    assert_eq!(read_npy(&text).unwrap_err().kind(), ErrorKind::Unsupported);
+    let mut whole = Sequential::load(case.join("model.h5")).unwrap();
+    let other = golden::root().join("cases/seed_binary_breast_cancer/model.h5");
+    assert_eq!(
+        whole.load_weights(other).unwrap_err().kind(),
+        ErrorKind::Shape
+    );
 }

@@ -106,7 +106,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         (
             "train --x bad.npy --y y.npy --layers 2:softmax --output model.h5",
             1,
-            "bad.npy: row 2, column 1 is NaN, expected a finite number; remove the row or replace the value",
+            "bad.npy: data row 3, column 2 is NaN, expected a finite number; remove the row or replace the value",
         ),
         (
             "train --x x.npy --y short.npy --layers 2:softmax --output model.h5",

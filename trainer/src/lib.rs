@@ -63,7 +63,7 @@ pub use ndarray;
 pub use serde_json;
 
 pub use dataset::Dataset;
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, FormatKind, Result};
 pub use history::{History, Logs};
 pub use number::Number;
 pub use sequential::Sequential;

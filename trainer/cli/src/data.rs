@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ndarray::{ArrayD, Axis};
 use thumbnet_trainer::{
-    Dataset, Error,
+    Dataset, Error, FormatKind,
     dataset::{CsvOptions, Features, Target, line_of_row, list, nearest},
 };
 
@@ -264,10 +264,11 @@ impl Labelled {
 
     /// An error about target number `place` in memory order.
     fn at(&self, place: usize, message: String) -> Error {
-        let row = place / (self.y().len() / self.data.rows().max(1)).max(1);
+        let row = place / (self.y().len() / self.data.rows().max(1)).max(1) + 1;
         Error::Format {
             path: self.y_path.clone(),
             line: line_of_row(&self.y_path, row),
+            kind: FormatKind::Content,
             message,
         }
     }
@@ -283,9 +284,9 @@ pub fn check_finite(values: &ArrayD<f32>, path: &Path) -> Outcome {
     Err(Error::format(
         path,
         format!(
-            "row {}, column {} is {value}, expected a finite number; remove the row or replace the value",
-            place / width,
-            place % width
+            "data row {}, column {} is {value}, expected a finite number; remove the row or replace the value",
+            place / width + 1,
+            place % width + 1
         ),
     )
     .into())

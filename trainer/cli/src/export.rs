@@ -226,7 +226,7 @@ impl Export {
             .far_rows
             .iter()
             .take(SHOWN)
-            .map(|far| match line_of_row(&self.calibrate, far.row - 1) {
+            .map(|far| match line_of_row(&self.calibrate, far.row) {
                 Some(line) if !is_npy(&self.calibrate) => format!("{} (line {line})", far.row),
                 _ => far.row.to_string(),
             })
@@ -240,7 +240,7 @@ impl Export {
             None => far.input.to_string(),
         };
         eprintln!(
-            "warning: {}: rows far from all others are left out of the calibration: {}{more}, such as {} in column {column}, where 90 % lie from {:.3} to {:.3}; remove what no sensor gives, or insist on them by --range min-max",
+            "warning: {}: data rows far from all others are left out of the calibration: {}{more}, such as {} in column {column}, where 90 % lie from {:.3} to {:.3}; remove what no sensor gives, or insist on them by --range min-max",
             self.calibrate.display(),
             numbers.join(", "),
             far.value,

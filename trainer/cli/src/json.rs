@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use thumbnet_trainer::Error;
+use thumbnet_trainer::{Error, FormatKind};
 
 use super::Outcome;
 
@@ -17,6 +17,7 @@ pub fn read_json(path: &Path) -> Outcome<Value> {
         Error::Format {
             path: path.to_path_buf(),
             line: Some(error.line() as u64),
+            kind: FormatKind::Corrupt,
             message: format!("column {}: {reason}, expected JSON", error.column()),
         }
     })?;

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read, path::Path};
 
-use thumbnet_trainer::{Dataset, Error, Result, Sequential, quantize::DeviceModel};
+use thumbnet_trainer::{Dataset, Error, Result, Sequential, quantize::DeviceModel, saving::Loaded};
 
 use super::{Failure, Outcome};
 
@@ -61,10 +61,7 @@ impl AnyModel {
 /// A model of Keras for what needs no compile settings: without them when they are of a loss, a
 /// metric or an optimizer that thumbnet does not have.
 pub fn load_keras(path: &Path) -> Result<Sequential> {
-    match Sequential::load(path) {
-        Err(Error::Unsupported(_) | Error::Value(_)) => Sequential::load_uncompiled(path),
-        loaded => loaded,
-    }
+    Ok(Loaded::read(path)?.model)
 }
 
 /// Refuses rows of another shape than the model's input.

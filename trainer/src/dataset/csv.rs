@@ -19,7 +19,7 @@ use super::{
     number::parse_number,
 };
 use crate::file_kind::FileKind;
-use crate::{Error, Result};
+use crate::{Error, FormatKind, Result};
 
 /// Bytes that tell a table from other kinds of files.
 const START: u64 = 4096;
@@ -69,7 +69,7 @@ pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Dataset> {
         .map_err(io)?;
     if let Some(kind) = FileKind::of(&start, path) {
         let (name, advice) = (kind.name(), kind.as_data());
-        return Err(Error::format(
+        return Err(FormatKind::Unknown.error(
             path,
             format!("this is {name}, expected CSV or .npy; {advice}"),
         ));
@@ -86,14 +86,14 @@ pub fn read_csv_bytes(text: &[u8], path: &Path, options: &CsvOptions) -> Result<
     parse(text, path, options).map_err(|problem| problem.locate(path, || Ok(text)))
 }
 
-/// The line on which data row `row` (from 0) begins, for messages about values found later.
+/// The line on which data row `row` begins, from 1 as lines are, for messages about values found later.
 pub fn line_of_row(path: &Path, row: usize) -> Option<u64> {
     let mut reader = ReaderBuilder::new().flexible(true).from_path(path).ok()?;
     let record = reader
         .byte_records()
         .filter_map(|record| record.ok())
         .filter(|record| !is_blank(record))
-        .nth(row)?;
+        .nth(row.checked_sub(1)?)?;
     line_at(File::open(path).ok()?, record.position()?.byte()).ok()
 }
 
@@ -124,6 +124,7 @@ impl Problem {
             Self::At { byte, message } => Error::Format {
                 path: path.to_path_buf(),
                 line: reopen().ok().and_then(|reader| line_at(reader, byte).ok()),
+                kind: FormatKind::Content,
                 message,
             },
         }
@@ -227,7 +228,7 @@ fn read_record<R: Read>(
         let text = error.to_string();
         match error.into_kind() {
             csv::ErrorKind::Io(source) => Error::io(path, source),
-            _ => Error::format(path, text),
+            _ => Error::corrupt(path, text),
         }
     })
 }
@@ -423,8 +424,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("d.csv");
         std::fs::write(&path, "a,label\n\n1,\"x\ny\"\n2,z\n").unwrap();
-        assert_eq!(line_of_row(&path, 0), Some(3));
-        assert_eq!(line_of_row(&path, 1), Some(5));
-        assert_eq!(line_of_row(&path, 2), None);
+        assert_eq!(line_of_row(&path, 0), None);
+        assert_eq!(line_of_row(&path, 1), Some(3));
+        assert_eq!(line_of_row(&path, 2), Some(5));
+        assert_eq!(line_of_row(&path, 3), None);
     }
 }

@@ -10,7 +10,7 @@ use ndarray::{ArrayD, ShapeBuilder};
 
 use super::npy_header::Header;
 use crate::file_kind::FileKind;
-use crate::{Error, Result, output};
+use crate::{Error, FormatKind, Result, output};
 
 /// Reads an array of any rank as `f32`; `bool` becomes 0 and 1, wider numbers are rounded.
 ///
@@ -37,10 +37,10 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f32>> {
             None => "not an .npy file, expected one written by numpy.save; use --data for CSV"
                 .to_string(),
         };
-        Error::format(path, message)
+        FormatKind::Unknown.error(path, message)
     })?;
     let element = Element::parse(&header.descriptor).ok_or_else(|| {
-        Error::format(
+        FormatKind::Unsupported.error(
             path,
             format!(
                 "the array is of type '{}', expected numbers; convert it with x.astype('float32')",
@@ -54,7 +54,7 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f32>> {
         .try_fold(1_usize, |len, &axis| len.checked_mul(axis))
         .filter(|len| len.checked_mul(8).is_some());
     let short = |found: u64| {
-        Error::format(
+        Error::corrupt(
             path,
             format!(
                 "the file ends after {found} bytes of data, expected {} for shape {:?}; write or copy it again",
@@ -89,7 +89,7 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f32>> {
         element.extend(chunk, &mut values);
     }
     if reader.read(&mut [0]).map_err(io)? != 0 {
-        return Err(Error::format(
+        return Err(Error::corrupt(
             path,
             format!(
                 "there are bytes after the {len} values of shape {:?}, expected the end of the file; write it again",
@@ -99,7 +99,7 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f32>> {
     }
     let shape = header.shape.clone();
     let array = ArrayD::from_shape_vec(shape.set_f(header.column_major), values)
-        .map_err(|error| Error::format(path, error.to_string()))?;
+        .map_err(|error| Error::corrupt(path, error.to_string()))?;
     Ok(if array.is_standard_layout() {
         array
     } else {

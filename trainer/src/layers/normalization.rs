@@ -162,7 +162,8 @@ impl Normalization {
             for (&x, &i) in x.iter().zip(&index) {
                 if !x.is_finite() {
                     return Err(Error::value(format!(
-                        "Normalization: row {row} of the data to adapt to holds {x}, expected finite numbers; remove the row or fill the value"
+                        "Normalization: data row {} to adapt to holds {x}, expected finite numbers; remove the row or fill the value",
+                        row + 1
                     )));
                 }
                 mean[i] += f64::from(x);

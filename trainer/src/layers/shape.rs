@@ -110,9 +110,9 @@ impl Input {
         match values.iter().position(|value| !fits(value)) {
             None => Ok(()),
             Some(place) => Err(Error::value(format!(
-                "x holds {} in row {}, expected whole numbers from {least} to {most} for an input of dtype {}; give values of that type, or rebuild the model with an input of float32",
+                "x holds {} in data row {}, expected whole numbers from {least} to {most} for an input of dtype {}; give values of that type, or rebuild the model with an input of float32",
                 values[place],
-                place / self.shape.iter().product::<usize>().max(1),
+                place / self.shape.iter().product::<usize>().max(1) + 1,
                 self.dtype
             ))),
         }
@@ -355,7 +355,7 @@ mod tests {
             assert_eq!(
                 model.predict(&x).unwrap_err().to_string(),
                 format!(
-                    "x holds {wrong} in row 1, expected whole numbers from {range} for an input of dtype {dtype}; give values of that type, or rebuild the model with an input of float32"
+                    "x holds {wrong} in data row 2, expected whole numbers from {range} for an input of dtype {dtype}; give values of that type, or rebuild the model with an input of float32"
                 )
             );
         }

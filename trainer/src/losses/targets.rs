@@ -128,7 +128,8 @@ impl Loss {
         };
         match y_true.iter().position(|&t| !fits(t)) {
             Some(row) => Err(Error::value(format!(
-                "target row {row} has class {}, expected 0 to {} for an output of {width} units; add units to the last layer or renumber the classes",
+                "data row {} of the targets has class {}, expected 0 to {} for an output of {width} units; add units to the last layer or renumber the classes",
+                row + 1,
                 y_true[row],
                 width - 1,
             ))),
@@ -244,7 +245,7 @@ mod tests {
             let error = loss.check_labels(&[0.0, 3.0], 1, 3).expect_err("class 3");
             assert_eq!(
                 error.to_string(),
-                "target row 1 has class 3, expected 0 to 2 for an output of 3 units; add units to the last layer or renumber the classes"
+                "data row 2 of the targets has class 3, expected 0 to 2 for an output of 3 units; add units to the last layer or renumber the classes"
             );
         }
     }

@@ -339,7 +339,7 @@ fn check(chain: &Chain, rows: &ArrayView2<f64>) -> Result<()> {
     }
     if let Some(((row, column), value)) = rows.indexed_iter().find(|(_, v)| !v.is_finite()) {
         return Err(Error::value(format!(
-            "calibration row {} column {} is {value}, expected a finite number; remove the row",
+            "calibration data row {} column {} is {value}, expected a finite number; remove the row",
             row + 1,
             column + 1
         )));

@@ -62,7 +62,7 @@ pub(super) fn device_labels(
             .find(|(_, label)| !(0.0..=1.0).contains(*label))
     {
         return Err(Error::value(format!(
-            "label {label} of row {} is neither 0, for no, nor 1, for yes; number the labels 0 and 1",
+            "label {label} of data row {} is neither 0, for no, nor 1, for yes; number the labels 0 and 1",
             row + 1
         )));
     }
@@ -85,7 +85,7 @@ pub(super) fn label_rows(y: &ArrayD<f32>, rows: usize, outputs: usize) -> Result
         && let Some((row, label)) = y.iter().enumerate().find(|(_, label)| wrong(**label))
     {
         return Err(Error::value(format!(
-            "label {label} of row {} is not among the {outputs} classes 0 to {} that the model has; \
+            "label {label} of data row {} is not among the {outputs} classes 0 to {} that the model has; \
              number the labels from 0",
             row + 1,
             outputs - 1

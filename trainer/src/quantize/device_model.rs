@@ -55,7 +55,7 @@ impl DeviceModel {
         let path = path.as_ref();
         let blob = std::fs::read(path).map_err(|source| Error::io(path, source))?;
         Self::from_bytes(&blob).map_err(|error| {
-            Error::format(
+            Error::corrupt(
                 path,
                 format!("not a sound thumbnet model: {error}; export it again"),
             )
@@ -142,7 +142,7 @@ impl DeviceModel {
             let y = y.as_slice_mut().expect("rows are contiguous");
             model
                 .predict(x, &mut scratch, y)
-                .map_err(|error| Error::value(format!("row {}: {error}", row + 1)))?;
+                .map_err(|error| Error::value(format!("data row {}: {error}", row + 1)))?;
         }
         Ok(y.into_dyn())
     }

@@ -346,7 +346,7 @@ mod tests {
         );
         assert_eq!(
             refused(ndarray::arr2(&[[1.0, 2.0], [3.0, f64::NAN]])),
-            "calibration row 2 column 2 is NaN, expected a finite number; remove the row"
+            "calibration data row 2 column 2 is NaN, expected a finite number; remove the row"
         );
         // One row, constant columns and large outliers give a sound blob.
         for rows in [

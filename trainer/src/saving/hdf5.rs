@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use hdf5_pure::{AttrValue, DType, FileBuilder, FinishedGroup, FormatError, GroupBuilder};
 
 use crate::variable::{ArrayData, NamedArray};
-use crate::{Error, Result};
+use crate::{Error, FormatKind, Result};
 
 /// Most bytes of an array for one byte of the file: what deflate reaches at best.
 const MOST_EXPANSION: u64 = 1032;
@@ -44,7 +44,7 @@ impl H5File {
             } else {
                 "the file has no HDF5 signature"
             };
-            return Err(Error::format(
+            return Err(FormatKind::Unknown.error(
                 path,
                 format!("{found}, expected an HDF5 file as Keras writes it"),
             ));
@@ -52,7 +52,7 @@ impl H5File {
         let file = contain(path, "the file", || hdf5_pure::File::from_bytes(bytes))?;
         let expected = file.superblock().eof_address;
         if expected > size {
-            return Err(Error::format(
+            return Err(Error::corrupt(
                 path,
                 format!(
                     "the file is truncated: it has {size} bytes, expected {expected}; copy or save it again"
@@ -76,7 +76,7 @@ impl H5File {
         })?;
         // Those that the HDF5 crate cannot decode are missing from `attrs`.
         match types.keys().find(|name| !values.contains_key(*name)) {
-            Some(name) => Err(Error::format(
+            Some(name) => Err(Error::corrupt(
                 &self.path,
                 format!("attribute \"{name}\" of {what} cannot be decoded; the file is damaged"),
             )),
@@ -110,7 +110,10 @@ impl H5File {
     /// The array `name` inside the group at `group`: floats as f32, integers as i64.
     pub(crate) fn array(&self, group: &str, name: &str) -> Result<NamedArray> {
         let what = format!("array \"{name}\" of group \"{group}\"");
-        let wrong = |message: String| Error::format(&self.path, format!("{what} {message}"));
+        let wrong = |message: String| Error::corrupt(&self.path, format!("{what} {message}"));
+        let unsupported = |message: String| {
+            FormatKind::Unsupported.error(&self.path, format!("{what} {message}"))
+        };
         if name.split('/').any(|part| part.is_empty() || part == ".") {
             return Err(wrong("has a name that is not a path".into()));
         }
@@ -162,7 +165,7 @@ impl H5File {
             | DType::U16
             | DType::U32 => contain(&self.path, &what, || dataset.read_i64().map(ArrayData::I64))?,
             other => {
-                return Err(wrong(format!(
+                return Err(unsupported(format!(
                     "is of type {}, expected float32 or float64; save the model with a float32 dtype policy",
                     if element == 2 {
                         "float16 or bfloat16".into()
@@ -266,7 +269,7 @@ impl Attributes<'_> {
     /// [`Attributes::names`], an error when they are missing.
     pub(crate) fn expect_names(&self, name: &str) -> Result<Vec<String>> {
         self.names(name)?.ok_or_else(|| {
-            Error::format(
+            Error::corrupt(
                 &self.file.path,
                 format!(
                     "group \"{}\" has no attribute \"{name}\", expected the list of names that Keras writes",
@@ -277,7 +280,7 @@ impl Attributes<'_> {
     }
 
     fn wrong_type(&self, name: &str, expected: &str) -> Error {
-        Error::format(
+        Error::corrupt(
             &self.file.path,
             format!(
                 "attribute \"{name}\" of group \"{}\" is of another type, expected {expected}",
@@ -308,13 +311,13 @@ fn contain<T>(
 ) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Error::format(
+        Ok(Err(error)) => Err(Error::corrupt(
             path,
             format!(
                 "{what} cannot be read: {error}; the file is damaged, truncated, or of an HDF5 kind that Keras does not write"
             ),
         )),
-        Err(_) => Err(Error::format(
+        Err(_) => Err(Error::corrupt(
             path,
             format!("{what} cannot be read: the file is damaged"),
         )),

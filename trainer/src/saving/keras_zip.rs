@@ -10,7 +10,7 @@ use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::hdf5::H5File;
 use super::{KERAS_VERSION, SavedModel, config, weights_h5};
-use crate::{Error, Result};
+use crate::{Error, FormatKind, Result};
 
 const METADATA: &str = "metadata.json";
 const CONFIG: &str = "config.json";
@@ -28,7 +28,7 @@ const MOST_JSON: u64 = 1 << 30;
 pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
     let size = bytes.len() as u64;
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
-        Error::format(
+        Error::corrupt(
             path,
             format!("is not a readable zip archive: {error}; expected a .keras file as Keras 3 writes it"),
         )
@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
     let weights = match member(path, &mut archive, WEIGHTS, size)? {
         Some(weights) => weights,
         None if archive.index_for_name("model.weights.npz").is_some() => {
-            return Err(Error::format(
+            return Err(FormatKind::Unsupported.error(
                 path,
                 "keeps its weights in model.weights.npz, expected model.weights.h5; save it with weights_format=\"h5\"",
             ));
@@ -73,7 +73,7 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
 }
 
 fn missing(path: &Path, name: &str) -> Error {
-    Error::format(
+    FormatKind::Unknown.error(
         path,
         format!("has no member {name}, expected a .keras file as Keras 3's model.save writes it"),
     )
@@ -81,7 +81,7 @@ fn missing(path: &Path, name: &str) -> Error {
 
 fn parse(path: &Path, name: &str, bytes: &[u8]) -> Result<Value> {
     serde_json::from_slice(bytes).map_err(|error| {
-        Error::format(
+        Error::corrupt(
             path,
             format!("member {name} is not JSON: {error}; save the model again"),
         )
@@ -95,7 +95,7 @@ fn member(
     name: &str,
     size: u64,
 ) -> Result<Option<Vec<u8>>> {
-    let wrong = |message: String| Error::format(path, format!("member {name} {message}"));
+    let wrong = |message: String| Error::corrupt(path, format!("member {name} {message}"));
     let file = match archive.by_name(name) {
         Ok(file) => file,
         Err(ZipError::FileNotFound) => return Ok(None),

@@ -14,7 +14,7 @@ use super::config::{self, Leaf, Structure};
 use super::hdf5::{Attributes, H5File, Node};
 use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel};
 use crate::variable::NamedArray;
-use crate::{Error, Result};
+use crate::{Error, FormatKind, Result};
 
 const WEIGHTS: &str = "model_weights";
 const OPTIMIZER: &str = "optimizer_weights";
@@ -24,18 +24,19 @@ const SIGNATURE: &str = "thumbnet_signature";
 /// Reads a whole model.
 pub(super) fn read(file: &H5File) -> Result<SavedModel> {
     let root = file.attributes("")?;
-    let wrong = |message: String| Error::format(file.path(), message);
+    let wrong = |message: String| Error::corrupt(file.path(), message);
+    let unsupported = |message: String| FormatKind::Unsupported.error(file.path(), message);
     let Some(model_config) = root.text("model_config")? else {
         let message = if is_weights(file)? || file.has_group("layers")? {
             "holds weights without a model; load the model's file, then these into it by load_weights (--weights of the command line)"
         } else {
             "has no attribute \"model_config\", expected a whole model as Keras' model.save writes it"
         };
-        return Err(wrong(message.into()));
+        return Err(FormatKind::Unknown.error(file.path(), message));
     };
     let keras_version = version(&root)?;
     if keras_version.starts_with("1.") {
-        return Err(wrong(format!(
+        return Err(unsupported(format!(
             "this file is of Keras {keras_version}, expected Keras 2 or 3; load it in Keras 2.0 to 2.3, which reads it, and save it again with model.save(\"model.h5\")"
         )));
     }
@@ -78,7 +79,7 @@ pub(super) fn is_weights(file: &H5File) -> Result<bool> {
 /// Reads the weights alone, of a whole model too, for the layers of `config`.
 pub(super) fn read_weights(file: &H5File, model: &Value) -> Result<SavedModel> {
     let Structure { leaves, .. } =
-        Structure::of(model).map_err(|message| Error::format(file.path(), message))?;
+        Structure::of(model).map_err(|message| Error::corrupt(file.path(), message))?;
     let alone = file.attributes("")?.names("layer_names")?.is_some();
     let group = if alone { "" } else { WEIGHTS };
     Ok(SavedModel {
@@ -97,7 +98,7 @@ fn version(attributes: &Attributes) -> Result<String> {
 
 fn json(file: &H5File, attribute: &str, text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| {
-        Error::format(
+        Error::corrupt(
             file.path(),
             format!("attribute \"{attribute}\" is not JSON: {error}; save the model again"),
         )
@@ -171,7 +172,7 @@ fn read_layers(file: &H5File, base: &str, leaves: &[Leaf]) -> Result<Vec<SavedLa
             });
         }
         if let Some(part) = parts.first() {
-            return Err(Error::format(
+            return Err(Error::corrupt(
                 file.path(),
                 format!(
                     "group \"{}\" has weights of a layer \"{}\", expected only layers of the nested model of that name",

@@ -27,12 +27,14 @@ use serde_json::Value;
 
 pub use crate::output::write_bytes as write_atomically;
 
+pub use self::sequential::Loaded;
+
 use self::config::Leaf;
 use self::hdf5::H5File;
 use crate::file_kind::FileKind;
 use crate::signature::Signature;
 use crate::variable::NamedArray;
-use crate::{Error, Result};
+use crate::{Error, FormatKind, Result};
 
 /// The Keras whose files ours are like.
 const KERAS_VERSION: &str = "3.15.1";
@@ -119,7 +121,7 @@ pub fn read_weights(path: &Path, config: &Value) -> Result<SavedModel> {
     } else if weights_h5::is_weights(&file)? {
         weights_h5::read(&file, config)
     } else {
-        Err(Error::format(
+        Err(FormatKind::Unknown.error(
             path,
             "holds no weights as Keras writes them, expected a group \"layers\" or an attribute \"layer_names\"",
         ))
@@ -160,7 +162,7 @@ fn signature(path: &Path, place: &str, text: Option<&str>) -> Result<Option<Sign
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
     if path.is_dir() {
-        return Err(Error::format(
+        return Err(FormatKind::Unknown.error(
             path,
             "is a folder, expected a .h5 or .keras file; save a TensorFlow SavedModel again as .keras",
         ));
@@ -169,7 +171,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
     match FileKind::of(&bytes[..bytes.len().min(4096)], path) {
         // A zip archive of any kind may be a damaged .keras file, and says what it lacks.
         None | Some(FileKind::Hdf5 | FileKind::Keras | FileKind::Zip) => Ok(bytes),
-        Some(kind) => Err(Error::format(
+        Some(kind) => Err(FormatKind::Unknown.error(
             path,
             format!(
                 "this is {}, expected a Keras file (.h5 or .keras); {}",

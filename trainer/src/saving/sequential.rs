@@ -11,6 +11,56 @@ use crate::sequential::is_compiled;
 use crate::variable::{ArrayData, NamedArray, Variable};
 use crate::{Error, Result, Sequential};
 
+/// What could be read of a model's file: the model, and what of its training thumbnet does not have.
+///
+/// [`Sequential::load`] is for those who want all of it or an error.
+#[derive(Debug)]
+pub struct Loaded {
+    /// With the file's weights; compiled where nothing is in the way of it.
+    pub model: Sequential,
+    /// The file's compile settings as `compile_config` of a `.keras` file; none when it has none.
+    pub settings: Option<Value>,
+    /// Why the model is not compiled though the file has settings.
+    pub compile_error: Option<Error>,
+    /// Why the optimizer begins anew though the file has its state.
+    pub optimizer_error: Option<Error>,
+}
+
+impl Loaded {
+    /// Reads a `.keras` or legacy `.h5` file, once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequential::load`], but for what is only needed to train on.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let saved = super::read(path)?;
+        let mut model = restored(path, &saved)?;
+        let settings = saved.compile_config.filter(is_compiled).map(|settings| {
+            let mut settings = config::full_compile(&settings);
+            if saved.keras_version.starts_with("2.") {
+                config::name_metrics_by_class(&mut settings);
+            }
+            settings
+        });
+        let hint = "; to use the model without its compile settings, load it uncompiled";
+        let compiled = match &settings {
+            Some(settings) => model.compile_from_config(settings),
+            None => Ok(()),
+        };
+        let restored = match &saved.optimizer {
+            Some(state) => model.restore_optimizer(state),
+            None => Ok(()),
+        };
+        Ok(Self {
+            model,
+            settings,
+            compile_error: compiled.err().map(|error| at(path, error, hint)),
+            optimizer_error: restored.err().map(|error| at(path, error, hint)),
+        })
+    }
+}
+
 impl Sequential {
     /// Saves model, weights, compile settings and optimizer: as `.keras` (zip of Keras 3) or as
     /// `.h5`, `.hdf5` (legacy HDF5), which real Keras loads. The file is the old one or the new
@@ -45,31 +95,11 @@ impl Sequential {
     /// [`Error::Io`], or what is wrong with the file, by its name; [`Error::Unsupported`] for a
     /// layer, loss, metric or optimizer that thumbnet does not have.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let saved = super::read(path)?;
-        let mut model = restored(path, &saved)?;
-        let settings = saved.compile_config.as_ref();
-        if let Some(settings) = settings.filter(|settings| is_compiled(settings)) {
-            let mut settings = config::full_compile(settings);
-            if saved.keras_version.starts_with("2.") {
-                config::name_metrics_by_class(&mut settings);
-            }
-            let compiled =
-                model
-                    .compile_from_config(&settings)
-                    .and_then(|()| match &saved.optimizer {
-                        Some(state) => model.restore_optimizer(state),
-                        None => Ok(()),
-                    });
-            compiled.map_err(|error| {
-                at(
-                    path,
-                    error,
-                    "; to use the model without its compile settings, load it uncompiled",
-                )
-            })?;
+        let loaded = Loaded::read(path)?;
+        match loaded.compile_error.or(loaded.optimizer_error) {
+            None => Ok(loaded.model),
+            Some(error) => Err(error),
         }
-        Ok(model)
     }
 
     /// [`Sequential::load`] without compile settings and optimizer, as Keras'

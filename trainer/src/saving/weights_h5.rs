@@ -12,7 +12,7 @@ use super::config::{self, Nested, Structure};
 use super::hdf5::{H5File, Node};
 use super::{SavedLayer, SavedModel};
 use crate::variable::NamedArray;
-use crate::{Error, Result};
+use crate::{Error, FormatKind, Result};
 
 /// Root folder of layers in files of Keras 2.12 and 2.13.
 const OLD_LAYERS: &str = "_layer_checkpoint_dependencies";
@@ -26,9 +26,9 @@ pub(super) fn is_weights(file: &H5File) -> Result<bool> {
 /// `model` (`{"class_name", "config"}`).
 pub(super) fn read(file: &H5File, model: &Value) -> Result<SavedModel> {
     let Structure { leaves, .. } =
-        Structure::of(model).map_err(|message| Error::format(file.path(), message))?;
+        Structure::of(model).map_err(|message| Error::corrupt(file.path(), message))?;
     if !is_weights(file)? {
-        return Err(Error::format(
+        return Err(FormatKind::Unknown.error(
             file.path(),
             "has no group \"layers\", expected weights as Keras 3's model.save_weights writes them",
         ));
@@ -73,7 +73,7 @@ fn variables(file: &H5File, folder: &str) -> Result<Option<Vec<NamedArray>>> {
             if names.contains(&index) {
                 file.array(&group, &index)
             } else {
-                Err(Error::format(
+                Err(Error::corrupt(
                     file.path(),
                     format!(
                         "group \"{group}\" has {} arrays and none is named \"{index}\", expected \"0\" to \"{}\"",
