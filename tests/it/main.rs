@@ -10,6 +10,7 @@ mod cli;
 mod command_line;
 mod console;
 mod cost;
+mod custom;
 mod damaged_files;
 mod decisions;
 mod estimate;

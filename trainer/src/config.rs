@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::custom;
 use crate::dataset::nearest;
 use crate::{Error, Result};
 
@@ -11,6 +12,8 @@ pub(crate) struct Object<'a> {
     pub class_name: &'a str,
     /// `config`, if there is one.
     pub config: Option<&'a Map<String, Value>>,
+    /// `package>name`, where it is not one of Keras' own; see [`registered_name`].
+    pub registered: Option<String>,
     /// What the object is, for messages: `optimizer`, `initializer`.
     pub what: &'static str,
 }
@@ -23,38 +26,43 @@ impl<'a> Object<'a> {
                 "{what} is {value}, expected a name or {{\"class_name\": .., \"config\": {{..}}}}"
             ))
         };
-        match value {
-            Value::Null => Ok(None),
-            Value::String(name) => Ok(Some(Self {
-                class_name: name,
-                config: None,
-                what,
-            })),
+        let (class_name, config) = match value {
+            Value::Null => return Ok(None),
+            Value::String(name) => (name.as_str(), None),
             Value::Object(object) => {
-                let name = object
-                    .get("class_name")
-                    .and_then(Value::as_str)
-                    .ok_or_else(bad)?;
-                let config = match object.get("config") {
-                    None | Some(Value::Null) => None,
-                    Some(Value::Object(config)) => Some(config),
+                let name = object.get("class_name").and_then(Value::as_str);
+                match object.get("config") {
+                    None | Some(Value::Null) => (name.ok_or_else(bad)?, None),
+                    Some(Value::Object(config)) => (name.ok_or_else(bad)?, Some(config)),
                     // Functions: {"class_name": "function", "config": "relu"}.
-                    Some(Value::String(function)) => {
-                        return Ok(Some(Self {
-                            class_name: function,
-                            config: None,
-                            what,
-                        }));
-                    }
+                    Some(Value::String(function)) if name.is_some() => (function.as_str(), None),
                     Some(_) => return Err(bad()),
-                };
-                Ok(Some(Self {
-                    class_name: name.rsplit('>').next().unwrap_or(name),
-                    config,
-                    what,
-                }))
+                }
             }
-            _ => Err(bad()),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) => return Err(bad()),
+        };
+        Ok(Some(Self {
+            class_name: custom::class_name(class_name),
+            config,
+            registered: registered_name(value).filter(|name| {
+                // Keras 2 has its own optimizers in this package.
+                !(what == "optimizer" && name.starts_with("Custom>"))
+            }),
+            what,
+        }))
+    }
+
+    /// As [`Object::parse`], of a kind that thumbnet has no parts of one's own of.
+    pub fn parse_builtin(value: &'a Value, what: &'static str) -> Result<Option<Self>> {
+        let parsed = Self::parse(value, what)?;
+        match parsed
+            .as_ref()
+            .and_then(|object| object.registered.as_ref())
+        {
+            Some(name) => Err(Error::unsupported(format!(
+                "{what} {name:?} is not one of Keras' own, and thumbnet takes no {what} of one's own; build the model with what Keras has"
+            ))),
+            None => Ok(parsed),
         }
     }
 
@@ -149,6 +157,121 @@ impl<'a> Object<'a> {
             value.as_str().ok_or_else(|| self.bad(key, value, "a text"))
         })
     }
+
+    /// The object in messages: `loss Huber`.
+    pub fn owner(&self) -> String {
+        format!("{} {}", self.what, self.class_name)
+    }
+
+    /// The entry `key`, `null` included.
+    pub fn entry(&self, key: &str) -> Option<&'a Value> {
+        self.config.and_then(|config| config.get(key))
+    }
+
+    /// A number between 0 and 1, both included, or Keras' default.
+    pub fn fraction_or(&self, key: &str, default: f64) -> Result<f64> {
+        let value = self.number_or(key, default)?;
+        if (0.0..=1.0).contains(&value) {
+            return Ok(value);
+        }
+        Err(self.bad(key, &json!(value), "a number from 0 to 1"))
+    }
+
+    /// A whole number of either sign, or nothing.
+    pub fn signed(&self, key: &str) -> Result<Option<i64>> {
+        let whole = |value: &'a Value| {
+            let whole = value.as_i64();
+            whole.ok_or_else(|| self.bad(key, value, "a whole number without a point"))
+        };
+        self.get(key).map(whole).transpose()
+    }
+
+    /// A count of at least `least`, or Keras' default when it is missing.
+    pub fn count_or(&self, key: &str, least: usize, default: usize) -> Result<usize> {
+        self.not_null(key, "a whole number")?;
+        Ok(self.count(key, least)?.unwrap_or(default))
+    }
+
+    /// A count of at least `least`, or nothing. Above a million it is a mistake, and what is
+    /// counted would take all memory.
+    pub fn count(&self, key: &str, least: usize) -> Result<Option<usize>> {
+        let Some(value) = self.signed(key)? else {
+            return Ok(None);
+        };
+        match usize::try_from(value) {
+            Ok(count) if count > 1_000_000 => Err(self.bad(key, &json!(value), "at most 1000000")),
+            Ok(count) if count >= least => Ok(Some(count)),
+            _ => Err(self.bad(key, &json!(value), &format!("at least {least}"))),
+        }
+    }
+
+    /// A string, or nothing.
+    pub fn text(&self, key: &str) -> Result<Option<&'a str>> {
+        let read = |v: &'a Value| v.as_str().ok_or_else(|| self.bad(key, v, "a text"));
+        self.get(key).map(read).transpose()
+    }
+
+    /// Checks that `axis` is the last axis of a batch of rows, by any of its names.
+    pub fn last_axis(&self) -> Result<()> {
+        match self.entry("axis") {
+            None => Ok(()),
+            Some(axis) if matches!(axis.as_i64(), Some(-1 | 1)) => Ok(()),
+            Some(axis) => Err(self.axis(axis)),
+        }
+    }
+
+    fn axis(&self, axis: &Value) -> Error {
+        Error::unsupported(format!(
+            "{} has axis {axis}, but outputs are rows and only axis -1 is there; remove it or set it to -1",
+            self.owner()
+        ))
+    }
+
+    /// `axis` of dice and tversky: whether each row has its own loss.
+    pub fn per_row(&self) -> Result<bool> {
+        let Some(axis) = self.get("axis") else {
+            return Ok(false);
+        };
+        let mut axes: Vec<_> = match axis {
+            Value::Array(axes) => axes.iter().map(Value::as_i64).collect(),
+            one => vec![one.as_i64()],
+        };
+        axes.iter_mut()
+            .flatten()
+            .for_each(|axis| *axis = axis.rem_euclid(2));
+        axes.sort_unstable();
+        match axes[..] {
+            [Some(1)] => Ok(true),
+            [Some(0), Some(1)] => Ok(false),
+            _ => Err(self.axis(axis)),
+        }
+    }
+
+    /// Checks that `dtype` is single precision, the only one there is.
+    pub fn single_precision(&self) -> Result<()> {
+        let dtype = match self.get("dtype") {
+            // A serialized policy: {"class_name": "DTypePolicy", "config": {"name": "float32"}}.
+            Some(Value::Object(policy)) => policy.get("config").and_then(|c| c.get("name")),
+            other => other,
+        };
+        match dtype {
+            None => Ok(()),
+            Some(Value::String(name)) if name == "float32" => Ok(()),
+            Some(other) => Err(Error::unsupported(format!(
+                "{} has dtype {other}, but thumbnet trains in float32; remove dtype",
+                self.owner()
+            ))),
+        }
+    }
+
+    /// A named function in `fn`, of Keras' wrappers of functions.
+    pub fn function(&self) -> Result<Option<&'a str>> {
+        let function = match self.get("fn") {
+            Some(function) => Self::parse(function, "fn")?,
+            None => None,
+        };
+        Ok(function.map(|function| function.class_name))
+    }
 }
 
 /// Refuses entries that the object has not, as Keras does: `own` is its config, `also` are entries that
@@ -178,6 +301,24 @@ pub(crate) fn check_keys(
     )))
 }
 
+/// `package>name` of a serialized object or function that is not one of Keras' own; its class in a file
+/// that names none of them, `module>Class`.
+pub(crate) fn registered_name(value: &Value) -> Option<String> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let name = text("class_name")?;
+    if let Some(function) = text("config") {
+        return function.contains('>').then(|| function.to_owned());
+    }
+    // `keras.layers`, `keras.src.models.functional`, `tf_keras.src.engine.functional`.
+    let root = text("module").and_then(|module| module.split('.').next());
+    match (root, text("registered_name")) {
+        (Some("keras" | "keras_core" | "tf_keras" | "tensorflow" | "builtins"), _) => None,
+        (_, Some(registered)) if registered.contains('>') => Some(registered.to_owned()),
+        (Some(_), _) => Some(format!("{}>{name}", text("module")?)),
+        (None, _) => name.contains('>').then(|| name.to_owned()),
+    }
+}
+
 /// A JSON number, or one of Python's spellings of a number that JSON lacks.
 pub(crate) fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| match value.as_str()? {
@@ -188,6 +329,14 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
     })
 }
 
+/// Entries of a config, in Keras' order.
+pub(crate) fn entries<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
+    entries
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
+}
+
 /// Keras 3's serialized form of a built-in object.
 pub(crate) fn serialized(module: &str, class_name: &str, config: Value) -> Value {
     json!({
@@ -195,6 +344,16 @@ pub(crate) fn serialized(module: &str, class_name: &str, config: Value) -> Value
         "class_name": class_name,
         "config": config,
         "registered_name": null,
+    })
+}
+
+/// Keras 3's serialized form of an object of one's own.
+pub(crate) fn serialized_own(registered_name: &str, config: Value) -> Value {
+    json!({
+        "module": null,
+        "class_name": custom::class_name(registered_name),
+        "config": config,
+        "registered_name": registered_name,
     })
 }
 
@@ -212,4 +371,60 @@ pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
         "unknown {what} \"{name}\", expected one of {}",
         known.join(", ")
     ))
+}
+
+/// Keras' `to_snake_case`: `BatchNormalization` is `batch_normalization`, `PReLU` is `p_re_lu`.
+pub(crate) fn snake_case(name: &str) -> String {
+    let name: Vec<char> = name
+        .chars()
+        .filter(|c| c.is_alphanumeric() || *c == '_')
+        .collect();
+    // The pattern (.)([A-Z][a-z]+), left to right without overlap, then ([a-z])([A-Z]).
+    let mut first = Vec::new();
+    let mut i = 0;
+    while i < name.len() {
+        first.push(name[i]);
+        let word = name[i + 1..]
+            .iter()
+            .skip(1)
+            .take_while(|c| c.is_ascii_lowercase())
+            .count();
+        if name.get(i + 1).is_some_and(char::is_ascii_uppercase) && word > 0 {
+            first.push('_');
+            first.extend(&name[i + 1..i + 2 + word]);
+            i += 2 + word;
+        } else {
+            i += 1;
+        }
+    }
+    let mut snake = String::new();
+    for (i, &c) in first.iter().enumerate() {
+        if i > 0 && first[i - 1].is_ascii_lowercase() && c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snake_case_is_keras_own() {
+        for (class, snake) in [
+            ("Dense", "dense"),
+            ("BatchNormalization", "batch_normalization"),
+            ("PReLU", "p_re_lu"),
+            ("ReLU", "re_lu"),
+            ("LeakyReLU", "leaky_re_lu"),
+            ("ELU", "elu"),
+            ("RMSprop", "rm_sprop"),
+            ("AdamW", "adam_w"),
+            ("Conv2D", "conv2d"),
+        ] {
+            assert_eq!(snake_case(class), snake);
+        }
+    }
 }

@@ -116,7 +116,7 @@ impl Constraint {
     /// An unknown name or an entry of the wrong type.
     pub fn from_config(value: &Value) -> Result<Option<Self>> {
         let read = Self::read(value)?;
-        if let (Some(read), Some(object)) = (&read, Object::parse(value, "constraint")?) {
+        if let (Some(read), Some(object)) = (&read, Object::parse_builtin(value, "constraint")?) {
             let own = read.config();
             check_keys(
                 "constraint",
@@ -130,7 +130,7 @@ impl Constraint {
     }
 
     fn read(value: &Value) -> Result<Option<Self>> {
-        let Some(object) = Object::parse(value, "constraint")? else {
+        let Some(object) = Object::parse_builtin(value, "constraint")? else {
             return Ok(None);
         };
         Ok(Some(match folded(object.class_name).as_str() {

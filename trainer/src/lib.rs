@@ -36,6 +36,7 @@ pub mod activations;
 pub mod callbacks;
 mod config;
 pub mod constraints;
+pub mod custom;
 pub mod dataset;
 pub mod error;
 mod file_kind;

@@ -56,7 +56,7 @@ impl Regularizer {
     /// An unknown name, or a factor that is negative or not finite.
     pub fn from_config(value: &Value) -> Result<Option<Self>> {
         let read = Self::read(value)?;
-        if let (Some(read), Some(object)) = (&read, Object::parse(value, "regularizer")?) {
+        if let (Some(read), Some(object)) = (&read, Object::parse_builtin(value, "regularizer")?) {
             let own = read.config();
             check_keys(
                 "regularizer",
@@ -70,7 +70,7 @@ impl Regularizer {
     }
 
     fn read(value: &Value) -> Result<Option<Self>> {
-        let Some(object) = Object::parse(value, "regularizer")? else {
+        let Some(object) = Object::parse_builtin(value, "regularizer")? else {
             return Ok(None);
         };
         let checked = |key: &str, value: f64| -> Result<f64> {

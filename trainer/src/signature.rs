@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::losses::{Loss, LossKind};
+use crate::losses::{Answer, Loss};
 use crate::{Error, Result};
 
 /// The version that this crate writes, and the newest that it reads.
@@ -52,41 +52,13 @@ impl Task {
     /// By the loss that a model is trained with.
     pub fn of(loss: &Loss, outputs: usize) -> Self {
         let one = outputs <= 1;
-        match &loss.kind {
-            LossKind::MeanSquaredError
-            | LossKind::MeanAbsoluteError
-            | LossKind::MeanAbsolutePercentageError
-            | LossKind::MeanSquaredLogarithmicError
-            | LossKind::CosineSimilarity
-            | LossKind::Huber { .. }
-            | LossKind::LogCosh
-            | LossKind::Poisson
-            | LossKind::Circle { .. } => Self::Regression,
-            LossKind::BinaryCrossentropy { .. }
-            | LossKind::BinaryFocalCrossentropy { .. }
-            | LossKind::Hinge
-            | LossKind::SquaredHinge
-            | LossKind::Dice { .. }
-            | LossKind::Tversky { .. } => {
-                if one {
-                    Self::Binary
-                } else {
-                    Self::MultiLabel
-                }
+        match loss.kind.function().answer() {
+            Answer::Numbers => Self::Regression,
+            _ if one => Self::Binary,
+            Answer::Probability | Answer::Logit | Answer::Sign | Answer::Overlap => {
+                Self::MultiLabel
             }
-            LossKind::SparseCategoricalCrossentropy { .. }
-            | LossKind::CategoricalCrossentropy { .. }
-            | LossKind::CategoricalFocalCrossentropy { .. }
-            | LossKind::CategoricalGeneralizedCrossEntropy { .. }
-            | LossKind::CategoricalHinge
-            | LossKind::KLDivergence
-            | LossKind::Crossentropy => {
-                if one {
-                    Self::Binary
-                } else {
-                    Self::MultiClass
-                }
-            }
+            Answer::Class | Answer::Distribution => Self::MultiClass,
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use thumbnet_trainer::{
     Error, Task,
     dataset::list,
-    losses::{Loss, LossKind},
+    losses::{Loss, LossKind, SparseCategoricalCrossentropy},
     quantize::{DeviceModel, Outputs},
     sequential::CompileOptions,
 };
@@ -142,11 +142,12 @@ pub fn check_labels(loss: Option<&Loss>, head: Head, outputs: usize, rows: &Labe
         };
     }
     match loss.kind {
-        LossKind::SparseCategoricalCrossentropy {
-            ignore_class: None, ..
-        }
-        | LossKind::CategoricalGeneralizedCrossEntropy { .. } => rows.check_classes(outputs),
-        LossKind::BinaryCrossentropy { .. } => rows.check_probabilities(),
+        LossKind::SparseCategoricalCrossentropy(SparseCategoricalCrossentropy {
+            ignore_class: None,
+            ..
+        })
+        | LossKind::CategoricalGeneralizedCrossEntropy(_) => rows.check_classes(outputs),
+        LossKind::BinaryCrossentropy(_) => rows.check_probabilities(),
         _ => Ok(()),
     }
 }

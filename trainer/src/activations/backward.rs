@@ -165,6 +165,11 @@ impl Activation {
                     sparsemax(x, dy);
                 }
             }
+            Self::Custom(ref own) => {
+                for (dy, &x) in dy.iter_mut().zip(x) {
+                    *dy = (f64::from(*dy) * own.slope_at(f64::from(x))) as f32;
+                }
+            }
         }
     }
 }

@@ -83,6 +83,7 @@ impl Activation {
             Self::SparseSigmoid => (0.5 * (x + 1.0)).clamp(0.0, 1.0),
             Self::Threshold { threshold, .. } if x > f64::from(threshold) => x,
             Self::Threshold { default_value, .. } => f64::from(default_value),
+            Self::Custom(ref own) => own.at(x),
         }
     }
 }

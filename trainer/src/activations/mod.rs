@@ -11,6 +11,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use crate::config::{Object, folded, unknown};
+use crate::custom::{ACTIVATIONS, AnyActivation, Own};
 use crate::{Error, Result};
 
 /// An activation function. Parameters have Keras' names; `from_str` gives Keras' defaults.
@@ -112,6 +113,8 @@ pub enum Activation {
     LogSoftmax,
     /// `max(x - tau, 0)` over the last axis, with the tau of Keras.
     Sparsemax,
+    /// One's own; see [`CustomActivation`](crate::custom::CustomActivation).
+    Custom(Own<dyn AnyActivation>),
 }
 
 /// Names that `from_str` takes, as Keras has them.
@@ -167,6 +170,9 @@ impl Activation {
         let Some(object) = Object::parse(value, "activation")? else {
             return Ok(Self::Linear);
         };
+        if let Some(name) = &object.registered {
+            return ACTIVATIONS.read(name, &object).map(Self::Custom);
+        }
         // A layer as an activation has the layer's defaults and Keras 2's or 3's key for the slope.
         let is_layer = object.class_name == "LeakyReLU";
         let number = |key: &str, default: f64| -> Result<f32> {
@@ -279,6 +285,10 @@ impl Activation {
     /// The name; with its parameters where they are not Keras' defaults.
     fn function_config(&self) -> Value {
         let parameters = match *self {
+            Self::Custom(ref own) => {
+                return json!({"module": "builtins", "class_name": "function",
+                    "config": own.registered_name(), "registered_name": "function"});
+            }
             Self::Celu { alpha } if alpha != 1.0 => json!({"alpha": shortest(alpha)}),
             Self::Gelu { approximate: true } => json!({"approximate": true}),
             Self::SoftShrink { threshold } | Self::HardShrink { threshold } if threshold != 0.5 => {
@@ -330,6 +340,7 @@ impl Activation {
             Self::Softmax => "softmax",
             Self::LogSoftmax => "log_softmax",
             Self::Sparsemax => "sparsemax",
+            Self::Custom(own) => own.registered_name(),
         }
     }
 

@@ -1,5 +1,5 @@
 //! What a proof has to know of an activation: where it jumps or bends at once, how steep and how curved
-//! it gets.
+//! it gets. Those of one's own do not come to a proof: the device refuses them.
 
 use super::Activation;
 
@@ -67,7 +67,8 @@ impl Activation {
             | Self::SparseSigmoid
             | Self::Softmax
             | Self::LogSoftmax
-            | Self::Sparsemax => Vec::new(),
+            | Self::Sparsemax
+            | Self::Custom(_) => Vec::new(),
         };
         jumps.into_iter().filter(|jump| jump.height > 0.0).collect()
     }
@@ -125,7 +126,8 @@ impl Activation {
             | Self::SparsePlus
             | Self::Softmax
             | Self::LogSoftmax
-            | Self::Sparsemax => Vec::new(),
+            | Self::Sparsemax
+            | Self::Custom(_) => Vec::new(),
         }
     }
 
@@ -164,7 +166,8 @@ impl Activation {
             | Self::Threshold { .. }
             | Self::Softmax
             | Self::LogSoftmax
-            | Self::Sparsemax => 1.0,
+            | Self::Sparsemax
+            | Self::Custom(_) => 1.0,
         }
     }
 
@@ -202,7 +205,8 @@ impl Activation {
             | Self::Threshold { .. }
             | Self::Softmax
             | Self::LogSoftmax
-            | Self::Sparsemax => 0.0,
+            | Self::Sparsemax
+            | Self::Custom(_) => 0.0,
         }
     }
 }

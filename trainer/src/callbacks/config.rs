@@ -28,7 +28,7 @@ const NAMES: [&str; 7] = [
 ///
 /// [`Error::Value`] for an unknown name or argument, or an argument of another type.
 pub fn from_config(value: &Value) -> Result<Box<dyn Callback>> {
-    let object = Object::parse(value, "callback")?
+    let object = Object::parse_builtin(value, "callback")?
         .ok_or_else(|| Error::value("callback is null, expected a name or an object"))?;
     let known = NAMES
         .iter()
@@ -267,7 +267,8 @@ mod tests {
     fn arguments_and_defaults_are_keras_own() {
         let object = json!({"class_name": "EarlyStopping", "config": {"patience": 3, "mode": "max",
             "baseline": 0.5, "min_delta": 0.01, "start_from_epoch": 2, "restore_best_weights": true}});
-        let stopping = early_stopping(&Object::parse(&object, "callback").unwrap().unwrap());
+        let stopping =
+            early_stopping(&Object::parse_builtin(&object, "callback").unwrap().unwrap());
         let stopping = stopping.unwrap();
         assert_eq!(
             (stopping.monitor.as_str(), stopping.patience, stopping.mode),
@@ -276,7 +277,8 @@ mod tests {
         assert_eq!((stopping.baseline, stopping.min_delta), (Some(0.5), 0.01));
         assert!(stopping.restore_best_weights && stopping.start_from_epoch == 2);
         let object = json!("reduce_lr_on_plateau");
-        let plateau = reduce_lr_on_plateau(&Object::parse(&object, "callback").unwrap().unwrap());
+        let plateau =
+            reduce_lr_on_plateau(&Object::parse_builtin(&object, "callback").unwrap().unwrap());
         let plateau = plateau.unwrap();
         assert_eq!(
             (plateau.factor, plateau.patience, plateau.min_delta),

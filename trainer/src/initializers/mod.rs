@@ -160,7 +160,7 @@ impl Initializer {
     /// An unknown name, or an entry of the wrong type or out of range.
     pub fn from_config(value: &Value) -> Result<Self> {
         let initializer = Self::read(value)?;
-        if let Some(object) = Object::parse(value, "initializer")? {
+        if let Some(object) = Object::parse_builtin(value, "initializer")? {
             let own = initializer.config();
             let also = ["dtype", "input_axes", "output_axes", "partition"];
             let (class, config) = (object.class_name, object.config);
@@ -170,7 +170,7 @@ impl Initializer {
     }
 
     fn read(value: &Value) -> Result<Self> {
-        let Some(object) = Object::parse(value, "initializer")? else {
+        let Some(object) = Object::parse_builtin(value, "initializer")? else {
             return Ok(Self::GlorotUniform { seed: None });
         };
         if object.get("input_axes").is_some() || object.get("output_axes").is_some() {

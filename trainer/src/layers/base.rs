@@ -122,6 +122,7 @@ pub(crate) enum Flow {
 
 /// One forward pass of one layer.
 pub(crate) struct Forward<'a> {
+    pub rows: usize,
     /// Last axis of the outputs.
     pub width: usize,
     /// `[rows, input sample]`
@@ -138,6 +139,7 @@ pub(crate) struct Forward<'a> {
 
 /// One backward pass of one layer over the samples of the last forward pass.
 pub(crate) struct Backward<'a> {
+    pub rows: usize,
     /// Last axis of the outputs.
     pub width: usize,
     /// `[rows, input sample]`

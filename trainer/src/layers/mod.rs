@@ -4,6 +4,7 @@ mod activation;
 mod base;
 mod batch_normalization;
 mod config;
+mod custom;
 mod dense;
 mod groups;
 mod kernel;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 pub use activation::{Activation, ELU, LeakyReLU, ReLU, Softmax};
 pub use base::Base;
 pub use batch_normalization::BatchNormalization;
+pub use custom::Custom;
 pub use dense::Dense;
 pub use layer_normalization::{LayerNormalization, UnitNormalization};
 pub use nested::Nested;
@@ -35,7 +37,7 @@ pub(crate) use base::{
 pub(crate) use naming::Names;
 pub(crate) use shape::batch_shape;
 
-use crate::config::check_keys;
+use crate::config::{check_keys, serialized, serialized_own};
 use crate::constraints::Constraint;
 use crate::regularizers::Regularizer;
 use crate::{Error, Result};
@@ -51,6 +53,8 @@ macro_rules! layers {
             $(#[doc = concat!("See [`", stringify!($class), "`].")] $class($class),)*
             /// A model in a model; see [`Nested`].
             Sequential(Nested),
+            /// One's own; see [`CustomLayer`](crate::custom::CustomLayer).
+            Custom(Custom),
         }
 
         impl Layer {
@@ -58,6 +62,7 @@ macro_rules! layers {
                 match self {
                     $(Self::$class(layer) => layer,)*
                     Self::Sequential(layer) => layer,
+                    Self::Custom(layer) => layer,
                 }
             }
 
@@ -65,6 +70,7 @@ macro_rules! layers {
                 match self {
                     $(Self::$class(layer) => layer,)*
                     Self::Sequential(layer) => layer,
+                    Self::Custom(layer) => layer,
                 }
             }
 
@@ -75,7 +81,10 @@ macro_rules! layers {
             /// [`Error::Unsupported`] for a class or an option that thumbnet has not,
             /// [`Error::Value`] for a config that Keras would not write.
             pub fn from_config(class_name: &str, config: &Value) -> Result<Self> {
-                let layer = Self::read(class_name, config)?;
+                let layer = match class_name.contains('>') {
+                    true => Self::Custom(Custom::read(class_name, config)?),
+                    false => Self::read(class_name, config)?,
+                };
                 if !matches!(layer, Self::Sequential(_)) {
                     check_keys(
                         "layer",
@@ -213,17 +222,16 @@ impl Layer {
     /// Keras 3's serialized object around the config. `input_shape` is that of one sample, when
     /// the layer was built.
     pub(crate) fn serialized(&self, input_shape: Option<&Value>) -> Value {
-        let module = match self {
+        let mut object = match self {
             Self::Sequential(nested) if nested.functional => {
                 let mut object = crate::sequential::functional::object(self.config());
                 object["compile_config"] = json!({});
                 return object;
             }
-            Self::Sequential(_) => "keras",
-            _ => "keras.layers",
+            Self::Sequential(_) => serialized("keras", self.class_name(), self.config()),
+            Self::Custom(own) => serialized_own(own.registered_name(), self.config()),
+            _ => serialized("keras.layers", self.class_name(), self.config()),
         };
-        let mut object = json!({"module": module, "class_name": self.class_name(),
-            "config": self.config(), "registered_name": null});
         if let Some(shape) = input_shape
             && self.op().has_build_config()
         {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::config::snake_case;
+
 /// Counts the names of each kind in one model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Names {
@@ -26,44 +28,9 @@ impl Names {
     }
 }
 
-/// Keras' conversion of class names: `ReLU` is `re_lu`, `PReLU` is `p_re_lu`, `ELU` is `elu`.
-pub(crate) fn snake_case(class_name: &str) -> String {
-    let chars: Vec<char> = class_name.chars().collect();
-    let mut out = String::new();
-    for (i, &c) in chars.iter().enumerate() {
-        let before = i.checked_sub(1).map(|i| chars[i]);
-        let after = chars.get(i + 1);
-        let begins_word = c.is_uppercase()
-            && before.is_some_and(|before| {
-                before.is_lowercase() || after.is_some_and(|after| after.is_lowercase())
-            });
-        if begins_word {
-            out.push('_');
-        }
-        out.extend(c.to_lowercase());
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn classes_become_keras_names() {
-        let pairs = [
-            ("Dense", "dense"),
-            ("ReLU", "re_lu"),
-            ("LeakyReLU", "leaky_re_lu"),
-            ("PReLU", "p_re_lu"),
-            ("ELU", "elu"),
-            ("BatchNormalization", "batch_normalization"),
-            ("InputLayer", "input_layer"),
-        ];
-        for (class, name) in pairs {
-            assert_eq!(snake_case(class), name);
-        }
-    }
 
     #[test]
     fn names_count_per_class_and_skip_what_is_taken() {

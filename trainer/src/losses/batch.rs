@@ -77,4 +77,11 @@ impl<'a> Batch<'a> {
         let targets = self.y_true.chunks_exact(self.y_true_width.max(1));
         targets.zip(self.y_pred.chunks_exact(self.width.max(1)))
     }
+
+    /// `out[i] = f(y_true[i], y_pred[i])`.
+    pub(crate) fn by_row(&self, out: &mut [f32], f: impl Fn(&[f32], &[f32]) -> f32) {
+        for (out, (t, p)) in out.iter_mut().zip(self.pairs()) {
+            *out = f(t, p);
+        }
+    }
 }

@@ -3,15 +3,36 @@
 //! Predictions are rows of unit length, targets are class indices. Every row is compared with every
 //! other row of its batch.
 
+use serde_json::{Map, Value, json};
+
 use super::batch::Batch;
+use super::kind::{Answer, LossFunction};
 use super::math::sum_pairs;
 use super::regression::softplus;
+use super::targets::Wanted;
+use crate::Result;
+use crate::config::{Object, entries};
 
-#[derive(Clone, Copy)]
-pub(super) struct Circle {
-    gamma: f32,
-    margin: f32,
-    remove_diagonal: bool,
+/// Draws embeddings of a class together and those of different classes apart, for predictions of unit
+/// length and targets that are class indices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Circle {
+    /// Defaults to 80.
+    pub gamma: f64,
+    /// Defaults to 0.4.
+    pub margin: f64,
+    /// A sample is not its own partner. Defaults to true.
+    pub remove_diagonal: bool,
+}
+
+impl Default for Circle {
+    fn default() -> Self {
+        Self {
+            gamma: 80.0,
+            margin: 0.4,
+            remove_diagonal: true,
+        }
+    }
 }
 
 /// What row `j` is to row `i`.
@@ -30,15 +51,6 @@ struct Sums {
 }
 
 impl Circle {
-    /// With Keras' arguments.
-    pub(super) fn new(gamma: f64, margin: f64, remove_diagonal: bool) -> Self {
-        Self {
-            gamma: gamma as f32,
-            margin: margin as f32,
-            remove_diagonal,
-        }
-    }
-
     fn pair(self, batch: &Batch, i: usize, j: usize) -> Pair {
         let same = batch.y_true[i] as i32 == batch.y_true[j] as i32;
         match same {
@@ -59,7 +71,7 @@ impl Circle {
 
     /// The weighted distance, and its derivative to the distance.
     fn logit(self, pair: Pair, distance: f32) -> (f32, f32) {
-        let Self { gamma, margin, .. } = self;
+        let (gamma, margin) = (self.gamma as f32, self.margin as f32); // Keras computes in f32
         match pair {
             Pair::Positive => {
                 let weight = (margin + distance).max(0.0);
@@ -100,15 +112,33 @@ impl Circle {
             negative: self.log_sum(batch, i, Pair::Negative),
         }
     }
+}
 
-    pub(super) fn value(self, batch: &Batch, out: &mut [f32]) {
+impl LossFunction for Circle {
+    fn read(options: &Object) -> Result<Self> {
+        Ok(Self {
+            gamma: options.number_or("gamma", 80.0)?,
+            margin: options.number_or("margin", 0.4)?,
+            remove_diagonal: options.flag_or("remove_diagonal", true)?,
+        })
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        entries([
+            ("gamma", json!(self.gamma)),
+            ("margin", json!(self.margin)),
+            ("remove_diagonal", json!(self.remove_diagonal)),
+        ])
+    }
+
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
         for (i, out) in out.iter_mut().enumerate() {
             let Sums { positive, negative } = self.sums(batch, i);
             *out = softplus(positive + negative);
         }
     }
 
-    pub(super) fn gradient(self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
         out.fill(0.0);
         for (i, &scale) in scale.iter().enumerate() {
             let sums = self.sums(batch, i);
@@ -136,5 +166,21 @@ impl Circle {
                 }
             }
         }
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted::Index
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::Numbers
+    }
+
+    fn masks(&self) -> bool {
+        true
+    }
+
+    fn counts(&self, _batch: &Batch, _i: usize, loss: f32) -> bool {
+        loss > 0.0
     }
 }

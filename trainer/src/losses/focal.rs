@@ -1,17 +1,189 @@
 //! Focal crossentropies: easy examples count less by the factor `(1 - p_t)^gamma`.
 
+use serde_json::{Map, Value, json};
+
 use super::batch::{Batch, Logits};
 use super::crossentropy::{
     Smoothing, binary_from_logit, binary_from_logit_d, binary_from_probability,
     binary_from_probability_d, maximum, softmax,
 };
+use super::kind::{Answer, LossFunction};
 use super::math::{sum_map, sum_pairs};
-use super::{Alpha, EPSILON, ONE_MINUS_EPSILON, clip_d};
+use super::targets::Wanted;
+use super::{EPSILON, ONE_MINUS_EPSILON, clip_d};
+use crate::Result;
 use crate::activations::math::{exp, sigmoid};
+use crate::config::{Object, entries};
 
-/// Options of the binary form.
+/// Binary crossentropy in which easy examples count less, by `(1 - p)^gamma` where p is the
+/// probability of the right answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BinaryFocalCrossentropy {
+    /// Weights class 1 by `alpha`, class 0 by `1 - alpha`. Defaults to false.
+    pub apply_class_balancing: bool,
+    /// Defaults to 0.25.
+    pub alpha: f64,
+    /// Exponent of the focal factor. Defaults to 2.
+    pub gamma: f64,
+    /// Defaults to false.
+    pub from_logits: bool,
+    /// Defaults to 0.
+    pub label_smoothing: f64,
+}
+
+/// Categorical crossentropy in which easy examples count less, each class by `(1 - p)^gamma`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CategoricalFocalCrossentropy {
+    /// Defaults to 0.25 for every class.
+    pub alpha: Alpha,
+    /// Exponent of the focal factor. Defaults to 2.
+    pub gamma: f64,
+    /// Defaults to false.
+    pub from_logits: bool,
+    /// Defaults to 0.
+    pub label_smoothing: f64,
+}
+
+/// Weight of the classes in a categorical focal crossentropy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Alpha {
+    /// The same for every class.
+    One(f64),
+    /// One for each class, in their order.
+    PerClass(Vec<f64>),
+}
+
+impl Default for BinaryFocalCrossentropy {
+    fn default() -> Self {
+        Self {
+            apply_class_balancing: false,
+            alpha: 0.25,
+            gamma: 2.0,
+            from_logits: false,
+            label_smoothing: 0.0,
+        }
+    }
+}
+
+impl Default for CategoricalFocalCrossentropy {
+    fn default() -> Self {
+        Self {
+            alpha: Alpha::One(0.25),
+            gamma: 2.0,
+            from_logits: false,
+            label_smoothing: 0.0,
+        }
+    }
+}
+
+impl LossFunction for BinaryFocalCrossentropy {
+    fn read(options: &Object) -> Result<Self> {
+        Ok(Self {
+            apply_class_balancing: options.flag_or("apply_class_balancing", false)?,
+            alpha: options.number_or("alpha", 0.25)?,
+            gamma: options.number_or("gamma", 2.0)?,
+            from_logits: options.flag_or("from_logits", false)?,
+            label_smoothing: options.fraction_or("label_smoothing", 0.0)?,
+        })
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        entries([
+            ("from_logits", json!(self.from_logits)),
+            ("label_smoothing", json!(self.label_smoothing)),
+            ("axis", json!(-1)),
+            ("apply_class_balancing", json!(self.apply_class_balancing)),
+            ("alpha", json!(self.alpha)),
+            ("gamma", json!(self.gamma)),
+        ])
+    }
+
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
+        Binary::new(self).value(batch, out);
+    }
+
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        Binary::new(self).gradient(batch, scale, out);
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted::SameWidth
+    }
+
+    fn answer(&self) -> Answer {
+        match self.from_logits {
+            true => Answer::Logit,
+            false => Answer::Probability,
+        }
+    }
+
+    fn takes_logits(&self) -> bool {
+        !self.from_logits
+    }
+}
+
+impl LossFunction for CategoricalFocalCrossentropy {
+    fn read(options: &Object) -> Result<Self> {
+        let alpha = match options.get("alpha") {
+            Some(Value::Array(list)) => {
+                let alpha: Option<Vec<_>> = list.iter().map(Value::as_f64).collect();
+                let wrong = || options.bad("alpha", &json!(list), "a number or one per class");
+                Alpha::PerClass(alpha.ok_or_else(wrong)?)
+            }
+            _ => Alpha::One(options.number_or("alpha", 0.25)?),
+        };
+        Ok(Self {
+            alpha,
+            gamma: options.number_or("gamma", 2.0)?,
+            from_logits: options.flag_or("from_logits", false)?,
+            label_smoothing: options.fraction_or("label_smoothing", 0.0)?,
+        })
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        let alpha = match &self.alpha {
+            Alpha::One(alpha) => json!(alpha),
+            Alpha::PerClass(alpha) => json!(alpha),
+        };
+        entries([
+            ("from_logits", json!(self.from_logits)),
+            ("label_smoothing", json!(self.label_smoothing)),
+            ("axis", json!(-1)),
+            ("alpha", alpha),
+            ("gamma", json!(self.gamma)),
+        ])
+    }
+
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
+        Categorical::new(self, batch.y_true_width).value(batch, out);
+    }
+
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        Categorical::new(self, batch.y_true_width).gradient(batch, scale, out);
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted::SameWidth
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::Class
+    }
+
+    fn flaw(&self, width: usize) -> Option<String> {
+        match &self.alpha {
+            Alpha::PerClass(alpha) if alpha.len() != width => Some(format!(
+                "has alpha for {} classes, expected {width}, the model's output width",
+                alpha.len()
+            )),
+            Alpha::PerClass(_) | Alpha::One(_) => None,
+        }
+    }
+}
+
+/// Options of the binary form, as it computes.
 #[derive(Clone, Copy)]
-pub(super) struct Binary {
+struct Binary {
     apply_class_balancing: bool,
     alpha: f32,
     gamma: f32,
@@ -28,20 +200,13 @@ struct Element {
 }
 
 impl Binary {
-    /// With Keras' arguments.
-    pub(super) fn new(
-        apply_class_balancing: bool,
-        alpha: f64,
-        gamma: f64,
-        from_logits: bool,
-        label_smoothing: f64,
-    ) -> Self {
+    fn new(options: &BinaryFocalCrossentropy) -> Self {
         Self {
-            apply_class_balancing,
-            alpha: alpha as f32,
-            gamma: gamma as f32,
-            from_logits,
-            smooth: Smoothing::new(label_smoothing, 2),
+            apply_class_balancing: options.apply_class_balancing,
+            alpha: options.alpha as f32, // Keras computes in f32
+            gamma: options.gamma as f32,
+            from_logits: options.from_logits,
+            smooth: Smoothing::new(options.label_smoothing, 2),
         }
     }
 
@@ -78,7 +243,7 @@ impl Binary {
         )
     }
 
-    pub(super) fn value(self, batch: &Batch, out: &mut [f32]) {
+    fn value(self, batch: &Batch, out: &mut [f32]) {
         let width = batch.width;
         for (i, (out, (t, p))) in out.iter_mut().zip(batch.pairs()).enumerate() {
             let terms = t.iter().zip(p).enumerate().map(|(j, (&t, &p))| {
@@ -89,7 +254,7 @@ impl Binary {
         }
     }
 
-    pub(super) fn gradient(self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+    fn gradient(self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
         let width = batch.width;
         let rows = out.chunks_exact_mut(width.max(1)).zip(scale);
         for (i, ((out, &scale), (t, p))) in rows.zip(batch.pairs()).enumerate() {
@@ -124,9 +289,9 @@ impl Binary {
     }
 }
 
-/// Options of the categorical form.
+/// Options of the categorical form, as it computes.
 #[derive(Clone, Copy)]
-pub(super) struct Categorical<'a> {
+struct Categorical<'a> {
     alpha: &'a Alpha,
     gamma: f32,
     from_logits: bool,
@@ -134,19 +299,13 @@ pub(super) struct Categorical<'a> {
 }
 
 impl<'a> Categorical<'a> {
-    /// With Keras' arguments, for targets of so many classes.
-    pub(super) fn new(
-        alpha: &'a Alpha,
-        gamma: f64,
-        from_logits: bool,
-        label_smoothing: f64,
-        classes: usize,
-    ) -> Self {
+    /// For targets of so many classes.
+    fn new(options: &'a CategoricalFocalCrossentropy, classes: usize) -> Self {
         Self {
-            alpha,
-            gamma: gamma as f32,
-            from_logits,
-            smooth: Smoothing::new(label_smoothing, classes),
+            alpha: &options.alpha,
+            gamma: options.gamma as f32,
+            from_logits: options.from_logits,
+            smooth: Smoothing::new(options.label_smoothing, classes),
         }
     }
 
@@ -157,7 +316,7 @@ impl<'a> Categorical<'a> {
         }
     }
 
-    pub(super) fn value(&self, batch: &Batch, out: &mut [f32]) {
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
         for (out, (t, p)) in out.iter_mut().zip(batch.pairs()) {
             let largest = maximum(p);
             let inverse = if self.from_logits {
@@ -193,7 +352,7 @@ impl<'a> Categorical<'a> {
         clip_d(unclipped, EPSILON, ONE_MINUS_EPSILON, d)
     }
 
-    pub(super) fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
         let rows = out.chunks_exact_mut(batch.width.max(1)).zip(scale);
         for ((out, &scale), (t, p)) in rows.zip(batch.pairs()) {
             if self.from_logits {

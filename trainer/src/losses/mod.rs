@@ -17,6 +17,7 @@ mod crossentropy;
 mod elementwise;
 mod focal;
 mod hinge;
+mod kind;
 mod math;
 mod overlap;
 mod regression;
@@ -25,8 +26,20 @@ mod targets;
 
 use crate::activations::Activation;
 pub use batch::{Batch, Logits};
-use circle::Circle;
-use overlap::{Dice, Tversky};
+pub use circle::Circle;
+pub use crossentropy::{
+    BinaryCrossentropy, CategoricalCrossentropy, Crossentropy, SparseCategoricalCrossentropy,
+};
+pub use focal::{Alpha, BinaryFocalCrossentropy, CategoricalFocalCrossentropy};
+pub use hinge::{CategoricalHinge, Hinge, SquaredHinge};
+pub use kind::LossKind;
+pub(crate) use kind::{Answer, LossFunction};
+pub use overlap::{Dice, Tversky};
+pub use regression::{
+    Huber, LogCosh, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError,
+    MeanSquaredLogarithmicError, Poisson,
+};
+pub use similarity::{CategoricalGeneralizedCrossEntropy, CosineSimilarity, KLDivergence};
 pub(crate) use targets::Wanted;
 
 /// `keras.backend.epsilon()`.
@@ -61,408 +74,12 @@ pub enum Reduction {
     None,
 }
 
-/// Weight of the classes in a categorical focal crossentropy.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Alpha {
-    /// The same for every class.
-    One(f64),
-    /// One for each class, in their order.
-    PerClass(Vec<f64>),
-}
-
-/// The loss functions of Keras for outputs of one row per sample.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum LossKind {
-    /// Mean of `(t - p)²`, for targets t and predictions p as in all of these.
-    MeanSquaredError,
-    /// Mean of `|t - p|`.
-    MeanAbsoluteError,
-    /// Mean of `|t - p| / |t|`, in percent.
-    MeanAbsolutePercentageError,
-    /// Mean of `(ln(1 + t) - ln(1 + p))²`, for values from 0.
-    MeanSquaredLogarithmicError,
-    /// Minus the cosine of the angle between target and prediction.
-    CosineSimilarity,
-    /// Half the squared error up to `delta`, a line from there.
-    Huber {
-        /// Where the parabola becomes a line. Defaults to 1.
-        delta: f64,
-    },
-    /// Mean of `ln(cosh(p - t))`.
-    LogCosh,
-    /// Mean of `max(1 - t p, 0)`, for targets of -1 and 1; 0 and 1 are read as those.
-    Hinge,
-    /// Mean of the squared hinge, for targets as in [`LossKind::Hinge`].
-    SquaredHinge,
-    /// `max(n - Σ t p + 1, 0)`, n the largest `(1 - t) p` of the row, for one-hot targets.
-    CategoricalHinge,
-    /// `Σ t ln(t / p)`, for probabilities.
-    KLDivergence,
-    /// Mean of `p - t ln(p)`, for counts.
-    Poisson,
-    /// Mean of `-t ln(p) - (1 - t) ln(1 - p)`, for targets from 0 to 1.
-    BinaryCrossentropy {
-        /// Predictions are logits, not probabilities. Defaults to false.
-        from_logits: bool,
-        /// Pulls targets towards 1/2, in [0, 1]. Defaults to 0.
-        label_smoothing: f64,
-    },
-    /// Binary crossentropy in which easy examples count less, by `(1 - p)^gamma` where p is the
-    /// probability of the right answer.
-    BinaryFocalCrossentropy {
-        /// Weights class 1 by `alpha`, class 0 by `1 - alpha`. Defaults to false.
-        apply_class_balancing: bool,
-        /// Defaults to 0.25.
-        alpha: f64,
-        /// Exponent of the focal factor. Defaults to 2.
-        gamma: f64,
-        /// Defaults to false.
-        from_logits: bool,
-        /// Defaults to 0.
-        label_smoothing: f64,
-    },
-    /// `-Σ t ln(p)`, for one-hot targets or probabilities of the classes.
-    CategoricalCrossentropy {
-        /// Predictions are logits, not probabilities. Defaults to false.
-        from_logits: bool,
-        /// Pulls targets towards 1/classes, in [0, 1]. Defaults to 0.
-        label_smoothing: f64,
-    },
-    /// Categorical crossentropy in which easy examples count less, each class by `(1 - p)^gamma`.
-    CategoricalFocalCrossentropy {
-        /// Defaults to 0.25 for every class.
-        alpha: Alpha,
-        /// Exponent of the focal factor. Defaults to 2.
-        gamma: f64,
-        /// Defaults to false.
-        from_logits: bool,
-        /// Defaults to 0.
-        label_smoothing: f64,
-    },
-    /// `-ln(p)` of the right class, for targets that are class indices.
-    SparseCategoricalCrossentropy {
-        /// Predictions are logits, not probabilities. Defaults to false.
-        from_logits: bool,
-        /// Samples of this class count for nothing. Defaults to none.
-        ignore_class: Option<i64>,
-    },
-    /// `1 - 2 Σ t p / (Σ t + Σ p)`: how little target and prediction overlap.
-    Dice {
-        /// One loss per row (Keras' `axis=-1`) or, by default, one for the batch (`axis=None`).
-        per_row: bool,
-    },
-    /// [`LossKind::Dice`] with a weight for each kind of error.
-    Tversky {
-        /// Weight of what is in the target only. Defaults to 0.5.
-        alpha: f64,
-        /// Weight of what is in the prediction only. Defaults to 0.5.
-        beta: f64,
-        /// As for [`LossKind::Dice`].
-        per_row: bool,
-    },
-    /// Draws embeddings of a class together and those of different classes apart, for predictions
-    /// of unit length and targets that are class indices.
-    Circle {
-        /// Defaults to 80.
-        gamma: f64,
-        /// Defaults to 0.4.
-        margin: f64,
-        /// A sample is not its own partner. Defaults to true.
-        remove_diagonal: bool,
-    },
-    /// `(1 - p^q) / q` with the probability p of the right class: tolerates wrong labels.
-    CategoricalGeneralizedCrossEntropy {
-        /// Noise parameter, between 0 and 1. Defaults to 0.5.
-        q: f64,
-    },
-    /// Keras' `"crossentropy"`: binary, sparse or categorical by the widths of the batch.
-    Crossentropy,
-}
-
-impl LossKind {
-    /// The function itself, once [`LossKind::Crossentropy`] has seen the widths.
-    pub(crate) fn resolved(&self, y_true_width: usize, width: usize) -> Self {
-        let (from_logits, label_smoothing) = (false, 0.0);
-        match self {
-            Self::Crossentropy if width == 1 => Self::BinaryCrossentropy {
-                from_logits,
-                label_smoothing,
-            },
-            Self::Crossentropy if y_true_width == 1 => Self::SparseCategoricalCrossentropy {
-                from_logits,
-                ignore_class: None,
-            },
-            Self::Crossentropy => Self::CategoricalCrossentropy {
-                from_logits,
-                label_smoothing,
-            },
-            other => other.clone(),
-        }
-    }
-
-    /// Whether the function takes the logits of a last sigmoid or softmax in place of its output.
-    pub(crate) fn takes_logits(&self) -> bool {
-        match self {
-            Self::BinaryCrossentropy { .. }
-            | Self::CategoricalCrossentropy { .. }
-            | Self::Crossentropy => true,
-            Self::SparseCategoricalCrossentropy { ignore_class, .. } => ignore_class.is_none(),
-            Self::BinaryFocalCrossentropy { from_logits, .. } => !from_logits,
-            _ => false,
-        }
-    }
-
-    /// Per-sample losses of the batch.
-    pub(crate) fn per_sample(&self, batch: &Batch, out: &mut [f32]) {
-        let batch = &self.only_usable_logits(batch);
-        match self {
-            Self::MeanSquaredError => elementwise::mean(batch, out, regression::squared),
-            Self::MeanAbsoluteError => elementwise::mean(batch, out, regression::absolute),
-            Self::MeanAbsolutePercentageError => {
-                elementwise::mean(batch, out, regression::percentage);
-                out.iter_mut().for_each(|out| *out *= 100.0);
-            }
-            Self::MeanSquaredLogarithmicError => {
-                elementwise::mean(batch, out, regression::squared_logarithmic);
-            }
-            Self::CosineSimilarity => {
-                by_row(batch, out, |t, p| -similarity::cosine(t, p));
-            }
-            Self::Huber { delta } => {
-                let delta = *delta as f32;
-                elementwise::mean(batch, out, |t, p| regression::huber(t, p, delta));
-            }
-            Self::LogCosh => elementwise::mean(batch, out, regression::log_cosh),
-            Self::Hinge if hinge::is_binary(batch.y_true) => {
-                elementwise::mean(batch, out, |t, p| hinge::hinge(2.0 * t - 1.0, p));
-            }
-            Self::Hinge => elementwise::mean(batch, out, hinge::hinge),
-            Self::SquaredHinge => {
-                let binary = hinge::is_binary(batch.y_true);
-                elementwise::mean(batch, out, |t, p| {
-                    let margin = hinge::hinge(if binary { 2.0 * t - 1.0 } else { t }, p);
-                    margin * margin
-                });
-            }
-            Self::CategoricalHinge => by_row(batch, out, hinge::categorical),
-            Self::KLDivergence => by_row(batch, out, similarity::kl_divergence),
-            Self::Poisson => elementwise::mean(batch, out, regression::poisson),
-            Self::BinaryCrossentropy {
-                from_logits,
-                label_smoothing,
-            } => crossentropy::binary(batch, *from_logits, *label_smoothing, out),
-            Self::BinaryFocalCrossentropy {
-                apply_class_balancing,
-                alpha,
-                gamma,
-                from_logits,
-                label_smoothing,
-            } => focal::Binary::new(
-                *apply_class_balancing,
-                *alpha,
-                *gamma,
-                *from_logits,
-                *label_smoothing,
-            )
-            .value(batch, out),
-            Self::CategoricalCrossentropy {
-                from_logits,
-                label_smoothing,
-            } => crossentropy::categorical(batch, *from_logits, *label_smoothing, out),
-            Self::CategoricalFocalCrossentropy {
-                alpha,
-                gamma,
-                from_logits,
-                label_smoothing,
-            } => focal::Categorical::new(
-                alpha,
-                *gamma,
-                *from_logits,
-                *label_smoothing,
-                batch.y_true_width,
-            )
-            .value(batch, out),
-            Self::SparseCategoricalCrossentropy {
-                from_logits,
-                ignore_class,
-            } => crossentropy::sparse(batch, *from_logits, *ignore_class, out),
-            Self::Dice { per_row } => overlap::value(Dice, *per_row, batch, out),
-            Self::Tversky {
-                alpha,
-                beta,
-                per_row,
-            } => overlap::value(Tversky::new(*alpha, *beta), *per_row, batch, out),
-            Self::Circle {
-                gamma,
-                margin,
-                remove_diagonal,
-            } => Circle::new(*gamma, *margin, *remove_diagonal).value(batch, out),
-            Self::CategoricalGeneralizedCrossEntropy { q } => {
-                by_row(batch, out, |t, p| similarity::generalized(t, p, *q as f32));
-            }
-            Self::Crossentropy => {
-                let kind = self.resolved(batch.y_true_width, batch.width);
-                kind.per_sample(batch, out);
-            }
-        }
-    }
-
-    /// `out = d(Σ scale[i] · loss_i)`, to the logits where the function takes them.
-    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
-        let batch = &self.only_usable_logits(batch);
-        match self {
-            Self::MeanSquaredError => {
-                elementwise::gradient(batch, scale, out, regression::squared_d);
-            }
-            Self::MeanAbsoluteError => {
-                elementwise::gradient(batch, scale, out, regression::absolute_d);
-            }
-            Self::MeanAbsolutePercentageError => {
-                elementwise::gradient(batch, scale, out, regression::percentage_d);
-            }
-            Self::MeanSquaredLogarithmicError => {
-                elementwise::gradient(batch, scale, out, regression::squared_logarithmic_d);
-            }
-            Self::CosineSimilarity => similarity::cosine_gradient(batch, scale, out),
-            Self::Huber { delta } => {
-                let delta = *delta as f32;
-                elementwise::gradient(batch, scale, out, |g, t, p| {
-                    regression::huber_d(g, t, p, delta)
-                });
-            }
-            Self::LogCosh => elementwise::gradient(batch, scale, out, regression::log_cosh_d),
-
-            Self::Hinge | Self::SquaredHinge => {
-                let binary = hinge::is_binary(batch.y_true);
-                let squared = *self == Self::SquaredHinge;
-                elementwise::gradient(batch, scale, out, |g, t, p| {
-                    let t = if binary { 2.0 * t - 1.0 } else { t };
-                    if squared {
-                        hinge::squared_hinge_d(g, t, p)
-                    } else {
-                        hinge::hinge_d(g, t, p)
-                    }
-                });
-            }
-            Self::CategoricalHinge => hinge::categorical_gradient(batch, scale, out),
-            Self::KLDivergence => similarity::kl_gradient(batch, scale, out),
-            Self::Poisson => elementwise::gradient(batch, scale, out, regression::poisson_d),
-            Self::BinaryCrossentropy {
-                from_logits,
-                label_smoothing,
-            } => crossentropy::binary_gradient(batch, *from_logits, *label_smoothing, scale, out),
-            Self::BinaryFocalCrossentropy {
-                apply_class_balancing,
-                alpha,
-                gamma,
-                from_logits,
-                label_smoothing,
-            } => focal::Binary::new(
-                *apply_class_balancing,
-                *alpha,
-                *gamma,
-                *from_logits,
-                *label_smoothing,
-            )
-            .gradient(batch, scale, out),
-            Self::CategoricalCrossentropy {
-                from_logits,
-                label_smoothing,
-            } => {
-                crossentropy::categorical_gradient(
-                    batch,
-                    *from_logits,
-                    *label_smoothing,
-                    scale,
-                    out,
-                );
-            }
-            Self::CategoricalFocalCrossentropy {
-                alpha,
-                gamma,
-                from_logits,
-                label_smoothing,
-            } => focal::Categorical::new(
-                alpha,
-                *gamma,
-                *from_logits,
-                *label_smoothing,
-                batch.y_true_width,
-            )
-            .gradient(batch, scale, out),
-            Self::SparseCategoricalCrossentropy {
-                from_logits,
-                ignore_class,
-            } => crossentropy::sparse_gradient(batch, *from_logits, *ignore_class, scale, out),
-            Self::Dice { per_row } => overlap::gradient(Dice, *per_row, batch, scale, out),
-            Self::Tversky {
-                alpha,
-                beta,
-                per_row,
-            } => {
-                let tversky = Tversky::new(*alpha, *beta);
-                overlap::gradient(tversky, *per_row, batch, scale, out);
-            }
-            Self::Circle {
-                gamma,
-                margin,
-                remove_diagonal,
-            } => Circle::new(*gamma, *margin, *remove_diagonal).gradient(batch, scale, out),
-            Self::CategoricalGeneralizedCrossEntropy { q } => {
-                similarity::generalized_gradient(batch, scale, *q as f32, out);
-            }
-            Self::Crossentropy => {
-                let kind = self.resolved(batch.y_true_width, batch.width);
-                kind.gradient(batch, scale, out);
-            }
-        }
-    }
-
-    fn only_usable_logits<'a>(&self, batch: &Batch<'a>) -> Batch<'a> {
-        Batch {
-            logits: batch.logits.filter(|_| self.takes_logits()),
-            ..*batch
-        }
-    }
-
-    /// Whether the sample is masked, so that Keras gives its weight to the others.
-    pub(crate) fn masks(&self) -> bool {
-        matches!(
-            self,
-            Self::SparseCategoricalCrossentropy {
-                ignore_class: Some(_),
-                ..
-            } | Self::Circle { .. }
-        )
-    }
-
-    /// Whether row `i` of the batch, of loss `loss`, counts.
-    pub(crate) fn counts(&self, batch: &Batch, i: usize, loss: f32) -> bool {
-        match self {
-            Self::SparseCategoricalCrossentropy { ignore_class, .. } => {
-                let target = batch.y_true.get(i..i + 1).unwrap_or_default();
-                !crossentropy::ignored(target, *ignore_class)
-            }
-            Self::Circle { .. } => loss > 0.0,
-            _ => true,
-        }
-    }
-
-    /// Whether the batch has one loss, which every row repeats.
-    fn is_of_batch(&self) -> bool {
-        matches!(
-            self,
-            Self::Dice { per_row: false } | Self::Tversky { per_row: false, .. }
-        )
-    }
-}
-
 impl Loss {
     /// The loss with Keras' default name and reduction.
-    pub fn new(kind: LossKind) -> Self {
+    pub fn new(kind: impl Into<LossKind>) -> Self {
+        let kind = kind.into();
         Self {
-            name: kind.default_name().to_owned(),
+            name: kind.default_name(),
             kind,
             reduction: Reduction::default(),
             identifier: None,
@@ -475,7 +92,7 @@ impl Loss {
     ///
     /// The caller then gives [`Batch::logits`], and [`Loss::gradient`] is to the logits.
     pub fn fuses(&self, last: &Activation) -> bool {
-        Logits::of(last, &[]).is_some() && self.kind.takes_logits()
+        Logits::of(last, &[]).is_some() && self.kind.function().takes_logits()
     }
 
     /// The loss of every row, without weights: `out[rows]`.
@@ -501,13 +118,13 @@ impl Loss {
         let rows = out.len() as f32;
         match weights {
             Some(weights) => out.copy_from_slice(weights),
-            None if self.kind.is_of_batch() => return out.fill(1.0 / rows),
+            None if self.kind.function().is_of_batch() => return out.fill(1.0 / rows),
             None => out.fill(1.0),
         }
         let mut counted = rows;
-        if self.kind.masks() {
+        if self.kind.function().masks() {
             for (i, (out, &loss)) in out.iter_mut().zip(per_sample).enumerate() {
-                if !self.kind.counts(batch, i, loss) {
+                if !self.kind.function().counts(batch, i, loss) {
                     *out = 0.0;
                     counted -= 1.0;
                 }
@@ -533,7 +150,8 @@ impl Loss {
         let total: f64 = pairs.map(|(l, s)| f64::from(*l) * f64::from(*s)).sum();
         let count = per_sample.len().max(1);
         // A loss of the whole batch is one number, of which the mean is itself.
-        let is_one = self.kind.is_of_batch() && scale.iter().all(|&s| s == 1.0 / count as f32);
+        let is_one =
+            self.kind.function().is_of_batch() && scale.iter().all(|&s| s == 1.0 / count as f32);
         let rows = match self.reduction {
             Reduction::None if !is_one => count as f64,
             _ => 1.0,
@@ -550,13 +168,6 @@ impl Loss {
     /// * `out` - `[rows, width]`
     pub fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
         self.kind.gradient(batch, scale, out);
-    }
-}
-
-/// `out[i] = f(y_true[i], y_pred[i])`.
-fn by_row(batch: &Batch, out: &mut [f32], f: impl Fn(&[f32], &[f32]) -> f32) {
-    for (out, (t, p)) in out.iter_mut().zip(batch.pairs()) {
-        *out = f(t, p);
     }
 }
 
@@ -595,7 +206,7 @@ mod tests {
     #[test]
     fn the_generalized_crossentropy_multiplies_by_a_one_hot_row() {
         const NAN: f32 = f32::NAN;
-        let loss = Loss::new(LossKind::CategoricalGeneralizedCrossEntropy { q: 0.7 });
+        let loss = Loss::new(CategoricalGeneralizedCrossEntropy { q: 0.7 });
         // Keras 3.15.1: class, predictions, loss, gradient.
         let rows: [(f32, [f32; 3], f32, [f32; 3]); 6] = [
             (0., [0.7, 0.2, 0.1], 0.315_634_43, [-1.112_937, 0., 0.]),

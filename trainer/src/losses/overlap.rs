@@ -1,67 +1,146 @@
 //! Dice and Tversky: losses of the overlap of a whole batch, or of each row.
 
+use serde_json::{Map, Value, json};
+
 use super::EPSILON;
 use super::batch::Batch;
+use super::kind::{Answer, LossFunction};
 use super::math::{sum_map, sum_pairs};
 
-/// `1 - I / (I + alpha·fp + beta·fn + 1e-7)` with `I = Σ t p`, `fp = Σ t (1 - p)`,
-/// `fn = Σ p (1 - t)`: the names are Keras'.
-#[derive(Clone, Copy)]
-pub(super) struct Tversky {
-    alpha: f32,
-    beta: f32,
+use super::targets::Wanted;
+use crate::Result;
+use crate::config::{Object, entries};
+
+/// `1 - 2 Σ t p / (Σ t + Σ p)`: how little target and prediction overlap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dice {
+    /// One loss per row (Keras' `axis=-1`) or, by default, one for the batch (`axis=None`).
+    pub per_row: bool,
 }
 
-impl Tversky {
-    /// With Keras' arguments.
-    pub(super) fn new(alpha: f64, beta: f64) -> Self {
+/// [`Dice`] with a weight for each kind of error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tversky {
+    /// Weight of what is in the target only. Defaults to 0.5.
+    pub alpha: f64,
+    /// Weight of what is in the prediction only. Defaults to 0.5.
+    pub beta: f64,
+    /// As for [`Dice`].
+    pub per_row: bool,
+}
+
+impl Default for Tversky {
+    fn default() -> Self {
         Self {
-            alpha: alpha as f32,
-            beta: beta as f32,
+            alpha: 0.5,
+            beta: 0.5,
+            per_row: false,
         }
     }
 }
 
-/// `1 - 2 I / (Σ t + Σ p + 1e-7)`.
-#[derive(Clone, Copy)]
-pub(super) struct Dice;
+/// What the two have alike.
+macro_rules! overlap {
+    () => {
+        fn check_axis(_options: &Object) -> Result<()> {
+            Ok(())
+        }
 
-/// A ratio of two sums, and its derivative to one prediction.
-pub(super) trait Overlap: Copy {
-    /// Numerator and denominator.
-    fn sums(self, t: &[f32], p: &[f32]) -> (f32, f32);
-    /// Derivatives of the two to the prediction whose target is `t`.
-    fn sums_d(self, t: f32) -> (f32, f32);
+        fn value(&self, batch: &Batch, out: &mut [f32]) {
+            value(self, self.per_row, batch, out);
+        }
+
+        fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+            gradient(self, self.per_row, batch, scale, out);
+        }
+
+        fn wanted(&self) -> Wanted {
+            Wanted::SameWidth
+        }
+
+        fn answer(&self) -> Answer {
+            Answer::Overlap
+        }
+
+        fn is_of_batch(&self) -> bool {
+            !self.per_row
+        }
+    };
 }
 
+impl LossFunction for Dice {
+    overlap!();
+
+    fn read(options: &Object) -> Result<Self> {
+        Ok(Self {
+            per_row: options.per_row()?,
+        })
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        entries([("axis", json!(self.per_row.then_some(-1)))])
+    }
+}
+
+impl LossFunction for Tversky {
+    overlap!();
+
+    fn read(options: &Object) -> Result<Self> {
+        Ok(Self {
+            alpha: options.number_or("alpha", 0.5)?,
+            beta: options.number_or("beta", 0.5)?,
+            per_row: options.per_row()?,
+        })
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        entries([
+            ("alpha", json!(self.alpha)),
+            ("beta", json!(self.beta)),
+            ("axis", json!(self.per_row.then_some(-1))),
+        ])
+    }
+}
+
+/// A ratio of two sums, and its derivative to one prediction.
+trait Overlap {
+    /// Numerator and denominator.
+    fn sums(&self, t: &[f32], p: &[f32]) -> (f32, f32);
+    /// Derivatives of the two to the prediction whose target is `t`.
+    fn sums_d(&self, t: f32) -> (f32, f32);
+}
+
+/// `1 - I / (I + alpha·fp + beta·fn + 1e-7)` with `I = Σ t p`, `fp = Σ t (1 - p)`,
+/// `fn = Σ p (1 - t)`: the names are Keras'.
 impl Overlap for Tversky {
-    fn sums(self, t: &[f32], p: &[f32]) -> (f32, f32) {
+    fn sums(&self, t: &[f32], p: &[f32]) -> (f32, f32) {
         let both = sum_pairs(t, p, |t, p| t * p);
         let only_t = sum_pairs(t, p, |t, p| (1.0 - p) * t);
         let only_p = sum_pairs(t, p, |t, p| p * (1.0 - t));
         (
             both,
-            both + only_t * self.alpha + only_p * self.beta + EPSILON,
+            both + only_t * self.alpha as f32 + only_p * self.beta as f32 + EPSILON,
         )
     }
-    fn sums_d(self, t: f32) -> (f32, f32) {
-        (t, t - self.alpha * t + self.beta * (1.0 - t))
+    fn sums_d(&self, t: f32) -> (f32, f32) {
+        (t, t - self.alpha as f32 * t + self.beta as f32 * (1.0 - t))
     }
 }
 
+/// `1 - 2 I / (Σ t + Σ p + 1e-7)`.
 impl Overlap for Dice {
-    fn sums(self, t: &[f32], p: &[f32]) -> (f32, f32) {
+    fn sums(&self, t: &[f32], p: &[f32]) -> (f32, f32) {
         let both = sum_pairs(t, p, |t, p| t * p);
         let total = sum_map(t, |t| t) + sum_map(p, |p| p);
         (2.0 * both, total + EPSILON)
     }
-    fn sums_d(self, t: f32) -> (f32, f32) {
+    fn sums_d(&self, t: f32) -> (f32, f32) {
         (2.0 * t, 1.0)
     }
 }
 
 /// The loss of each row, or the batch's own in every row.
-pub(super) fn value(kind: impl Overlap, per_row: bool, batch: &Batch, out: &mut [f32]) {
+fn value(kind: &impl Overlap, per_row: bool, batch: &Batch, out: &mut [f32]) {
     let ratio = |t: &[f32], p: &[f32]| {
         let (numerator, denominator) = kind.sums(t, p);
         1.0 - numerator / denominator
@@ -75,13 +154,7 @@ pub(super) fn value(kind: impl Overlap, per_row: bool, batch: &Batch, out: &mut 
     }
 }
 
-pub(super) fn gradient(
-    kind: impl Overlap,
-    per_row: bool,
-    batch: &Batch,
-    scale: &[f32],
-    out: &mut [f32],
-) {
+fn gradient(kind: &impl Overlap, per_row: bool, batch: &Batch, scale: &[f32], out: &mut [f32]) {
     let one = |t: &[f32], p: &[f32], scale: f32, out: &mut [f32]| {
         let (numerator, denominator) = kind.sums(t, p);
         for (out, &t) in out.iter_mut().zip(t) {

@@ -1,11 +1,219 @@
-//! Per-element values and derivatives (to the prediction) of the regression losses.
+//! The regression losses: the mean over a row of something of each element alone.
 //!
 //! `t` is the target, `p` the prediction, `g` the gradient from above; formulas, constants, the value
 //! at every kink and the order of operations are those of `keras.losses` on TensorFlow.
 
+use serde_json::{Map, Value, json};
+
 use super::EPSILON;
+use super::batch::Batch;
+use super::elementwise::{gradient, mean};
+use super::kind::{Answer, LossFunction};
 use super::math::at_least;
+use super::targets::Wanted;
+use crate::Result;
 use crate::activations::math::exp_as_tensorflow;
+use crate::config::{Object, entries};
+
+/// Mean of `(t - p)²`, for targets t and predictions p as in all of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MeanSquaredError;
+
+/// Mean of `|t - p|`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MeanAbsoluteError;
+
+/// Mean of `|t - p| / |t|`, in percent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MeanAbsolutePercentageError;
+
+/// Mean of `(ln(1 + t) - ln(1 + p))²`, for values from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MeanSquaredLogarithmicError;
+
+/// Half the squared error up to `delta`, a line from there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Huber {
+    /// Where the parabola becomes a line. Defaults to 1.
+    pub delta: f64,
+}
+
+/// Mean of `ln(cosh(p - t))`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogCosh;
+
+/// Mean of `p - t ln(p)`, for counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Poisson;
+
+impl Default for Huber {
+    fn default() -> Self {
+        Self { delta: 1.0 }
+    }
+}
+
+/// What all of them have alike.
+macro_rules! numbers {
+    ($metric_class:expr) => {
+        fn wanted(&self) -> Wanted {
+            Wanted::Elementwise
+        }
+
+        fn answer(&self) -> Answer {
+            Answer::Numbers
+        }
+
+        fn metric_class(&self) -> Option<&'static str> {
+            $metric_class
+        }
+    };
+}
+
+impl LossFunction for MeanSquaredError {
+    numbers!(Some("MeanSquaredError"));
+
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
+        mean(batch, out, |t, p| (t - p) * (t - p));
+    }
+
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        gradient(batch, scale, out, |g, t, p| g * (2.0 * (p - t)));
+    }
+}
+
+impl LossFunction for MeanAbsoluteError {
+    numbers!(Some("MeanAbsoluteError"));
+
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
+        mean(batch, out, |t, p| (t - p).abs());
+    }
+
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        gradient(batch, scale, out, |g, t, p| g * sign(p - t));
+    }
+}
+
+impl LossFunction for MeanAbsolutePercentageError {
+    numbers!(Some("MeanAbsolutePercentageError"));
+
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
+        mean(batch, out, |t, p| ((t - p) / denominator(t)).abs());
+        out.iter_mut().for_each(|out| *out *= 100.0);
+    }
+
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        gradient(batch, scale, out, |g, t, p| {
+            100.0 * g * sign(p - t) / denominator(t)
+        });
+    }
+}
+
+impl LossFunction for MeanSquaredLogarithmicError {
+    numbers!(Some("MeanSquaredLogarithmicError"));
+
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
+        mean(batch, out, |t, p| {
+            let d = (at_least(p, EPSILON) + 1.0).ln() - (at_least(t, EPSILON) + 1.0).ln();
+            d * d
+        });
+    }
+
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        gradient(batch, scale, out, |g, t, p| {
+            // As through a clip: nothing for a NaN.
+            if p.is_nan() || p < EPSILON {
+                return 0.0;
+            }
+            let d = (p + 1.0).ln() - (at_least(t, EPSILON) + 1.0).ln();
+            g * (2.0 * d) / (p + 1.0)
+        });
+    }
+}
+
+impl LossFunction for Huber {
+    numbers!(None);
+
+    fn read(options: &Object) -> Result<Self> {
+        Ok(Self {
+            delta: options.number_or("delta", 1.0)?,
+        })
+    }
+
+    fn own_name(&self) -> Option<&'static str> {
+        Some("huber_loss")
+    }
+
+    /// Keras forgets its delta, but reads it back.
+    fn options(&self) -> Map<String, Value> {
+        match self.delta {
+            1.0 => Map::new(),
+            delta => entries([("delta", json!(delta))]),
+        }
+    }
+
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
+        let delta = self.delta as f32; // Keras computes in f32
+        mean(batch, out, |t, p| {
+            let error = p - t;
+            let size = error.abs();
+            if size <= delta {
+                0.5 * (error * error)
+            } else {
+                delta * size - 0.5 * (delta * delta)
+            }
+        });
+    }
+
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        let delta = self.delta as f32;
+        gradient(batch, scale, out, |g, t, p| {
+            let error = p - t;
+            if error.abs() <= delta {
+                g * error
+            } else {
+                // TensorFlow adds 0 times the slope of the other side: NaN where that is infinite.
+                g * delta * sign(error) + 0.0 * error
+            }
+        });
+    }
+}
+
+impl LossFunction for LogCosh {
+    numbers!(Some("LogCoshError"));
+
+    /// `log(cosh(p - t))` as `x + softplus(-2x) - log 2`, which does not overflow.
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
+        mean(batch, out, |t, p| {
+            let x = p - t;
+            x + softplus(-2.0 * x) - std::f32::consts::LN_2
+        });
+    }
+
+    /// `g tanh(p - t)`, as the difference that it is in TensorFlow.
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        gradient(batch, scale, out, |g, t, p| {
+            g - 2.0 * (g / (exp_as_tensorflow(2.0 * (p - t)) + 1.0))
+        });
+    }
+}
+
+impl LossFunction for Poisson {
+    numbers!(Some("Poisson"));
+
+    fn value(&self, batch: &Batch, out: &mut [f32]) {
+        mean(batch, out, |t, p| p - t * (p + EPSILON).ln());
+    }
+
+    fn gradient(&self, batch: &Batch, scale: &[f32], out: &mut [f32]) {
+        gradient(batch, scale, out, |g, t, p| {
+            g - g * t * (1.0 / (p + EPSILON))
+        });
+    }
+
+    fn crosses(&self) -> bool {
+        true
+    }
+}
 
 /// `max(|t|, 1e-7)`: what an error is a percentage of.
 #[inline(always)]
@@ -23,78 +231,6 @@ fn sign(x: f32) -> f32 {
     } else {
         x
     }
-}
-
-#[inline(always)]
-pub(super) fn squared(t: f32, p: f32) -> f32 {
-    (t - p) * (t - p)
-}
-#[inline(always)]
-pub(super) fn squared_d(g: f32, t: f32, p: f32) -> f32 {
-    g * (2.0 * (p - t))
-}
-
-#[inline(always)]
-pub(super) fn absolute(t: f32, p: f32) -> f32 {
-    (t - p).abs()
-}
-#[inline(always)]
-pub(super) fn absolute_d(g: f32, t: f32, p: f32) -> f32 {
-    g * sign(p - t)
-}
-
-/// In percent, once multiplied by 100 after the mean.
-#[inline(always)]
-pub(super) fn percentage(t: f32, p: f32) -> f32 {
-    ((t - p) / denominator(t)).abs()
-}
-#[inline(always)]
-pub(super) fn percentage_d(g: f32, t: f32, p: f32) -> f32 {
-    100.0 * g * sign(p - t) / denominator(t)
-}
-
-pub(super) fn squared_logarithmic(t: f32, p: f32) -> f32 {
-    let d = (at_least(p, EPSILON) + 1.0).ln() - (at_least(t, EPSILON) + 1.0).ln();
-    d * d
-}
-pub(super) fn squared_logarithmic_d(g: f32, t: f32, p: f32) -> f32 {
-    // As through a clip: nothing for a NaN.
-    if p.is_nan() || p < EPSILON {
-        return 0.0;
-    }
-    let d = (p + 1.0).ln() - (at_least(t, EPSILON) + 1.0).ln();
-    g * (2.0 * d) / (p + 1.0)
-}
-
-#[inline(always)]
-pub(super) fn huber(t: f32, p: f32, delta: f32) -> f32 {
-    let error = p - t;
-    let size = error.abs();
-    if size <= delta {
-        0.5 * (error * error)
-    } else {
-        delta * size - 0.5 * (delta * delta)
-    }
-}
-#[inline(always)]
-pub(super) fn huber_d(g: f32, t: f32, p: f32, delta: f32) -> f32 {
-    let error = p - t;
-    if error.abs() <= delta {
-        g * error
-    } else {
-        // TensorFlow adds 0 times the slope of the other side: NaN where that is infinite.
-        g * delta * sign(error) + 0.0 * error
-    }
-}
-
-/// `log(cosh(p - t))` as `x + softplus(-2x) - log 2`, which does not overflow.
-pub(super) fn log_cosh(t: f32, p: f32) -> f32 {
-    let x = p - t;
-    x + softplus(-2.0 * x) - std::f32::consts::LN_2
-}
-/// `g tanh(p - t)`, as the difference that it is in TensorFlow.
-pub(super) fn log_cosh_d(g: f32, t: f32, p: f32) -> f32 {
-    g - 2.0 * (g / (exp_as_tensorflow(2.0 * (p - t)) + 1.0))
 }
 
 /// `log(1 + e^x)` with TensorFlow's two shortcuts for large |x|.
@@ -119,11 +255,4 @@ fn log1p(q: f32) -> f32 {
     } else {
         q * (log / (sum - 1.0))
     }
-}
-
-pub(super) fn poisson(t: f32, p: f32) -> f32 {
-    p - t * (p + EPSILON).ln()
-}
-pub(super) fn poisson_d(g: f32, t: f32, p: f32) -> f32 {
-    g - g * t * (1.0 / (p + EPSILON))
 }

@@ -1,6 +1,6 @@
 //! Checks of targets before training: shapes, and the range of class indices.
 
-use super::{Alpha, Loss, LossKind};
+use super::Loss;
 use crate::error::{Error, Result};
 
 /// What a loss or a metric wants its targets to be.
@@ -26,34 +26,27 @@ impl Wanted {
             )),
             Self::SameWidth if y_true_width != width => Err(columns(width)),
             Self::Elementwise if y_true_width != width && y_true_width != 1 => Err(columns(width)),
-            _ => Ok(()),
+            Self::Index | Self::SameWidth | Self::Elementwise => Ok(()),
+        }
+    }
+
+    /// As [`Wanted::check`]; `flat` targets have an axis less than predictions.
+    pub(crate) fn check_axes(
+        self,
+        flat: bool,
+        y_true_width: usize,
+        width: usize,
+    ) -> Result<(), String> {
+        match self {
+            // [rows] against [rows, width]: Keras lines up the last axes, and fails.
+            Self::Elementwise if flat && width > 1 => Err(columns(width)),
+            Self::Elementwise | Self::SameWidth | Self::Index => self.check(y_true_width, width),
         }
     }
 }
 
 fn columns(width: usize) -> String {
     format!("{width} columns; change the targets or the units of the last layer")
-}
-
-impl LossKind {
-    pub(crate) fn wanted(&self) -> Wanted {
-        match self {
-            Self::MeanSquaredError
-            | Self::MeanAbsoluteError
-            | Self::MeanAbsolutePercentageError
-            | Self::MeanSquaredLogarithmicError
-            | Self::CosineSimilarity
-            | Self::Huber { .. }
-            | Self::LogCosh
-            | Self::Hinge
-            | Self::SquaredHinge
-            | Self::Poisson => Wanted::Elementwise,
-            Self::SparseCategoricalCrossentropy { .. }
-            | Self::CategoricalGeneralizedCrossEntropy { .. }
-            | Self::Circle { .. } => Wanted::Index,
-            _ => Wanted::SameWidth,
-        }
-    }
 }
 
 impl Loss {
@@ -82,33 +75,12 @@ impl Loss {
         if rows(y_true_shape, y_true_width) != rows(y_pred_shape, width) {
             return fail("one target row for each prediction row");
         }
-        if let LossKind::CategoricalFocalCrossentropy {
-            alpha: Alpha::PerClass(alpha),
-            ..
-        } = &kind
-            && alpha.len() != width
-        {
-            return Err(Error::shape(format!(
-                "loss {name:?} has alpha for {} classes, expected {width}, the model's output width",
-                alpha.len(),
-            )));
+        if let Some(flaw) = kind.function().flaw(width) {
+            return Err(Error::shape(format!("loss {name:?} {flaw}")));
         }
-        let wanted = kind.wanted();
         let flat = y_true_shape.len() < y_pred_shape.len();
-        if let LossKind::CategoricalGeneralizedCrossEntropy { .. } = kind {
-            return match expected_by_generalized(flat, y_true_width, width) {
-                Some(expected) => fail(&expected),
-                None => Ok(()),
-            };
-        }
-        if wanted == Wanted::Elementwise && flat && width > 1 {
-            // [rows] against [rows, width]: Keras lines up the last axes, and fails.
-            return fail(&columns(width));
-        }
-        match wanted.check(y_true_width, width) {
-            Err(expected) => fail(&expected),
-            Ok(()) => Ok(()),
-        }
+        let checked = kind.function().check_widths(flat, y_true_width, width);
+        checked.or_else(|expected| fail(&expected))
     }
 
     /// Whether every class index of sparse targets is one of the `width` outputs.
@@ -117,16 +89,9 @@ impl Loss {
     ///
     /// [`Error::Value`] with the first row that is not.
     pub fn check_labels(&self, y_true: &[f32], y_true_width: usize, width: usize) -> Result<()> {
-        let ignore_class = match self.kind.resolved(y_true_width, width) {
-            LossKind::SparseCategoricalCrossentropy { ignore_class, .. } => ignore_class,
-            // Keras' gradient of such a row is not a number.
-            LossKind::CategoricalGeneralizedCrossEntropy { .. } => None,
-            _ => return Ok(()),
-        };
-        let fits = |t: f32| {
-            (t > -1.0 && t < width as f32) || ignore_class.is_some_and(|class| t == class as f32)
-        };
-        match y_true.iter().position(|&t| !fits(t)) {
+        let kind = self.kind.resolved(y_true_width, width);
+        let function = kind.function();
+        match y_true.iter().position(|&t| !function.is_label(t, width)) {
             Some(row) => Err(Error::value(format!(
                 "data row {} of the targets has class {}, expected 0 to {} for an output of {width} units; add units to the last layer or renumber the classes",
                 row + 1,
@@ -136,20 +101,6 @@ impl Loss {
             None => Ok(()),
         }
     }
-}
-
-/// What the generalized crossentropy expects of targets that it cannot take, as it learns nothing
-/// from them: in Keras, class indices of shape (rows, 1) are one-hot (rows, 1, classes), and every
-/// prediction is held against the classes of all rows of its batch. Keras itself brings the indices
-/// of a single output into this shape.
-fn expected_by_generalized(flat: bool, y_true_width: usize, width: usize) -> Option<String> {
-    if y_true_width != 1 {
-        return Wanted::Index.check(y_true_width, width).err();
-    }
-    if width == 1 {
-        return Some("at least 2 columns of predictions, one for each class; add units to the last layer, or use \"binary_crossentropy\"".into());
-    }
-    (!flat).then(|| "class indices without a last axis of 1, with which Keras compares every prediction with the classes of all rows; reshape them to one axis less, or use \"sparse_categorical_crossentropy\"".into())
 }
 
 /// `(150, 3)`, as Python writes it.
@@ -240,8 +191,8 @@ mod tests {
     fn a_class_beyond_the_output_is_named_with_its_row() {
         let loss: Loss = "sparse_categorical_crossentropy".parse().expect("a loss");
         assert!(loss.check_labels(&[0.0, 2.0], 1, 3).is_ok());
-        let generalized = LossKind::CategoricalGeneralizedCrossEntropy { q: 0.5 };
-        for loss in [loss, Loss::new(generalized)] {
+        let generalized = crate::losses::CategoricalGeneralizedCrossEntropy { q: 0.5 };
+        for loss in [loss, generalized.into()] {
             let error = loss.check_labels(&[0.0, 3.0], 1, 3).expect_err("class 3");
             assert_eq!(
                 error.to_string(),

@@ -1,6 +1,10 @@
 //! Whether predictions hit: the per-sample values of the accuracy family.
 
-use crate::losses::{Batch, label};
+use serde_json::{Map, Value, json};
+
+use super::mean::Function;
+use crate::config::entries;
+use crate::losses::{Batch, Wanted, label};
 
 /// Largest value, NaN left out, in sixteen lanes so that it vectorizes.
 #[inline(always)]
@@ -44,30 +48,6 @@ fn share(batch: &Batch, out: &mut [f32], f: impl Fn(f32, f32) -> bool) {
     }
 }
 
-/// Elements that are equal.
-pub(super) fn equal(batch: &Batch, out: &mut [f32]) {
-    share(batch, out, |t, p| t == p);
-}
-
-/// Elements on the target's side of the threshold; the threshold itself is class 0.
-pub(super) fn binary(batch: &Batch, threshold: f32, out: &mut [f32]) {
-    share(batch, out, |t, p| t == hit(p > threshold));
-}
-
-/// Rows whose largest prediction is where the largest target is.
-pub(super) fn categorical(batch: &Batch, out: &mut [f32]) {
-    for (out, (t, p)) in out.iter_mut().zip(batch.pairs()) {
-        *out = hit(argmax(t) == argmax(p));
-    }
-}
-
-/// Rows whose largest prediction is at the target's index.
-pub(super) fn sparse_categorical(batch: &Batch, out: &mut [f32]) {
-    for (out, (t, p)) in out.iter_mut().zip(batch.pairs()) {
-        *out = hit(t.first() == Some(&(argmax(p) as f32)));
-    }
-}
-
 /// Whether fewer than `k` predictions are larger than that of the class.
 ///
 /// TensorFlow's `in_top_k`: a row with a value that is not finite misses, ties hit.
@@ -80,22 +60,117 @@ fn in_top_k(class: Option<usize>, p: &[f32], k: usize) -> bool {
         && p.iter().filter(|&&p| p > target).count() < k
 }
 
+/// Elements that are equal.
+#[derive(Debug)]
+pub(super) struct Accuracy;
+
+impl Function for Accuracy {
+    fn values(&self, batch: &Batch, out: &mut [f32]) {
+        share(batch, out, |t, p| t == p);
+    }
+
+    fn wanted(&self, _y_true_width: usize, _width: usize) -> Option<Wanted> {
+        Some(Wanted::Elementwise)
+    }
+}
+
+/// Elements on the target's side of the threshold; the threshold itself is class 0.
+#[derive(Debug)]
+pub(super) struct BinaryAccuracy {
+    pub threshold: f64,
+}
+
+impl Function for BinaryAccuracy {
+    fn values(&self, batch: &Batch, out: &mut [f32]) {
+        let threshold = self.threshold as f32; // Keras compares in f32
+        share(batch, out, |t, p| t == hit(p > threshold));
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        entries([("threshold", json!(self.threshold))])
+    }
+
+    fn wanted(&self, _y_true_width: usize, _width: usize) -> Option<Wanted> {
+        Some(Wanted::Elementwise)
+    }
+}
+
+/// Rows whose largest prediction is where the largest target is.
+#[derive(Debug)]
+pub(super) struct CategoricalAccuracy;
+
+impl Function for CategoricalAccuracy {
+    fn values(&self, batch: &Batch, out: &mut [f32]) {
+        batch.by_row(out, |t, p| hit(argmax(t) == argmax(p)));
+    }
+
+    fn wanted(&self, _y_true_width: usize, _width: usize) -> Option<Wanted> {
+        None
+    }
+}
+
+/// Rows whose largest prediction is at the target's index.
+#[derive(Debug)]
+pub(super) struct SparseCategoricalAccuracy;
+
+impl Function for SparseCategoricalAccuracy {
+    fn values(&self, batch: &Batch, out: &mut [f32]) {
+        batch.by_row(out, |t, p| hit(t.first() == Some(&(argmax(p) as f32))));
+    }
+
+    fn wanted(&self, _y_true_width: usize, _width: usize) -> Option<Wanted> {
+        Some(Wanted::Index)
+    }
+}
+
 /// Rows whose largest target is among the `k` largest predictions.
-pub(super) fn top_k(batch: &Batch, k: usize, out: &mut [f32]) {
-    for (out, (t, p)) in out.iter_mut().zip(batch.pairs()) {
-        *out = hit(in_top_k(Some(argmax(t)), p, k));
+#[derive(Debug)]
+pub(super) struct TopKCategoricalAccuracy {
+    pub k: usize,
+}
+
+impl Function for TopKCategoricalAccuracy {
+    fn values(&self, batch: &Batch, out: &mut [f32]) {
+        batch.by_row(out, |t, p| hit(in_top_k(Some(argmax(t)), p, self.k)));
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        entries([("k", json!(self.k))])
+    }
+
+    fn wanted(&self, _y_true_width: usize, _width: usize) -> Option<Wanted> {
+        Some(Wanted::SameWidth)
     }
 }
 
 /// Rows whose class index is among the `k` largest predictions, or, with `from_sorted_ids`, among
 /// the first `k` predictions, which are then class indices themselves.
-pub(super) fn sparse_top_k(batch: &Batch, k: usize, from_sorted_ids: bool, out: &mut [f32]) {
-    for (out, (t, p)) in out.iter_mut().zip(batch.pairs()) {
-        *out = hit(if from_sorted_ids {
-            p.iter().take(k).any(|p| t.first() == Some(p))
-        } else {
-            in_top_k(label(t), p, k)
+#[derive(Debug)]
+pub(super) struct SparseTopKCategoricalAccuracy {
+    pub k: usize,
+    pub from_sorted_ids: bool,
+}
+
+impl Function for SparseTopKCategoricalAccuracy {
+    fn values(&self, batch: &Batch, out: &mut [f32]) {
+        batch.by_row(out, |t, p| {
+            hit(match self.from_sorted_ids {
+                true => p.iter().take(self.k).any(|p| t.first() == Some(p)),
+                false => in_top_k(label(t), p, self.k),
+            })
         });
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        let mut options = entries([("k", json!(self.k))]);
+        if self.from_sorted_ids {
+            options.insert("from_sorted_ids".into(), json!(true));
+        }
+        options
+    }
+
+    fn wanted(&self, _y_true_width: usize, _width: usize) -> Option<Wanted> {
+        Some(Wanted::Index)
     }
 }
 
@@ -114,7 +189,8 @@ mod tests {
     #[test]
     fn one_half_is_class_zero() {
         let mut out = [9.0; 2];
-        binary(&Batch::new(&[0.0, 1.0], 1, &[0.5, 0.5], 1), 0.5, &mut out);
+        let batch = Batch::new(&[0.0, 1.0], 1, &[0.5, 0.5], 1);
+        BinaryAccuracy { threshold: 0.5 }.values(&batch, &mut out);
         assert_eq!(out, [1.0, 0.0]);
     }
 
@@ -122,14 +198,13 @@ mod tests {
     fn a_tie_with_the_kth_prediction_hits() {
         // Class 2 ties with three others; none is larger, so it is in the top 1.
         let mut out = [9.0];
-        sparse_top_k(&Batch::new(&[2.0], 1, &[0.25; 4], 4), 1, false, &mut out);
+        let top = |k| SparseTopKCategoricalAccuracy {
+            k,
+            from_sorted_ids: false,
+        };
+        top(1).values(&Batch::new(&[2.0], 1, &[0.25; 4], 4), &mut out);
         assert_eq!(out, [1.0]);
-        sparse_top_k(
-            &Batch::new(&[0.0], 1, &[0.1, 0.5, 0.4], 3),
-            2,
-            false,
-            &mut out,
-        );
+        top(2).values(&Batch::new(&[0.0], 1, &[0.1, 0.5, 0.4], 3), &mut out);
         assert_eq!(out, [0.0]);
     }
 }

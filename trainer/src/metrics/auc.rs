@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::confusion::{Confusion, Selection, is_even};
 use super::precision::thresholds;
-use super::{Accumulate, divide_no_nan, total};
+use super::{Accumulate, divide_no_nan, fits, total};
 use crate::config::Object;
 use crate::error::{Error, Result};
-use crate::losses::{Batch, EPSILON};
+use crate::losses::{Batch, EPSILON, Wanted};
 use crate::variable::NamedArray;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,17 +138,6 @@ impl AUC {
         })
     }
 
-    /// Refuses another number of label weights than of outputs.
-    pub(super) fn check_labels(&self, name: &str, width: usize) -> Result<()> {
-        match &self.label_weights {
-            Some(weights) if weights.len() != width => Err(Error::shape(format!(
-                "metric {name:?} has {} label_weights, expected {width}, one for each output",
-                weights.len()
-            ))),
-            _ => Ok(()),
-        }
-    }
-
     fn at(&self, threshold: usize, label: usize) -> At {
         let c = &self.confusion;
         let i = threshold * c.labels() + label;
@@ -255,8 +244,18 @@ impl Accumulate for AUC {
         self.confusion.reset();
     }
 
-    fn class_name(&self) -> &'static str {
-        "AUC"
+    fn check(&self, metric: &str, y_true_width: usize, width: usize) -> Result<()> {
+        if let Some(weights) = self
+            .label_weights
+            .as_ref()
+            .filter(|list| list.len() != width)
+        {
+            return Err(Error::shape(format!(
+                "metric {metric:?} has {} label_weights, expected {width}, one for each output",
+                weights.len()
+            )));
+        }
+        fits(metric, Wanted::SameWidth, y_true_width, width)
     }
 
     fn options(&self) -> Map<String, Value> {

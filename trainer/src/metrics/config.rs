@@ -4,144 +4,231 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
+use super::accuracy::{
+    Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy, TopKCategoricalAccuracy,
+};
 use super::auc::AUC;
 use super::constrained::{Constrained, Constraint};
+use super::correlation::{ConcordanceCorrelation, PearsonCorrelation};
 use super::f_score::FBetaScore;
 use super::iou::{Form, IoU};
-use super::mean::{Function, Mean};
+use super::mean::{CosineSimilarity, Function, Mean, RootMeanSquaredError};
 use super::precision::{Count, Counted};
 use super::r2::R2Score;
-use super::{Family, Metric};
-use crate::config::{Object, check_keys, serialized, unknown};
+use super::{Accumulate, Metric};
+use crate::config::{Object, check_keys, serialized, serialized_own, unknown};
 use crate::error::{Error, Result};
-use crate::losses::{LossKind, Wanted};
+use crate::losses::{LogCosh, LossKind};
 
-/// Class, its name in snake case (which `compile` takes too), the name that the metric gives
-/// itself, and what targets it wants.
+/// A metric of Keras.
 struct Class {
     name: &'static str,
+    /// The name in snake case, which `compile` takes too.
     snake: &'static str,
+    /// The name that the metric gives itself.
     default_name: &'static str,
+    /// Whether a larger value is better; none when Keras does not say.
+    is_upwards: Option<bool>,
+    read: fn(&Object) -> Result<Box<dyn Accumulate>>,
 }
 
-const fn class(name: &'static str, snake: &'static str) -> Class {
+const UP: Option<bool> = Some(true);
+const DOWN: Option<bool> = Some(false);
+
+const fn class(
+    name: &'static str,
+    snake: &'static str,
+    is_upwards: Option<bool>,
+    read: fn(&Object) -> Result<Box<dyn Accumulate>>,
+) -> Class {
     Class {
         name,
         snake,
         default_name: snake,
+        is_upwards,
+        read,
     }
 }
 
-/// Classes that are not a loss function's.
+/// The metrics that are not a loss function's mean, one row each.
 const CLASSES: &[Class] = &[
-    class("Accuracy", "accuracy"),
-    class("BinaryAccuracy", "binary_accuracy"),
-    class("CategoricalAccuracy", "categorical_accuracy"),
-    class("SparseCategoricalAccuracy", "sparse_categorical_accuracy"),
-    class("TopKCategoricalAccuracy", "top_k_categorical_accuracy"),
+    class("Accuracy", "accuracy", UP, |_| mean(Accuracy)),
+    class("BinaryAccuracy", "binary_accuracy", UP, |options| {
+        mean(BinaryAccuracy {
+            threshold: options.number_or("threshold", 0.5)?,
+        })
+    }),
+    class("CategoricalAccuracy", "categorical_accuracy", UP, |_| {
+        mean(CategoricalAccuracy)
+    }),
+    class(
+        "SparseCategoricalAccuracy",
+        "sparse_categorical_accuracy",
+        UP,
+        |_| mean(SparseCategoricalAccuracy),
+    ),
+    class(
+        "TopKCategoricalAccuracy",
+        "top_k_categorical_accuracy",
+        UP,
+        |options| {
+            let k = options.count_or("k", 1, 5)?;
+            mean(TopKCategoricalAccuracy { k })
+        },
+    ),
     class(
         "SparseTopKCategoricalAccuracy",
         "sparse_top_k_categorical_accuracy",
+        UP,
+        |options| {
+            mean(SparseTopKCategoricalAccuracy {
+                k: options.count_or("k", 1, 5)?,
+                from_sorted_ids: options.flag_or("from_sorted_ids", false)?,
+            })
+        },
     ),
-    class("RootMeanSquaredError", "root_mean_squared_error"),
-    class("CosineSimilarity", "cosine_similarity"),
+    class(
+        "RootMeanSquaredError",
+        "root_mean_squared_error",
+        DOWN,
+        |_| mean(RootMeanSquaredError),
+    ),
+    class("CosineSimilarity", "cosine_similarity", UP, |options| {
+        options.last_axis()?;
+        mean(CosineSimilarity)
+    }),
     Class {
-        name: "LogCoshError",
-        snake: "log_cosh_error",
         default_name: "logcosh",
+        ..class("LogCoshError", "log_cosh_error", DOWN, |_| {
+            mean(LossKind::from(LogCosh))
+        })
     },
-    class("PearsonCorrelation", "pearson_correlation"),
-    class("ConcordanceCorrelation", "concordance_correlation"),
-    class("R2Score", "r2_score"),
-    class("AUC", "auc"),
-    class("Precision", "precision"),
-    class("Recall", "recall"),
-    class("TruePositives", "true_positives"),
-    class("TrueNegatives", "true_negatives"),
-    class("FalsePositives", "false_positives"),
-    class("FalseNegatives", "false_negatives"),
-    class("SensitivityAtSpecificity", "sensitivity_at_specificity"),
-    class("SpecificityAtSensitivity", "specificity_at_sensitivity"),
-    class("PrecisionAtRecall", "precision_at_recall"),
-    class("RecallAtPrecision", "recall_at_precision"),
-    class("F1Score", "f1_score"),
+    class("PearsonCorrelation", "pearson_correlation", UP, |options| {
+        options.last_axis()?;
+        mean(PearsonCorrelation)
+    }),
+    class(
+        "ConcordanceCorrelation",
+        "concordance_correlation",
+        UP,
+        |options| {
+            options.last_axis()?;
+            mean(ConcordanceCorrelation)
+        },
+    ),
+    class("R2Score", "r2_score", UP, |options| {
+        own(R2Score::read(options)?)
+    }),
+    class("AUC", "auc", UP, |options| own(AUC::read(options)?)),
+    class("Precision", "precision", UP, |options| {
+        own(Counted::read(Count::Precision, options)?)
+    }),
+    class("Recall", "recall", UP, |options| {
+        own(Counted::read(Count::Recall, options)?)
+    }),
+    class("TruePositives", "true_positives", None, |options| {
+        own(Counted::read(Count::TruePositives, options)?)
+    }),
+    class("TrueNegatives", "true_negatives", None, |options| {
+        own(Counted::read(Count::TrueNegatives, options)?)
+    }),
+    class("FalsePositives", "false_positives", None, |options| {
+        own(Counted::read(Count::FalsePositives, options)?)
+    }),
+    class("FalseNegatives", "false_negatives", None, |options| {
+        own(Counted::read(Count::FalseNegatives, options)?)
+    }),
+    class(
+        "SensitivityAtSpecificity",
+        "sensitivity_at_specificity",
+        UP,
+        |options| {
+            own(Constrained::read(
+                Constraint::SensitivityAtSpecificity,
+                options,
+            )?)
+        },
+    ),
+    class(
+        "SpecificityAtSensitivity",
+        "specificity_at_sensitivity",
+        UP,
+        |options| {
+            own(Constrained::read(
+                Constraint::SpecificityAtSensitivity,
+                options,
+            )?)
+        },
+    ),
+    class("PrecisionAtRecall", "precision_at_recall", UP, |options| {
+        own(Constrained::read(Constraint::PrecisionAtRecall, options)?)
+    }),
+    class("RecallAtPrecision", "recall_at_precision", UP, |options| {
+        own(Constrained::read(Constraint::RecallAtPrecision, options)?)
+    }),
+    class("F1Score", "f1_score", UP, |options| {
+        own(FBetaScore::read(true, options)?)
+    }),
     Class {
-        name: "FBetaScore",
-        snake: "f_beta_score",
         default_name: "fbeta_score",
+        ..class("FBetaScore", "f_beta_score", UP, |options| {
+            own(FBetaScore::read(false, options)?)
+        })
     },
-    class("IoU", "io_u"),
-    class("BinaryIoU", "binary_io_u"),
-    class("MeanIoU", "mean_io_u"),
-    class("OneHotIoU", "one_hot_io_u"),
-    class("OneHotMeanIoU", "one_hot_mean_io_u"),
+    class("IoU", "io_u", UP, |options| {
+        own(IoU::read(Form::IoU, options)?)
+    }),
+    class("BinaryIoU", "binary_io_u", UP, |options| {
+        own(IoU::read(Form::BinaryIoU, options)?)
+    }),
+    class("MeanIoU", "mean_io_u", UP, |options| {
+        own(IoU::read(Form::MeanIoU, options)?)
+    }),
+    class("OneHotIoU", "one_hot_io_u", UP, |options| {
+        own(IoU::read(Form::OneHotIoU, options)?)
+    }),
+    class("OneHotMeanIoU", "one_hot_mean_io_u", UP, |options| {
+        own(IoU::read(Form::OneHotMeanIoU, options)?)
+    }),
 ];
 
-/// The family of that class or function, and the name that it gives itself.
-fn family(name: &str, options: &Object) -> Result<Option<(Family, &'static str)>> {
-    let class = CLASSES
-        .iter()
-        .find(|class| class.name == name || class.snake == name || class.default_name == name);
-    let Some(class) = class else {
-        let Some(kind) = LossKind::named(name, options)? else {
-            return Ok(None);
-        };
-        let default_name = kind.function_name();
-        let mean = Mean::new(Function::Loss(kind));
-        return Ok(Some((Family::Mean(mean), default_name)));
-    };
-    let is_iou = class.name.ends_with("IoU");
-    if !is_iou {
-        options.single_precision()?;
-    }
-    let k = || options.count_or("k", 1, 5);
-    let mean = |function| Family::Mean(Mean::new(function));
-    let count = |count| Counted::read(count, options).map(Family::Counted);
-    let constrained = |constraint| Constrained::read(constraint, options).map(Family::Constrained);
-    let iou = |form| IoU::read(form, options).map(Family::IoU);
-    let family = match class.name {
-        "Accuracy" => mean(Function::Accuracy),
-        "BinaryAccuracy" => mean(Function::BinaryAccuracy {
-            threshold: options.number_or("threshold", 0.5)?,
-        }),
-        "CategoricalAccuracy" => mean(Function::CategoricalAccuracy),
-        "SparseCategoricalAccuracy" => mean(Function::SparseCategoricalAccuracy),
-        "TopKCategoricalAccuracy" => mean(Function::TopKCategoricalAccuracy { k: k()? }),
-        "SparseTopKCategoricalAccuracy" => mean(Function::SparseTopKCategoricalAccuracy {
-            k: k()?,
-            from_sorted_ids: options.flag_or("from_sorted_ids", false)?,
-        }),
-        "RootMeanSquaredError" => mean(Function::RootMeanSquaredError),
-        "LogCoshError" => mean(Function::Loss(LossKind::LogCosh)),
-        "CosineSimilarity" | "PearsonCorrelation" | "ConcordanceCorrelation" => {
-            options.last_axis()?;
-            mean(match class.name {
-                "CosineSimilarity" => Function::CosineSimilarity,
-                "PearsonCorrelation" => Function::PearsonCorrelation,
-                _ => Function::ConcordanceCorrelation,
-            })
+fn mean(function: impl Function + 'static) -> Result<Box<dyn Accumulate>> {
+    own(Mean::new(function))
+}
+
+fn own(metric: impl Accumulate + 'static) -> Result<Box<dyn Accumulate>> {
+    Ok(Box::new(metric))
+}
+
+/// The metric of that class or function, as it calls itself.
+fn named(name: &str, options: &Object) -> Result<Option<Metric>> {
+    let is = |class: &&Class| [class.name, class.snake, class.default_name].contains(&name);
+    if let Some(class) = CLASSES.iter().find(is) {
+        if !class.name.ends_with("IoU") {
+            options.single_precision()?;
         }
-        "R2Score" => Family::R2Score(R2Score::read(options)?),
-        "AUC" => Family::AUC(AUC::read(options)?),
-        "Precision" => count(Count::Precision)?,
-        "Recall" => count(Count::Recall)?,
-        "TruePositives" => count(Count::TruePositives)?,
-        "TrueNegatives" => count(Count::TrueNegatives)?,
-        "FalsePositives" => count(Count::FalsePositives)?,
-        "FalseNegatives" => count(Count::FalseNegatives)?,
-        "SensitivityAtSpecificity" => constrained(Constraint::SensitivityAtSpecificity)?,
-        "SpecificityAtSensitivity" => constrained(Constraint::SpecificityAtSensitivity)?,
-        "PrecisionAtRecall" => constrained(Constraint::PrecisionAtRecall)?,
-        "RecallAtPrecision" => constrained(Constraint::RecallAtPrecision)?,
-        "F1Score" => Family::FBetaScore(FBetaScore::read(true, options)?),
-        "FBetaScore" => Family::FBetaScore(FBetaScore::read(false, options)?),
-        "IoU" => iou(Form::IoU)?,
-        "BinaryIoU" => iou(Form::BinaryIoU)?,
-        "MeanIoU" => iou(Form::MeanIoU)?,
-        "OneHotIoU" => iou(Form::OneHotIoU)?,
-        _ => iou(Form::OneHotMeanIoU)?,
+        return Ok(Some(Metric {
+            name: class.default_name.to_owned(),
+            identifier: None,
+            class_name: class.name,
+            is_upwards: class.is_upwards,
+            seen: (class.read)(options)?,
+        }));
+    }
+    let Some(loss) = LossKind::named(name, options)? else {
+        return Ok(None);
     };
-    Ok(Some((family, class.default_name)))
+    Ok(Some(Metric {
+        name: loss.function_name().to_owned(),
+        identifier: None,
+        class_name: loss
+            .function()
+            .metric_class()
+            .unwrap_or("MeanMetricWrapper"),
+        is_upwards: DOWN,
+        seen: mean(loss)?,
+    }))
 }
 
 /// Whether the name is one that Keras resolves by shapes.
@@ -171,7 +258,7 @@ impl Metric {
             _ => None,
         };
         let metric = Self::read(value, resolved)?;
-        metric.check_widths(y_true_width, width)?;
+        metric.seen.check(&metric.name, y_true_width, width)?;
         Ok(metric)
     }
 
@@ -191,23 +278,19 @@ impl Metric {
                 "metric {class:?} has no targets to compare with; name what it is the mean of, such as \"mean_absolute_error\""
             )));
         }
-        let Some((family, default_name)) = family(class, &options)? else {
-            let known: Vec<_> = CLASSES.iter().map(|class| class.snake).collect();
-            return Err(unknown("metric", class, &known));
+        let mut metric = match &options.registered {
+            Some(name) => Self::read_own(name, &options)?,
+            None => named(class, &options)?.ok_or_else(|| {
+                let known: Vec<_> = CLASSES.iter().map(|class| class.snake).collect();
+                unknown("metric", class, &known)
+            })?,
         };
         let given = options.text("name")?;
         // Keras calls a metric made from a string by that string.
-        let identifier = value.as_str().map(str::to_owned);
-        let name = match (&identifier, given) {
-            (Some(identifier), _) => identifier,
-            (None, Some(name)) => name,
-            (None, None) => default_name,
-        };
-        let metric = Self {
-            name: name.to_owned(),
-            identifier,
-            family,
-        };
+        metric.identifier = value.as_str().map(str::to_owned);
+        if let Some(name) = metric.identifier.as_deref().or(given) {
+            name.clone_into(&mut metric.name);
+        }
         let own = metric.config();
         let also = [
             "name",
@@ -231,71 +314,12 @@ impl Metric {
         let mut config = Map::new();
         config.insert("name".into(), json!(self.name));
         config.insert("dtype".into(), json!("float32"));
-        config.extend(self.family().options());
-        serialized(
-            "keras.metrics",
-            self.family().class_name(),
-            Value::Object(config),
-        )
-    }
-
-    /// Whether targets of that width can be compared with predictions of this one.
-    fn check_widths(&self, y_true_width: usize, width: usize) -> Result<()> {
-        let wanted = match &self.family {
-            Family::Mean(mean) => match &mean.function {
-                Function::Loss(kind) => kind.resolved(y_true_width, width).wanted(),
-                Function::SparseCategoricalAccuracy
-                | Function::SparseTopKCategoricalAccuracy { .. } => Wanted::Index,
-                Function::CategoricalAccuracy => return Ok(()),
-                Function::RootMeanSquaredError
-                | Function::CosineSimilarity
-                | Function::Accuracy
-                | Function::BinaryAccuracy { .. } => Wanted::Elementwise,
-                Function::PearsonCorrelation
-                | Function::ConcordanceCorrelation
-                | Function::TopKCategoricalAccuracy { .. } => Wanted::SameWidth,
-            },
-            Family::IoU(iou) => {
-                return iou.check_widths(y_true_width, width).map_err(|expected| {
-                    Error::shape(format!(
-                        "metric {:?} got targets of {y_true_width} columns for predictions of {width}, expected {expected}; set sparse_y_true and sparse_y_pred by whether each holds classes or one column per class",
-                        self.name
-                    ))
-                });
-            }
-            _ => Wanted::SameWidth,
-        };
-        if let Family::AUC(auc) = &self.family {
-            auc.check_labels(&self.name, width)?;
+        config.extend(self.seen.options());
+        let config = Value::Object(config);
+        match self.seen.registered_name() {
+            Some(name) => serialized_own(name, config),
+            None => serialized("keras.metrics", self.class_name, config),
         }
-        if let Family::Counted(counted) = &self.family
-            && let Some(top_k) = counted.top_k().filter(|&top_k| top_k > width)
-        {
-            return Err(Error::shape(format!(
-                "metric {:?} has top_k {top_k}, expected at most {width} for an output of {width} units",
-                self.name
-            )));
-        }
-        let class_id = match &self.family {
-            Family::Counted(counted) => counted.class_id(),
-            Family::Constrained(constrained) => constrained.class_id(),
-            _ => None,
-        };
-        if let Some(class_id) = class_id.filter(|&class| class >= width) {
-            return Err(Error::shape(format!(
-                "metric {:?} has class_id {class_id}, expected 0 to {} for an output of {width} units",
-                self.name,
-                width.saturating_sub(1)
-            )));
-        }
-        wanted
-            .check(y_true_width, width)
-            .map_err(|expected| {
-                Error::shape(format!(
-                    "metric {:?} got targets of {y_true_width} columns for predictions of {width}, expected {expected}",
-                    self.name
-                ))
-            })
     }
 }
 
@@ -323,7 +347,7 @@ mod tests {
             let metric = Metric::from_config(&json!("acc"), y_true_width, width).expect("fits");
             assert_eq!(metric.name(), "acc");
             assert_eq!(metric.config(), json!("acc"));
-            metric.family().class_name()
+            metric.class_name()
         };
         assert_eq!(class(1, 1), "BinaryAccuracy");
         assert_eq!(class(1, 3), "SparseCategoricalAccuracy");

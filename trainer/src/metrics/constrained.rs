@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::confusion::{Confusion, Selection};
-use super::{Accumulate, divide_no_nan};
+use super::{Accumulate, check_class_id, divide_no_nan, fits};
 use crate::config::Object;
 use crate::error::{Error, Result};
-use crate::losses::Batch;
+use crate::losses::{Batch, Wanted};
 use crate::variable::NamedArray;
 
 /// Which ratio, under which constraint.
@@ -64,10 +64,6 @@ impl Constrained {
             confusion,
         })
     }
-
-    pub(super) fn class_id(&self) -> Option<usize> {
-        self.class_id
-    }
 }
 
 impl Accumulate for Constrained {
@@ -120,13 +116,9 @@ impl Accumulate for Constrained {
         self.confusion.reset();
     }
 
-    fn class_name(&self) -> &'static str {
-        match self.constraint {
-            Constraint::SensitivityAtSpecificity => "SensitivityAtSpecificity",
-            Constraint::SpecificityAtSensitivity => "SpecificityAtSensitivity",
-            Constraint::PrecisionAtRecall => "PrecisionAtRecall",
-            Constraint::RecallAtPrecision => "RecallAtPrecision",
-        }
+    fn check(&self, metric: &str, y_true_width: usize, width: usize) -> Result<()> {
+        check_class_id(metric, self.class_id, width)?;
+        fits(metric, Wanted::SameWidth, y_true_width, width)
     }
 
     fn options(&self) -> Map<String, Value> {

@@ -167,10 +167,6 @@ impl Accumulate for FBetaScore {
         self.classes.fill(Class::default());
     }
 
-    fn class_name(&self) -> &'static str {
-        if self.is_f1 { "F1Score" } else { "FBetaScore" }
-    }
-
     fn options(&self) -> Map<String, Value> {
         let mut options = Map::new();
         let average = match self.average {

@@ -74,13 +74,13 @@ impl IoU {
             }
         };
         let one_hot = matches!(form, Form::OneHotIoU | Form::OneHotMeanIoU);
-        match options.entry("axis") {
-            Some(axis) if axis.as_i64() != Some(-1) => {
-                return Err(Error::unsupported(format!(
-                    "{owner} has axis {axis}, expected -1, the classes of a row; remove it"
-                )));
-            }
-            _ => {}
+        if let Some(axis) = options
+            .entry("axis")
+            .filter(|axis| axis.as_i64() != Some(-1))
+        {
+            return Err(Error::unsupported(format!(
+                "{owner} has axis {axis}, expected -1, the classes of a row; remove it"
+            )));
         }
         Ok(Self {
             form,
@@ -95,18 +95,6 @@ impl IoU {
                 .is_some_and(|dtype| dtype.contains("float")),
             total_cm: vec![0.0; num_classes * num_classes],
         })
-    }
-
-    /// Whether targets and predictions hold as many classes each; else what was expected.
-    pub(super) fn check_widths(&self, y_true: usize, y_pred: usize) -> Result<(), String> {
-        match (self.sparse_y_true, self.sparse_y_pred) {
-            (true, true) if y_true != y_pred => Err("as many columns in both".to_string()),
-            (true, false) if y_true != 1 => Err("one column of classes in the targets".to_string()),
-            (false, true) if y_pred != 1 => {
-                Err("one column of classes in the predictions".to_string())
-            }
-            (true | false, true | false) => Ok(()),
-        }
     }
 
     /// Index of a class, if it is one of the matrix's.
@@ -180,14 +168,17 @@ impl Accumulate for IoU {
         self.total_cm.fill(0.0);
     }
 
-    fn class_name(&self) -> &'static str {
-        match self.form {
-            Form::IoU => "IoU",
-            Form::BinaryIoU => "BinaryIoU",
-            Form::MeanIoU => "MeanIoU",
-            Form::OneHotIoU => "OneHotIoU",
-            Form::OneHotMeanIoU => "OneHotMeanIoU",
-        }
+    /// Whether targets and predictions hold as many classes each.
+    fn check(&self, metric: &str, y_true_width: usize, width: usize) -> Result<()> {
+        let expected = match (self.sparse_y_true, self.sparse_y_pred) {
+            (true, true) if y_true_width != width => "as many columns in both",
+            (true, false) if y_true_width != 1 => "one column of classes in the targets",
+            (false, true) if width != 1 => "one column of classes in the predictions",
+            (true | false, true | false) => return Ok(()),
+        };
+        Err(Error::shape(format!(
+            "metric {metric:?} got targets of {y_true_width} columns for predictions of {width}, expected {expected}; set sparse_y_true and sparse_y_pred by whether each holds classes or one column per class"
+        )))
     }
 
     fn options(&self) -> Map<String, Value> {

@@ -19,25 +19,21 @@ mod config;
 mod confusion;
 mod constrained;
 mod correlation;
+mod custom;
 mod f_score;
 mod iou;
 mod mean;
 mod precision;
 mod r2;
 
+use std::fmt::Debug;
+
 use serde_json::{Map, Value};
 
 use crate::history::LogValue;
-use crate::losses::Batch;
+use crate::losses::{Batch, Wanted};
 use crate::variable::NamedArray;
-
-use auc::AUC;
-use constrained::Constrained;
-use f_score::FBetaScore;
-use iou::IoU;
-use mean::Mean;
-use precision::Counted;
-use r2::R2Score;
+use crate::{Error, Result};
 
 /// A metric with its options and what it has seen since its last reset.
 #[derive(Clone, Debug)]
@@ -45,28 +41,22 @@ pub struct Metric {
     name: String,
     /// The string that the metric was made from, if it was: Keras saves it in place of a config.
     identifier: Option<String>,
-    family: Family,
+    class_name: &'static str,
+    is_upwards: Option<bool>,
+    seen: Box<dyn Accumulate>,
 }
 
-/// Metrics by how they accumulate.
-#[derive(Clone, Debug)]
-enum Family {
-    Mean(Mean),
-    Counted(Counted),
-    Constrained(Constrained),
-    #[expect(clippy::upper_case_acronyms, reason = "Keras' name")]
-    AUC(AUC),
-    FBetaScore(FBetaScore),
-    R2Score(R2Score),
-    IoU(IoU),
-}
-
-/// What every family does.
-trait Accumulate {
+/// What a metric does with its batches.
+trait Accumulate: Boxed + Debug + Send + Sync {
     /// Takes a batch in; `weights` has one entry per row.
     fn update(&mut self, batch: &Batch, weights: Option<&[f32]>);
     /// One value, or one per class or threshold.
     fn results(&self) -> Vec<f32>;
+    /// The one value, or the mean of several.
+    fn result(&self) -> f32 {
+        let results = self.results();
+        results.iter().sum::<f32>() / results.len().max(1) as f32
+    }
     /// Whether the result is a vector, of one value as it may be.
     fn is_vector(&self) -> bool {
         false
@@ -75,37 +65,61 @@ trait Accumulate {
     fn variables(&self) -> Vec<NamedArray>;
     /// Forgets everything seen.
     fn reset(&mut self);
-    /// Keras' class.
-    fn class_name(&self) -> &'static str;
     /// The options after `name` and `dtype` in Keras' config.
     fn options(&self) -> Map<String, Value>;
+    /// Whether targets of that width can be compared with predictions of this one; `metric` is its
+    /// name.
+    fn check(&self, metric: &str, y_true_width: usize, width: usize) -> Result<()> {
+        fits(metric, Wanted::SameWidth, y_true_width, width)
+    }
+    /// Keras' registered name, of one's own.
+    fn registered_name(&self) -> Option<&'static str> {
+        None
+    }
+    /// See [`Metric::take_flat_targets`].
+    fn take_flat_targets(&mut self) {}
+    /// See [`Metric::sum_exactly`].
+    fn sum_exactly(&mut self) {}
+}
+
+/// A copy of something whose type is not known.
+trait Boxed {
+    fn boxed(&self) -> Box<dyn Accumulate>;
+}
+
+impl<T: Accumulate + Clone + 'static> Boxed for T {
+    fn boxed(&self) -> Box<dyn Accumulate> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Accumulate> {
+    fn clone(&self) -> Self {
+        (**self).boxed()
+    }
+}
+
+/// The error where targets do not fit.
+fn fits(metric: &str, wanted: Wanted, y_true_width: usize, width: usize) -> Result<()> {
+    wanted.check(y_true_width, width).map_err(|expected| {
+        Error::shape(format!(
+            "metric {metric:?} got targets of {y_true_width} columns for predictions of {width}, expected {expected}"
+        ))
+    })
+}
+
+/// Refuses a class that no output is of.
+fn check_class_id(metric: &str, class_id: Option<usize>, width: usize) -> Result<()> {
+    match class_id.filter(|&class| class >= width) {
+        Some(class_id) => Err(Error::shape(format!(
+            "metric {metric:?} has class_id {class_id}, expected 0 to {} for an output of {width} units",
+            width.saturating_sub(1)
+        ))),
+        None => Ok(()),
+    }
 }
 
 impl Metric {
-    fn family(&self) -> &dyn Accumulate {
-        match &self.family {
-            Family::Mean(family) => family,
-            Family::Counted(family) => family,
-            Family::Constrained(family) => family,
-            Family::AUC(family) => family,
-            Family::FBetaScore(family) => family,
-            Family::R2Score(family) => family,
-            Family::IoU(family) => family,
-        }
-    }
-
-    fn family_mut(&mut self) -> &mut dyn Accumulate {
-        match &mut self.family {
-            Family::Mean(family) => family,
-            Family::Counted(family) => family,
-            Family::Constrained(family) => family,
-            Family::AUC(family) => family,
-            Family::FBetaScore(family) => family,
-            Family::R2Score(family) => family,
-            Family::IoU(family) => family,
-        }
-    }
-
     /// The name in logs and history: the string it was made from, or the config's `name`.
     pub fn name(&self) -> &str {
         &self.name
@@ -113,16 +127,19 @@ impl Metric {
 
     /// Keras' class, such as `BinaryAccuracy`.
     pub fn class_name(&self) -> &'static str {
-        self.family().class_name()
+        self.class_name
+    }
+
+    /// Whether a larger value is better; none when Keras does not say.
+    pub(crate) fn is_upwards(&self) -> Option<bool> {
+        self.is_upwards
     }
 
     /// Says that targets come as `[rows]` for predictions of `[rows, 1]`. `Hinge`, `SquaredHinge`,
     /// `CategoricalHinge`, `KLDivergence` and `Poisson` then compare every prediction with every
     /// target, as they do in Keras; no other metric minds.
     pub fn take_flat_targets(&mut self) {
-        if let Family::Mean(mean) = &mut self.family {
-            mean.flat_targets = true;
-        }
+        self.seen.take_flat_targets();
     }
 
     /// Takes a batch in.
@@ -131,30 +148,24 @@ impl Metric {
     /// softmax: crossentropies use them, as TensorFlow-backed Keras does, others ignore them.
     /// `weights` (`[rows]`) are for `weighted_metrics`; plain metrics get `None`.
     pub fn update(&mut self, batch: &Batch, weights: Option<&[f32]>) {
-        self.family_mut().update(batch, weights);
+        self.seen.update(batch, weights);
     }
 
     /// The result so far; of a metric with several, their mean.
     pub fn result(&self) -> f32 {
-        match &self.family {
-            Family::Mean(mean) => mean.result(),
-            _ => {
-                let results = self.results();
-                results.iter().sum::<f32>() / results.len().max(1) as f32
-            }
-        }
+        self.seen.result()
     }
 
     /// The result so far: one value, or one per class (F scores without `average`, R² without
     /// `class_aggregation`) or per threshold.
     pub fn results(&self) -> Vec<f32> {
-        self.family().results()
+        self.seen.results()
     }
 
     /// The result so far as Keras logs it: a number, or a vector for a metric that has one per class
     /// (F scores without `average`, R² without `class_aggregation`) or per threshold.
     pub fn value(&self) -> LogValue {
-        if self.family().is_vector() {
+        if self.seen.is_vector() {
             LogValue::Numbers(self.results().into_iter().map(f64::from).collect())
         } else {
             LogValue::Number(f64::from(self.result()))
@@ -165,19 +176,17 @@ impl Metric {
     /// distances from the mean, and sums them in f32, so that a score may be above 1 where the mean
     /// is large beside the spread. No other metric minds, and the state variables stay empty.
     pub fn sum_exactly(&mut self) {
-        if let Family::R2Score(r2) = &mut self.family {
-            r2.sum_exactly();
-        }
+        self.seen.sum_exactly();
     }
 
     /// The state as Keras' variables: names, shapes and order.
     pub fn variables(&self) -> Vec<NamedArray> {
-        self.family().variables()
+        self.seen.variables()
     }
 
     /// Forgets everything seen, as at the start of an epoch.
     pub fn reset(&mut self) {
-        self.family_mut().reset();
+        self.seen.reset();
     }
 }
 

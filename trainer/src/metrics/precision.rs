@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::confusion::{Confusion, NEGATIVE_INFINITY, Selection};
-use super::{Accumulate, divide_no_nan};
+use super::{Accumulate, check_class_id, divide_no_nan, fits};
 use crate::config::Object;
 use crate::error::{Error, Result};
-use crate::losses::Batch;
+use crate::losses::{Batch, Wanted};
 use crate::variable::NamedArray;
 
 /// Which count or ratio.
@@ -58,14 +58,6 @@ impl Counted {
             class_id,
             confusion: Confusion::new(&thresholds),
         })
-    }
-
-    pub(super) fn top_k(&self) -> Option<usize> {
-        self.top_k
-    }
-
-    pub(super) fn class_id(&self) -> Option<usize> {
-        self.class_id
     }
 }
 
@@ -139,15 +131,14 @@ impl Accumulate for Counted {
         self.confusion.reset();
     }
 
-    fn class_name(&self) -> &'static str {
-        match self.count {
-            Count::TruePositives => "TruePositives",
-            Count::TrueNegatives => "TrueNegatives",
-            Count::FalsePositives => "FalsePositives",
-            Count::FalseNegatives => "FalseNegatives",
-            Count::Precision => "Precision",
-            Count::Recall => "Recall",
+    fn check(&self, metric: &str, y_true_width: usize, width: usize) -> Result<()> {
+        if let Some(top_k) = self.top_k.filter(|&top_k| top_k > width) {
+            return Err(Error::shape(format!(
+                "metric {metric:?} has top_k {top_k}, expected at most {width} for an output of {width} units"
+            )));
         }
+        check_class_id(metric, self.class_id, width)?;
+        fits(metric, Wanted::SameWidth, y_true_width, width)
     }
 
     fn options(&self) -> Map<String, Value> {

@@ -92,10 +92,6 @@ struct Score {
 }
 
 impl R2Score {
-    pub(super) fn sum_exactly(&mut self) {
-        self.exact.get_or_insert_default();
-    }
-
     pub(super) fn read(options: &Object) -> Result<Self> {
         // Missing means the default, an explicit null means one score per output.
         let class_aggregation = match options.entry("class_aggregation") {
@@ -227,8 +223,8 @@ impl Accumulate for R2Score {
         self.num_samples = 0.0;
     }
 
-    fn class_name(&self) -> &'static str {
-        "R2Score"
+    fn sum_exactly(&mut self) {
+        self.exact.get_or_insert_default();
     }
 
     fn options(&self) -> Map<String, Value> {

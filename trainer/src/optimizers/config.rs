@@ -54,7 +54,7 @@ impl Optimizer {
     ///
     /// An unknown name or entry, an entry of the wrong type or out of range.
     pub fn from_config(value: &Value) -> Result<Self> {
-        let object = Object::parse(value, "optimizer")?
+        let object = Object::parse_builtin(value, "optimizer")?
             .ok_or_else(|| Error::value("optimizer is null, expected a name or an object"))?;
         let algorithm = algorithm(&object)?;
         check_keys(&object, &algorithm)?;

@@ -91,7 +91,7 @@ impl Schedule {
     /// An unknown class, a missing or wrong entry, steps that are not above 0.
     pub fn from_config(value: &Value) -> Result<Self> {
         let schedule = Self::read(value)?;
-        if let Some(object) = Object::parse(value, "schedule")? {
+        if let Some(object) = Object::parse_builtin(value, "schedule")? {
             let own = schedule.config();
             let (class, config) = (object.class_name, object.config);
             check_keys("schedule", class, config, &own["config"], &["name"])?;
@@ -100,7 +100,7 @@ impl Schedule {
     }
 
     fn read(value: &Value) -> Result<Self> {
-        let object = Object::parse(value, "schedule")?
+        let object = Object::parse_builtin(value, "schedule")?
             .ok_or_else(|| Error::value("schedule is null, expected an object"))?;
         let required = |key: &str| {
             object.number(key)?.ok_or_else(|| {

@@ -281,6 +281,7 @@ impl ChainBuilder {
 fn refused(activation: &Activation) -> Option<String> {
     match *activation {
         Activation::Sparsemax => Some("use softmax".to_owned()),
+        Activation::Custom(_) => Some("use one of Keras' own".to_owned()),
         Activation::Celu { alpha } if !(alpha > 0.0 && alpha.is_finite()) => {
             Some(format!("give it an alpha above 0, not {alpha}"))
         }

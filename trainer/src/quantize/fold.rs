@@ -57,6 +57,16 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
                     "use BatchNormalization, which disappears into the layer before it",
                 ));
             }
+            Layer::Custom(custom) => match custom.scale_offset(model.values()) {
+                Some(map) => {
+                    builder.affine(&weights.repeated(&map.scale.into(), &map.offset.into())?);
+                }
+                None => {
+                    return Err(weights.unsupported(
+                        "use one of Keras' own, or say in its scale_offset what it multiplies by and adds",
+                    ));
+                }
+            },
             Layer::Sequential(_) => {
                 return Err(weights.unsupported("add its layers to the model one by one"));
             }

@@ -11,7 +11,7 @@ use super::chain::Chain;
 use super::score::Score;
 use super::{DeviceModel, QuantizeOptions};
 use crate::activations::Activation;
-use crate::losses::LossKind;
+use crate::losses::{Answer, LossKind};
 use crate::sequential::Sequential;
 use crate::signature::{self, Signature};
 use crate::{Error, Result};
@@ -280,38 +280,13 @@ impl<'a> Knowledge<'a> {
 
     /// Of a loss that says it.
     fn of_loss(&self, loss: &LossKind) -> Option<Task> {
-        match loss.resolved(1, self.outputs) {
-            LossKind::BinaryCrossentropy { from_logits, .. }
-            | LossKind::BinaryFocalCrossentropy { from_logits, .. } => {
-                // As Keras: a sigmoid's outputs are probabilities, whatever the loss says.
-                let logits = from_logits && *self.last != Activation::Sigmoid;
-                Some(Task::Binary(if logits {
-                    Scale::Logit
-                } else {
-                    Scale::Probability
-                }))
-            }
-            LossKind::Hinge | LossKind::SquaredHinge => {
-                Some(Task::Binary(Scale::Raw { default: 0.0 }))
-            }
-            LossKind::CategoricalCrossentropy { .. }
-            | LossKind::CategoricalFocalCrossentropy { .. }
-            | LossKind::SparseCategoricalCrossentropy { .. }
-            | LossKind::CategoricalGeneralizedCrossEntropy { .. }
-            | LossKind::CategoricalHinge => (self.outputs > 1).then_some(Task::Classes),
-            LossKind::MeanSquaredError
-            | LossKind::MeanAbsoluteError
-            | LossKind::MeanAbsolutePercentageError
-            | LossKind::MeanSquaredLogarithmicError
-            | LossKind::CosineSimilarity
-            | LossKind::Huber { .. }
-            | LossKind::LogCosh
-            | LossKind::KLDivergence
-            | LossKind::Poisson
-            | LossKind::Dice { .. }
-            | LossKind::Tversky { .. }
-            | LossKind::Circle { .. }
-            | LossKind::Crossentropy => None,
+        match loss.resolved(1, self.outputs).function().answer() {
+            // As Keras: a sigmoid's outputs are probabilities, whatever the loss says.
+            Answer::Logit if *self.last != Activation::Sigmoid => Some(Task::Binary(Scale::Logit)),
+            Answer::Logit | Answer::Probability => Some(Task::Binary(Scale::Probability)),
+            Answer::Sign => Some(Task::Binary(Scale::Raw { default: 0.0 })),
+            Answer::Class => (self.outputs > 1).then_some(Task::Classes),
+            Answer::Numbers | Answer::Overlap | Answer::Distribution => None,
         }
     }
 }

@@ -313,7 +313,8 @@ fn smooth(activation: &Activation) -> Smooth {
         | Activation::Threshold { .. }
         | Activation::Softmax
         | Activation::LogSoftmax
-        | Activation::Sparsemax => rectifier(zero, 0.0),
+        | Activation::Sparsemax
+        | Activation::Custom(_) => rectifier(zero, 0.0),
     }
 }
 

@@ -9,6 +9,9 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
+use crate::config::{registered_name, serialized, serialized_own, snake_case};
+use crate::custom::class_name;
+use crate::losses::LossKind;
 use crate::metrics::Metric;
 use crate::sequential::functional;
 
@@ -79,7 +82,7 @@ impl Structure {
     ) -> Result<(), String> {
         let mut used = HashMap::new();
         for layer in layers(model)? {
-            let class_name = text(layer, "class_name")?;
+            let class_name = class_name(text(layer, "class_name")?);
             let config = layer.get("config").unwrap_or(&Value::Null);
             let name = layer_name(layer)
                 .ok_or_else(|| format!("a layer of class \"{class_name}\" has no \"name\""))?;
@@ -183,40 +186,6 @@ pub(crate) fn unique(name: &str, used: &mut HashMap<String, usize>) -> String {
     }
 }
 
-/// Keras' `to_snake_case`: `BatchNormalization` is `batch_normalization`, `PReLU` is `p_re_lu`.
-pub(crate) fn snake_case(name: &str) -> String {
-    let name: Vec<char> = name
-        .chars()
-        .filter(|c| c.is_alphanumeric() || *c == '_')
-        .collect();
-    // The pattern (.)([A-Z][a-z]+), left to right without overlap, then ([a-z])([A-Z]).
-    let mut first = Vec::new();
-    let mut i = 0;
-    while i < name.len() {
-        first.push(name[i]);
-        let word = name[i + 1..]
-            .iter()
-            .skip(1)
-            .take_while(|c| c.is_ascii_lowercase())
-            .count();
-        if name.get(i + 1).is_some_and(char::is_ascii_uppercase) && word > 0 {
-            first.push('_');
-            first.extend(&name[i + 1..i + 2 + word]);
-            i += 2 + word;
-        } else {
-            i += 1;
-        }
-    }
-    let mut snake = String::new();
-    for (i, &c) in first.iter().enumerate() {
-        if i > 0 && first[i - 1].is_ascii_lowercase() && c.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.extend(c.to_lowercase());
-    }
-    snake
-}
-
 /// `model` as `model_config` of a legacy file: layers without `module`, `registered_name` and
 /// `build_config`.
 pub(crate) fn legacy_model(model: &Value) -> Value {
@@ -233,7 +202,9 @@ pub(crate) fn legacy_model(model: &Value) -> Value {
             *layer = plain;
         }
     }
-    json!({"class_name": model["class_name"], "config": config})
+    let class_name =
+        registered_name(model).map_or_else(|| model["class_name"].clone(), Value::from);
+    json!({"class_name": class_name, "config": config})
 }
 
 /// `model` as `config.json` of a `.keras` file, without its `compile_config`.
@@ -245,15 +216,19 @@ pub(crate) fn full_model(model: &Value) -> Value {
             *layer = full_model(layer);
         }
     }
-    let module = model["module"].as_str().unwrap_or(if is_model(class_name) {
-        "keras"
-    } else {
-        "keras.layers"
-    });
-    let mut full = json!({
-        "module": module, "class_name": class_name, "config": config,
-        "registered_name": model.get("registered_name"),
-    });
+    let mut full = match registered_name(model) {
+        Some(name) => serialized_own(&name, config),
+        None => {
+            let module = match is_model(class_name) {
+                true => "keras",
+                false => "keras.layers",
+            };
+            let module = model["module"].as_str().unwrap_or(module);
+            let mut full = serialized(module, class_name, config);
+            full["registered_name"] = model.get("registered_name").cloned().into();
+            full
+        }
+    };
     for key in ["name", "inbound_nodes", "build_config"] {
         if let Some(value) = model.get(key) {
             full[key] = value.clone();
@@ -274,7 +249,7 @@ pub(crate) fn legacy_compile(settings: &Value) -> Value {
         legacy.insert(key.clone(), value);
     }
     if let Some(optimizer) = optimizer(settings) {
-        legacy.insert("optimizer_config".into(), plain_object(optimizer));
+        legacy.insert("optimizer_config".into(), plain_object(&builtin(optimizer)));
     }
     Value::Object(legacy)
 }
@@ -284,18 +259,19 @@ pub(crate) fn full_compile(settings: &Value) -> Value {
     let module = |module: &'static str| {
         move |object: &Value| {
             let object = plain_object(object);
-            match (&object["class_name"], &object["config"]) {
-                (Value::String(class_name), config) => json!({
-                    "module": module, "class_name": class_name, "config": config,
-                    "registered_name": null,
-                }),
-                _ => object,
+            match (object["class_name"].as_str(), &object["config"]) {
+                (Some(own), config) if own.contains('>') => serialized_own(own, config.clone()),
+                (Some(class_name), config) => serialized(module, class_name, config.clone()),
+                (None, _) => object,
             }
         }
     };
     let mut full = Map::new();
     if let Some(optimizer) = optimizer(settings) {
-        full.insert("optimizer".into(), module("keras.optimizers")(optimizer));
+        full.insert(
+            "optimizer".into(),
+            module("keras.optimizers")(&builtin(optimizer)),
+        );
     }
     for (key, value) in settings.as_object().into_iter().flatten() {
         let value = match key.as_str() {
@@ -373,18 +349,25 @@ fn flat(metrics: &Value) -> Value {
     }
 }
 
-/// `{"class_name", "config"}` alone; what Keras 2 wrote in other words is said as Keras 3 says it.
+/// An optimizer by its class: `Custom>Adam` of Keras 2 is Keras' own.
+fn builtin(optimizer: &Value) -> Value {
+    let mut optimizer = optimizer.clone();
+    if let Some(name) = optimizer["class_name"].as_str() {
+        optimizer["class_name"] = class_name(name).into();
+    }
+    optimizer
+}
+
+/// `{"class_name", "config"}` alone, the class of one's own by its registered name; what Keras 2 wrote in other words is said as Keras 3 says it.
 fn plain_object(object: &Value) -> Value {
     let Some(class_name) = object["class_name"].as_str() else {
         return object.clone();
     };
-    // Registered names, such as `Custom>Adam`.
-    let class_name = class_name.rsplit('>').next().unwrap_or(class_name);
     let mut config = object["config"].clone();
     if class_name == "function" {
         return config;
     }
-    let mut class_name = class_name.to_string();
+    let mut class_name = registered_name(object).unwrap_or_else(|| class_name.to_string());
     if let Some(config) = config.as_object_mut() {
         // A metric or a loss around a function, which says more than its class.
         let function = config.get("fn").map(|function| match function {
@@ -409,17 +392,8 @@ fn plain_object(object: &Value) -> Value {
 
 /// A loss by its long name: real Keras cannot load a legacy file with `mse` in it, not even its own.
 fn spelled_out(loss: &Value) -> Value {
-    let name = match loss.as_str() {
-        Some("mse" | "MSE") => "mean_squared_error",
-        Some("mae" | "MAE") => "mean_absolute_error",
-        Some("mape" | "MAPE") => "mean_absolute_percentage_error",
-        Some("msle" | "MSLE") => "mean_squared_logarithmic_error",
-        Some("bce" | "BCE") => "binary_crossentropy",
-        Some("kld" | "KLD" | "kullback_leibler_divergence") => "kl_divergence",
-        Some("logcosh") => "log_cosh",
-        _ => return loss.clone(),
-    };
-    json!(name)
+    let long = loss.as_str().and_then(LossKind::long_name);
+    long.map_or_else(|| loss.clone(), |name| json!(name))
 }
 
 /// The class of a function: `binary_accuracy` is `BinaryAccuracy`.
@@ -489,23 +463,6 @@ pub(crate) fn to_json(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn snake_case_is_keras_own() {
-        for (class, snake) in [
-            ("Dense", "dense"),
-            ("BatchNormalization", "batch_normalization"),
-            ("PReLU", "p_re_lu"),
-            ("ReLU", "re_lu"),
-            ("LeakyReLU", "leaky_re_lu"),
-            ("ELU", "elu"),
-            ("RMSprop", "rm_sprop"),
-            ("AdamW", "adam_w"),
-            ("Conv2D", "conv2d"),
-        ] {
-            assert_eq!(snake_case(class), snake);
-        }
-    }
 
     #[test]
     fn folders_count_by_class_and_groups_are_the_outermost_names() {

@@ -145,21 +145,6 @@ pub(crate) enum Sums {
     Exact,
 }
 
-/// Parts of the names of metric classes that Keras maximizes; it minimizes all others.
-const UPWARDS: [&str; 11] = [
-    "Accuracy",
-    "Precision",
-    "Recall",
-    "Specificity",
-    "AUC",
-    "F1Score",
-    "FBetaScore",
-    "IoU",
-    "R2Score",
-    "CosineSimilarity",
-    "Correlation",
-];
-
 #[derive(Clone, Debug)]
 struct Tracked {
     /// Name in the logs.
@@ -257,10 +242,7 @@ impl Compiled {
             .metrics
             .iter()
             .find(|tracked| tracked.metric.name() == name)?;
-        match tracked.metric.class_name() {
-            "TruePositives" | "TrueNegatives" | "FalsePositives" | "FalseNegatives" => None,
-            class => Some(UPWARDS.iter().any(|part| class.contains(part))),
-        }
+        tracked.metric.is_upwards()
     }
 
     fn config(&self) -> Value {

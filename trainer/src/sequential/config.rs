@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Sequential, functional};
 use crate::activations::KERAS_2_HARD_SIGMOID;
+use crate::config::registered_name;
 use crate::layers::{Layer, batch_shape};
 use crate::{Error, Result};
 
@@ -116,7 +117,9 @@ impl Sequential {
                     model.name
                 )));
             };
-            let mut layer = Layer::from_config(class_name, config)?;
+            let registered = registered_name(entry);
+            let mut layer =
+                Layer::from_config(registered.as_deref().unwrap_or(class_name), config)?;
             let taken = |name: &str| model.layers.iter().any(|layer| layer.name() == name);
             if layer.name().contains('/') || (slashes && taken(layer.name())) {
                 // Keras 2 allows slashes, Keras 3 refuses them: `block/dense` is `block_dense`.

@@ -186,6 +186,7 @@ impl Workspace {
                 Place::Outputs(j) => before[j].as_slice(),
             };
             op.forward(Forward {
+                rows: mode.rows,
                 width: leaf.width,
                 x: &input[..mode.rows * leaf.inputs],
                 y: &mut after[0][..mode.rows * leaf.outputs],
@@ -274,6 +275,7 @@ impl Workspace {
             let apart = flow == Flow::Apart;
             let dx = (apart && passes_on(i)).then(|| &mut self.dx[..rows * leaf.inputs]);
             op.backward(Backward {
+                rows,
                 width: leaf.width,
                 x: &input[..rows * leaf.inputs],
                 y: &self.outputs[i][..rows * leaf.outputs],

@@ -96,8 +96,8 @@ impl Sequential {
         };
         // A crossentropy behind a sigmoid or softmax is differentiated by what that was applied to.
         let loss = compiled.loss.as_ref();
-        let by_logits =
-            outputs.logits.is_some() && loss.is_some_and(|loss| loss.kind.takes_logits());
+        let by_logits = outputs.logits.is_some()
+            && loss.is_some_and(|loss| loss.kind.function().takes_logits());
         let penalties = [before, penalties(variables, values)];
         let pair = outputs.pair(batch, targets);
         let scales = compiled.measure(&pair, batch, penalties, &mut buffers);
