@@ -19,6 +19,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     println!("cargo::rustc-check-cfg=cfg(kernel, values(\"lane\", \"dsp\", \"mve\"))");
+    println!("cargo::rustc-check-cfg=cfg(fpu)");
     println!("cargo::rustc-check-cfg=cfg(fpu_and_dsp)");
     println!("cargo::rustc-check-cfg=cfg(portable)");
     println!("cargo::rustc-check-cfg=cfg(armv6m)");
@@ -26,6 +27,7 @@ fn main() {
     let variable = |name: &str| env::var(name).unwrap_or_default();
     if variable("CARGO_CFG_TARGET_OS") != "none" {
         println!("cargo::rustc-cfg=portable");
+        println!("cargo::rustc-cfg=fpu");
         return;
     }
     let target = variable("TARGET");
@@ -53,6 +55,9 @@ fn main() {
     let with_mve = cpu(&["cortex-m52", "cortex-m55", "cortex-m85"]);
     let with_dsp = with_mve || cpu(&["cortex-m33", "cortex-m35p", "star-mc1"]);
     let hard_floats = target.ends_with("eabihf");
+    if hard_floats {
+        println!("cargo::rustc-cfg=fpu");
+    }
     let kernel = if target.starts_with("thumbv7em") {
         Some("dsp")
     } else if target.starts_with("thumbv8m.main") {

@@ -1,6 +1,7 @@
 //! The blob: one postcard message, written by [`encode`](crate::encode), read by
 //! [`Model::from_bytes`](crate::Model::from_bytes). `FORMAT.md` has it byte by byte.
 
+#[cfg(test)]
 use serde::{Deserialize, Serialize};
 
 /// The first four bytes of every blob.
@@ -10,12 +11,14 @@ pub const VERSION: u16 = 2;
 /// Tensors start at a multiple of this, and so does each layer's.
 pub const ALIGNMENT: usize = 16;
 /// Inputs and units of a layer are at most this.
+#[cfg(not(target_os = "none"))]
 pub const MAX_WIDTH: usize = u16::MAX as usize;
 /// The number that rounds a float in `[-2^22, 2^22]` to an integer when added: `1.5 * 2^23`.
 pub const ROUNDER: f32 = 12_582_912.0;
 
 /// What a layer does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Operation {
@@ -35,7 +38,8 @@ pub enum Operation {
 
 /// The order of a layer's weights in flash: for which cores it is made. Every build runs all, unless
 /// the feature `portable` is off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Packing {
@@ -50,8 +54,19 @@ pub enum Packing {
     Mve,
 }
 
+/// The packing of integer weights that the core has kernels for. A build that is not `portable` has no
+/// other code for them.
+pub(crate) const OWN: Packing = if cfg!(kernel = "dsp") {
+    Packing::Dsp
+} else if cfg!(kernel = "mve") {
+    Packing::Mve
+} else {
+    Packing::Lane
+};
+
 /// What the values between two layers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Element {
@@ -105,7 +120,8 @@ impl Element {
 ///   below 1e-6 of `max(1, |result|)`, or of an alpha above that; below 2e-6 for softsign
 /// * `Table` of int8 - half a step of the output, for the int8 value that it is looked up by; of int16
 ///   a step and what the function bends between two entries
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Activation {
@@ -190,7 +206,9 @@ const fn pieces_len(pieces: usize, coefficients: usize) -> usize {
 
 /// One step of a model. What it reads is what the step before wrote, and its tensors lie behind
 /// that step's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg(not(target_os = "none"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Serialize, Deserialize))]
 pub(crate) struct Layer {
     pub units: u16,
     pub operation: Operation,
@@ -199,7 +217,20 @@ pub(crate) struct Layer {
     pub activation: Activation,
 }
 
-/// A [`Layer`] in four bytes, as a model keeps it and functions take it: a model of eight layers is
+#[cfg(not(target_os = "none"))]
+impl Layer {
+    /// What stands behind the units, each a byte.
+    pub const fn numbers(self) -> [u8; 4] {
+        [
+            self.operation as u8,
+            self.packing as u8,
+            self.output as u8,
+            self.activation as u8,
+        ]
+    }
+}
+
+/// A layer in four bytes, as a model keeps it and functions take it: a model of eight layers is
 /// small enough to be moved without a call of memcpy, which is a kilobyte of flash, and a layer fits
 /// a register.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -211,7 +242,7 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    #[inline(always)]
+    #[cfg(not(target_os = "none"))]
     pub const fn new(layer: Layer) -> Self {
         Self {
             units: layer.units,

@@ -10,10 +10,9 @@ use crate::blob::{
     Operation, Packed, Packing, VERSION,
 };
 use crate::error::{Error, What, number};
-use crate::limits::Limits;
-use crate::pack::{self, ROWS, Rows, Shape};
-use crate::verify::SCALE_LIMIT;
-use crate::weights::{Wrong, scale_is_sound, zero_is_sound};
+use crate::isa;
+use crate::layer::{ROWS, Rows, Shape, blocks_len, words::put_words};
+use crate::limits::{Limits, SCALE_LIMIT, Wrong, scale_is_sound, zero_is_sound};
 
 /// A model to be written by [`encode`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -293,7 +292,8 @@ fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
     let (mut inputs, mut outputs) = (0, 0);
     for (layer, spec) in described(spec.layers).zip(spec.layers) {
         let layer = layer?;
-        put(&mut message, layer)?;
+        put(&mut message, layer.units)?;
+        put(&mut message, layer.numbers())?;
         tensors = tensors.saturating_add(tensor_len(&layer, spec));
         if outputs == 0 {
             inputs = spec.inputs();
@@ -421,7 +421,7 @@ fn described<'a>(specs: &'a [LayerSpec<'a>]) -> impl Iterator<Item = Result<Laye
 /// Bytes of a layer's tensors with their padding.
 fn tensor_len(layer: &Layer, spec: &LayerSpec) -> usize {
     let packed = Packed::new(*layer);
-    pack::blocks_len(packed, spec.inputs())
+    blocks_len(packed, spec.inputs())
         .saturating_add(packed.table_len())
         .checked_next_multiple_of(ALIGNMENT)
         .unwrap_or(usize::MAX)
@@ -650,12 +650,12 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
             let times = if scale.len() == 1 { 4 } else { 1 };
             let pairs = scale.iter().zip(*zero).map(|(a, b)| [*a, base + b]);
             let pairs = core::iter::repeat_n(pairs, times).flatten().flatten();
-            pack::put_words(bytes, pairs.map(f32::to_bits));
+            put_words(bytes, pairs.map(f32::to_bits));
             return;
         }
         LayerSpec::Dense(dense) => dense,
     };
-    let blocks_len = pack::blocks_len(Packed::new(*layer), dense.inputs);
+    let blocks_len = blocks_len(Packed::new(*layer), dense.inputs);
     let Some((blocks, table)) = bytes.split_at_mut_checked(blocks_len) else {
         return;
     };
@@ -673,7 +673,7 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
                     .copied()
                     .chain((0..dense.inputs).flat_map(column))
             });
-            pack::put_words(blocks, words.map(f32::to_bits));
+            put_words(blocks, words.map(f32::to_bits));
         }
     }
     match dense.output {
@@ -697,7 +697,7 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
             table: Some(function),
             ..
         } => {
-            pack::put_words(table, function.words().map(f32::to_bits));
+            put_words(table, function.words().map(f32::to_bits));
         }
         _ => {}
     }
@@ -731,16 +731,16 @@ fn integer_blocks(
             weights,
             inputs: dense.inputs,
         };
-        pack::pack(layer.operation, layer.packing, &rows, head, packed);
+        isa::pack(layer.operation, layer.packing, &rows, head, packed);
         let first = group * shape.rows();
         match dense.output {
             OutputSpec::Int8 { multipliers, .. } | OutputSpec::Int16 { multipliers, .. } => {
                 let words = multipliers.iter().skip(first).map(|m| m.cast_unsigned());
-                pack::put_words(tail, words);
+                put_words(tail, words);
             }
             OutputSpec::Float { scales, .. } => {
                 let words = scales.iter().skip(first).map(|scale| scale.to_bits());
-                pack::put_words(tail, words);
+                put_words(tail, words);
             }
         }
     }

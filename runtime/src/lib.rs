@@ -51,25 +51,29 @@
 #[cfg(test)]
 extern crate std;
 
+mod activation;
+#[cfg(any(kernel = "dsp", kernel = "lane", kernel = "mve"))]
+mod assembly;
 mod blob;
 #[cfg(not(target_os = "none"))]
 pub mod cores;
+#[cfg(not(target_os = "none"))]
 mod encode;
 mod error;
-mod kernel;
+mod float;
+mod isa;
+mod layer;
 mod limits;
-mod math;
 mod model;
-mod pack;
-#[cfg(feature = "activations")]
-mod pieces;
-mod softfloat;
+mod quantize;
+mod reader;
 mod verify;
 mod weights;
 
 pub use blob::{
     Activation, COEFFICIENTS, CURVES, Element, LINES, MAGIC, Operation, Packing, VERSION,
 };
+#[cfg(not(target_os = "none"))]
 pub use encode::{
     DenseSpec, FloatTable, LayerSpec, ModelSpec, OutputSpec, Piece, Precision, SelfTest,
     WeightsSpec, encode, encoded_len,
@@ -77,7 +81,7 @@ pub use encode::{
 pub use error::{Error, What};
 pub use limits::Limits;
 pub use model::{Class, LayerInfo, Model};
-pub use verify::blob_len;
+pub use reader::blob_len;
 
 /// Includes the module of a model that `thumbnet_build::embed` has made in the firmware's `build.rs`:
 /// `include_model!(iris)` for `iris.tnet`, or `include_model!(pub iris)`.

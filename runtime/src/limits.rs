@@ -4,7 +4,6 @@
 
 use crate::blob::{Element, Operation};
 use crate::error::What;
-use crate::weights::Wrong;
 
 /// The limits of one kind of integer layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +87,30 @@ impl Limits {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// What breaks a limit.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    pub what: What,
+    pub expected: u32,
+    pub found: u64,
+}
+
+/// Scales are below this, so that no sum is beyond f32's range once scaled: `2^96`, of sums below `2^31`.
+pub(crate) const SCALE_LIMIT: u32 = 0x6F80_0000;
+
+/// The greatest scale of a quantization to integers: `2^64`.
+pub(crate) const QUANTIZE_LIMIT: f32 = 18_446_744_073_709_551_616.0;
+
+/// Whether quantization gives the same bits with floats and without.
+pub(crate) fn scale_is_sound(scale: f32) -> bool {
+    scale == 0.0 || (f32::MIN_POSITIVE..=QUANTIZE_LIMIT).contains(&scale.abs())
+}
+
+/// Whether the rounder can hold it. Of that magnitude all floats next to the rounder are whole.
+pub(crate) fn zero_is_sound(zero: f32) -> bool {
+    zero.abs() <= 4_194_304.0 && zero == zero as i32 as f32
 }
 
 #[cfg(test)]

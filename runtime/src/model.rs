@@ -1,13 +1,14 @@
 //! A verified blob, ready to run.
 
-use crate::blob::{Activation, Element, Operation, Packed, Packing};
+use crate::blob::{Activation, Element, Operation, Packing};
 use crate::error::{Error, What, number};
-use crate::kernel::quantize::{self, quantize};
-use crate::kernel::{self, Step, view};
-use crate::math;
-use crate::pack;
-use crate::softfloat;
-use crate::verify::{self, Reader, Tail};
+#[cfg(feature = "f32")]
+use crate::float::dense;
+use crate::layer::{Step, blocks_len, view, words::words};
+use crate::quantize::{self, quantize};
+use crate::reader::{self, Reader, Tail};
+use crate::verify::{self, Verified};
+use crate::{activation, float, isa};
 
 /// A model that borrows its weights from the blob.
 ///
@@ -15,13 +16,7 @@ use crate::verify::{self, Reader, Tail};
 /// counts as one. It is at most 255; with up to eight a model is 56 bytes of RAM.
 #[derive(Clone, Debug)]
 pub struct Model<'a, const LAYERS: usize = 16> {
-    pub(crate) layers: heapless::Vec<Packed, LAYERS, u8>,
-    pub(crate) inputs: u16,
-    /// Words.
-    pub(crate) scratch: usize,
-    pub(crate) tensors: &'a [u8],
-    /// The blob from behind the layers on.
-    pub(crate) behind: &'a [u8],
+    pub(crate) blob: Verified<'a, LAYERS>,
 }
 
 /// What [`Model::layers`] tells of a layer.
@@ -110,7 +105,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ///
     /// As [`from_bytes`](Self::from_bytes), and [`Error::Length`] where the slot ends before the blob.
     pub fn from_prefix(slot: &'a [u8]) -> Result<Self, Error> {
-        let blob = verify::blob_len(slot)?;
+        let blob = reader::blob_len(slot)?;
         match slot.get(..blob) {
             Some(blob) => Self::from_bytes(blob),
             None => Err(Error::Length {
@@ -126,30 +121,32 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     #[inline(always)]
     fn read(blob: &'a [u8], check_crc: bool) -> Result<Self, Error> {
         let mut model = Self {
-            layers: heapless::Vec::new(),
-            inputs: 0,
-            scratch: 0,
-            tensors: &[],
-            behind: &[],
+            blob: Verified {
+                layers: heapless::Vec::new(),
+                inputs: 0,
+                scratch: 0,
+                tensors: &[],
+                behind: &[],
+            },
         };
-        verify::read(&mut model, blob, check_crc)?;
+        verify::read(&mut model.blob, blob, check_crc)?;
         Ok(model)
     }
 
     /// Values of an input row.
     pub fn inputs(&self) -> usize {
-        self.inputs.into()
+        self.blob.inputs()
     }
 
     /// Values of an output row.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.units())
+        self.blob.outputs()
     }
 
     /// Words of scratch memory that a prediction needs: for the layer that needs most, its inputs
     /// and outputs, without the model's own.
     pub fn scratch_len(&self) -> usize {
-        self.scratch
+        self.blob.scratch
     }
 
     /// Multiply-accumulates of a prediction.
@@ -160,7 +157,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// The layers, from the input's quantization on.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerInfo> + '_ {
         let mut inputs = self.inputs();
-        self.layers.iter().map(move |layer| {
+        self.blob.layers.iter().map(move |layer| {
             let units = layer.units();
             let info = LayerInfo {
                 operation: layer.operation(),
@@ -174,7 +171,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
                 } else {
                     inputs * units
                 },
-                bytes: pack::blocks_len(*layer, inputs) + layer.table_len(),
+                bytes: blocks_len(*layer, inputs) + layer.table_len(),
             };
             inputs = units;
             info
@@ -194,7 +191,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// The names of the inputs in order, none where the blob has none: they are written on request
     /// (`thumbnet export --input-names`), and cost a program that does not ask for them nothing.
     pub fn input_names(&self) -> impl Iterator<Item = &'a str> + use<'a, LAYERS> {
-        let names = verify::input_names(self.behind);
+        let names = reader::input_names(self.blob.behind);
         let count = if names.is_empty() { 0 } else { self.inputs() };
         // As for the labels.
         names
@@ -211,24 +208,19 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// What the blob has beside layers and tensors.
     #[inline(never)]
     pub(crate) fn tail(&self) -> Tail<'a> {
-        Tail::take(&mut Reader::new(self.behind))
+        Tail::take(&mut Reader::new(self.blob.behind))
     }
 
     /// Whether an output says yes, where each decides for itself: from the threshold on, 0.5 where
     /// the blob has none. What [`classify`](Self::classify) asks of a single output; of several with
     /// a threshold, each has a label of its own.
     pub fn says_yes(&self, output: f32) -> bool {
-        softfloat::at_least(output, self.threshold().unwrap_or(0.5)) != 0
+        float::at_least(output, self.threshold().unwrap_or(0.5)) != 0
     }
 
     /// The output from which on an output says yes; of several outputs, each for itself.
     pub fn threshold(&self) -> Option<f32> {
         self.tail().threshold()
-    }
-
-    /// Bytes of one self-test vector.
-    pub(crate) fn test_len(&self) -> usize {
-        (self.inputs() + self.outputs() + self.layers.len()) * 4
     }
 
     /// Computes the outputs of one row, in a number of instructions that does not depend on the
@@ -311,9 +303,9 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         outputs: &mut [f32],
     ) -> Result<Class<'a>, Error> {
         self.predict(inputs, scratch, outputs)?;
-        let (mut index, score) = softfloat::first_greatest(outputs);
+        let (mut index, score) = float::first_greatest(outputs);
         if outputs.len() == 1 {
-            index = softfloat::at_least(score, self.threshold().unwrap_or(0.5));
+            index = float::at_least(score, self.threshold().unwrap_or(0.5));
         }
         Ok(Class {
             index,
@@ -331,14 +323,16 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ///
     /// [`Error::SelfTest`] with the first layer that differs.
     pub fn self_test(&self, scratch: &mut [u32], outputs: &mut [f32]) -> Result<(), Error> {
-        for (test, vector) in (0u16..).zip(self.tail().tests.chunks_exact(self.test_len().max(4))) {
-            let mut words = pack::words(vector);
-            let mut checksums = pack::words(vector).skip(self.inputs() + self.outputs());
+        for (test, vector) in
+            (0u16..).zip(self.tail().tests.chunks_exact(self.blob.test_len().max(4)))
+        {
+            let mut inputs = words(vector);
+            let mut checksums = words(vector).skip(self.inputs() + self.outputs());
             let mut result = Ok(());
             self.run(&[], scratch, outputs, |index, step, x, y| {
                 let finite = if index == 0 {
                     // Straight from the blob, where they may lie misaligned.
-                    quantize::each(step, words.by_ref().map(f32::from_bits), 0, y)
+                    quantize::each(step, inputs.by_ref().map(f32::from_bits), 0, y)
                 } else {
                     run(step, x, y)
                 };
@@ -373,7 +367,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         checksums: &mut [u32],
     ) -> Result<(), Error> {
         length(What::Inputs, self.inputs(), inputs.len())?;
-        length(What::Layers, self.layers.len(), checksums.len())?;
+        length(What::Layers, self.blob.layers.len(), checksums.len())?;
         let mut checksums = checksums.iter_mut();
         self.run(view::bits(inputs), scratch, outputs, |_, step, x, y| {
             let finite = run(step, x, y);
@@ -398,15 +392,15 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         mut run: impl FnMut(usize, &Step, &[u32], &mut [u32]) -> bool,
     ) -> Result<(), Error> {
         length(What::Outputs, self.outputs(), outputs.len())?;
-        let Some(scratch) = scratch.get_mut(..self.scratch) else {
-            return length(What::Scratch, self.scratch, scratch.len());
+        let Some(scratch) = scratch.get_mut(..self.blob.scratch) else {
+            return length(What::Scratch, self.blob.scratch, scratch.len());
         };
         let outputs = view::bits_mut(outputs);
-        let mut tensors = self.tensors;
+        let mut tensors = self.blob.tensors;
         let mut width = self.inputs();
         let mut reads = 0;
         let mut index = 0;
-        let mut layers = self.layers.iter();
+        let mut layers = self.blob.layers.iter();
         while let Some(&layer) = layers.next() {
             // The verifier took the same.
             let Some(step) = &Step::take(layer, width, tensors) else {
@@ -446,9 +440,16 @@ fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     if step.layer.operation().quantizes() {
         return quantized(step, x, y);
     }
-    kernel::dense(step, x, y);
     let floats = step.layer.output() == Element::Float;
     let float = cfg!(feature = "f32") && step.layer.operation() == Operation::DenseFloat;
+    #[cfg(feature = "f32")]
+    if float {
+        dense::dense(step, x, y);
+    } else {
+        isa::dense(step, x, y);
+    }
+    #[cfg(not(feature = "f32"))]
+    isa::dense(step, x, y);
     if floats
         && (float || step.layer.activation_number() != 0)
         && let Some(y) = view::floats_mut(y).get_mut(..step.layer.units())
@@ -465,7 +466,7 @@ fn activated(step: &Step, float: bool, y: &mut [f32]) -> bool {
     if float && !are_finite(y) {
         return false;
     }
-    math::activate(step.layer.activation(), step.table, y);
+    activation::activate(step.layer.activation(), step.table, y);
     !cfg!(feature = "activations")
         || step.layer.activation_number() <= Activation::Table as u8
         || are_finite(y)
@@ -480,8 +481,8 @@ fn are_finite(values: &[f32]) -> bool {
 }
 
 /// Apart from [`run`] where it takes more stack than that.
-#[cfg_attr(not(target_abi = "eabihf"), inline(never))]
-#[cfg_attr(target_abi = "eabihf", inline(always))]
+#[cfg_attr(not(fpu), inline(never))]
+#[cfg_attr(fpu, inline(always))]
 fn quantized(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     quantize(step, view::floats(x), y)
 }

@@ -1,18 +1,46 @@
 //! Reads a blob and refuses whatever could go wrong later.
 //!
-//! Small on purpose: the [`Reader`] remembers that something was missing, so that what takes from it
-//! need not look each time, and each function has one place that writes an [`Error`].
+//! Small on purpose: each function has one place that writes an [`Error`].
 
-use crate::blob::{self, Activation, Element, MAGIC, Operation, Packed, Packing, VERSION};
+use crate::blob::{self, Activation, Element, OWN, Operation, Packed, Packing};
 use crate::error::{Error, What, number};
-use crate::kernel::{OWN, Step};
-use crate::model::Model;
-use crate::pack;
+use crate::layer::{Step, words::words};
+use crate::limits::SCALE_LIMIT;
+use crate::reader::{Reader, Tail, head};
 
-/// Fills an empty model from a blob; see [`Model::from_bytes`].
+/// A verified blob.
+#[derive(Clone, Debug)]
+pub(crate) struct Verified<'a, const LAYERS: usize> {
+    pub layers: heapless::Vec<Packed, LAYERS, u8>,
+    pub inputs: u16,
+    /// Words.
+    pub scratch: usize,
+    pub tensors: &'a [u8],
+    /// The blob from behind the layers on.
+    pub behind: &'a [u8],
+}
+
+impl<const LAYERS: usize> Verified<'_, LAYERS> {
+    /// Values of an input row.
+    pub fn inputs(&self) -> usize {
+        self.inputs.into()
+    }
+
+    /// Values of an output row.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.units())
+    }
+
+    /// Bytes of one self-test vector.
+    pub fn test_len(&self) -> usize {
+        (self.inputs() + self.outputs() + self.layers.len()) * 4
+    }
+}
+
+/// Fills an empty one from a blob; see [`Model::from_bytes`](crate::Model::from_bytes).
 #[inline(never)]
 pub(crate) fn read<'a, const LAYERS: usize>(
-    model: &mut Model<'a, LAYERS>,
+    model: &mut Verified<'a, LAYERS>,
     blob: &'a [u8],
     check_crc: bool,
 ) -> Result<(), Error> {
@@ -78,161 +106,10 @@ pub(crate) fn read<'a, const LAYERS: usize>(
     })
 }
 
-/// Bytes of the blob that these bytes begin with, as its head says: known before the tensors, and the
-/// checksum behind them, are there. Whatever follows is not looked at.
-///
-/// # Errors
-///
-/// [`Error::Magic`] and [`Error::Version`] for bytes that are no blob of this version,
-/// [`Error::Malformed`] where the head is not whole.
-pub fn blob_len(bytes: &[u8]) -> Result<usize, Error> {
-    let reader = &mut Reader::new(bytes);
-    head(reader)?;
-    let _inputs = reader.halfword();
-    for _ in 0..reader.varint() {
-        let _units = reader.halfword();
-        let _numbers = reader.word();
-        if reader.broken {
-            return Err(Error::Malformed);
-        }
-    }
-    let _tail = Tail::take(reader);
-    let _padding = reader.bytes();
-    let tensors = reader.varint() as usize;
-    let head = bytes.len() - reader.rest.len();
-    let length = head.checked_add(tensors).and_then(|len| len.checked_add(4));
-    match length {
-        Some(length) if !reader.broken => Ok(length),
-        _ => Err(Error::Malformed),
-    }
-}
-
-/// Magic and version.
-fn head(reader: &mut Reader) -> Result<(), Error> {
-    let (expected, found) = (u32::from_le_bytes(MAGIC), reader.word());
-    if expected != found {
-        return Err(Error::Magic { expected, found });
-    }
-    let version = reader.varint() as u16; // the blob may be anything
-    if version != VERSION {
-        return Err(Error::Version {
-            expected: VERSION,
-            found: version,
-        });
-    }
-    Ok(())
-}
-
-/// What is left of a blob.
-pub(crate) struct Reader<'a> {
-    rest: &'a [u8],
-    /// Something was missing, or was no number. What was taken instead is empty or zero.
-    broken: bool,
-}
-
-impl<'a> Reader<'a> {
-    pub fn new(rest: &'a [u8]) -> Self {
-        Self {
-            rest,
-            broken: false,
-        }
-    }
-
-    /// A length or count, as postcard has all numbers but bytes and floats.
-    #[inline(never)]
-    fn varint(&mut self) -> u32 {
-        let (number, rest) = postcard::take_from_bytes(self.rest).unwrap_or_else(|_| {
-            self.broken = true;
-            (0, self.rest)
-        });
-        self.rest = rest;
-        number
-    }
-
-    #[inline(never)]
-    fn halfword(&mut self) -> u16 {
-        let number = self.varint();
-        self.broken |= number > u16::MAX.into();
-        number as u16 // else it is broken
-    }
-
-    #[inline(never)]
-    fn word(&mut self) -> u32 {
-        let [word] = pack::first_words(self.take(4));
-        word
-    }
-
-    /// As many bytes as the number before them says.
-    #[inline(never)]
-    fn bytes(&mut self) -> &'a [u8] {
-        let count = self.varint();
-        self.take(count as usize)
-    }
-
-    #[inline(never)]
-    fn take(&mut self, count: usize) -> &'a [u8] {
-        let Some((taken, rest)) = self.rest.split_at_checked(count) else {
-            self.broken = true;
-            return &[];
-        };
-        self.rest = rest;
-        taken
-    }
-}
-
-/// What lies behind the layers and is rarely of use: it stays in the blob until it is.
-#[derive(Clone, Copy)]
-pub(crate) struct Tail<'a> {
-    /// Four bytes or none.
-    threshold: &'a [u8],
-    pub labels: &'a [u8],
-    pub tests: &'a [u8],
-}
-
-impl<'a> Tail<'a> {
-    #[inline(always)]
-    pub fn take(reader: &mut Reader<'a>) -> Self {
-        // One way to write each blob: an option is 0 or 1.
-        let some = match reader.take(1) {
-            [0] => 0,
-            [1] => 1,
-            _ => {
-                reader.broken = true;
-                0
-            }
-        };
-        Self {
-            threshold: reader.take(some * 4),
-            labels: reader.bytes(),
-            tests: reader.bytes(),
-        }
-    }
-
-    pub fn threshold(self) -> Option<f32> {
-        let word = self.threshold.first_chunk()?;
-        Some(f32::from_le_bytes(*word))
-    }
-
-    fn label_count(self) -> usize {
-        if self.labels.is_empty() {
-            return 0;
-        }
-        1 + self.labels.iter().filter(|&&byte| byte == b'\n').count()
-    }
-}
-
-/// The names of the inputs, from what lies behind the layers: what the padding begins with.
-pub(crate) fn input_names(behind: &[u8]) -> &[u8] {
-    let reader = &mut Reader::new(behind);
-    let _tail = Tail::take(reader);
-    let padding = reader.bytes();
-    padding.split(|&byte| byte == 0).next().unwrap_or_default()
-}
-
 /// Everything that later code relies on.
 #[inline(always)]
 fn check<const LAYERS: usize>(
-    model: &mut Model<LAYERS>,
+    model: &mut Verified<LAYERS>,
     tail: &Tail,
 ) -> Result<Option<(What, usize, usize)>, Error> {
     let mut tensors = model.tensors;
@@ -342,9 +219,6 @@ fn is_multiple(mut bytes: &[u8], chunk: usize) -> bool {
     bytes.is_empty()
 }
 
-/// Scales are below this, so that no sum is beyond f32's range once scaled: `2^96`, of sums below `2^31`.
-pub(crate) const SCALE_LIMIT: u32 = 0x6F80_0000;
-
 /// The first of a layer's scales that is too large or no number, of its float entries that is not
 /// finite, or multiplier that is negative; zero where there is none, as zero is neither.
 #[inline(never)]
@@ -373,6 +247,6 @@ fn bad_word(bytes: &[u8], float: bool, least: u32) -> u32 {
     // Of floats the sign does not matter, and greater ones are greater words; of integers the sign is
     // the top bit.
     let shift = u32::from(float);
-    let bad = pack::words(bytes).find(|word| word << shift >= least << shift);
+    let bad = words(bytes).find(|word| word << shift >= least << shift);
     bad.unwrap_or(0)
 }

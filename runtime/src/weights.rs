@@ -2,11 +2,13 @@
 
 use crate::blob::{Element, Operation, ROUNDER};
 use crate::error::{Error, What, number};
-use crate::kernel::Step;
-use crate::kernel::portable::{bias, weight};
-use crate::limits::Limits;
+use crate::isa::portable::{bias, weight};
+use crate::layer::{
+    Shape, Step,
+    words::{first_words, words},
+};
+use crate::limits::{Limits, QUANTIZE_LIMIT, Wrong, scale_is_sound, zero_is_sound};
 use crate::model::Model;
-use crate::pack::{self, Shape};
 
 impl<const LAYERS: usize> Model<'_, LAYERS> {
     /// Proves from the actual weights that no accumulator can overflow, whatever the input, and
@@ -30,9 +32,9 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
     /// [`Error::Layer`] with [`What::Accumulator`] and the first sum that is too large, or the
     /// first other thing that is wrong.
     pub fn verify_weights(&self) -> Result<(), Error> {
-        let mut tensors = self.tensors;
+        let mut tensors = self.blob.tensors;
         let mut inputs = self.inputs();
-        for (&layer, index) in self.layers.iter().zip(0u8..) {
+        for (&layer, index) in self.blob.layers.iter().zip(0u8..) {
             let step = &Step::take(layer, inputs, tensors).ok_or(Error::Malformed)?;
             tensors = step.behind;
             inputs = step.layer.units();
@@ -61,13 +63,6 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct Wrong {
-    pub what: What,
-    pub expected: u32,
-    pub found: u64,
-}
-
 fn check(step: &Step) -> Result<(), Wrong> {
     let wrong = |what, expected: u32, found: u64| {
         Err(Wrong {
@@ -80,10 +75,10 @@ fn check(step: &Step) -> Result<(), Wrong> {
         Operation::QuantizeTensor | Operation::QuantizeFeatures => {
             let pairs = step.blocks.as_chunks::<8>().0;
             for pair in pairs {
-                let [scale, offset] = pack::first_words::<2>(pair);
+                let [scale, offset] = first_words::<2>(pair);
                 let (a, b) = (f32::from_bits(scale), f32::from_bits(offset));
                 if step.layer.output() != Element::Float && !scale_is_sound(a) {
-                    return wrong(What::Scale, SCALE_LIMIT.to_bits(), scale.into());
+                    return wrong(What::Scale, QUANTIZE_LIMIT.to_bits(), scale.into());
                 }
                 if step.layer.output() != Element::Float && !zero_is_sound(b - ROUNDER) {
                     return wrong(What::Bias, ROUNDER.to_bits(), offset.into());
@@ -96,7 +91,7 @@ fn check(step: &Step) -> Result<(), Wrong> {
             }
         }
         Operation::DenseFloat => {
-            for word in pack::words(step.blocks) {
+            for word in words(step.blocks) {
                 if !f32::from_bits(word).is_finite() {
                     return wrong(What::Weights, 0, word.into());
                 }
@@ -108,7 +103,7 @@ fn check(step: &Step) -> Result<(), Wrong> {
             }
         }
     }
-    let table = pack::words(step.table);
+    let table = words(step.table);
     let lowest = match step.layer.output() {
         Element::Float => return Ok(()),
         Element::Int16 => table
@@ -124,25 +119,12 @@ fn check(step: &Step) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// The greatest scale of a quantization to integers: `2^64`.
-const SCALE_LIMIT: f32 = 18_446_744_073_709_551_616.0;
-
-/// Whether quantization gives the same bits with floats and without.
-pub(crate) fn scale_is_sound(scale: f32) -> bool {
-    scale == 0.0 || (f32::MIN_POSITIVE..=SCALE_LIMIT).contains(&scale.abs())
-}
-
-/// Whether the rounder can hold it. Of that magnitude all floats next to the rounder are whole.
-pub(crate) fn zero_is_sound(zero: f32) -> bool {
-    zero.abs() <= 4_194_304.0 && zero == zero as i32 as f32
-}
-
 fn accumulators(step: &Step, limits: Limits) -> Result<(), Wrong> {
     let shape = Shape::of(step.layer.operation(), step.layer.packing());
     let group = 1 << shape.group;
     let mut units = 0..step.layer.units();
     for block in step.blocks.chunks_exact(step.block_len) {
-        for (row, multiplier) in pack::words(step.scales(block)).enumerate() {
+        for (row, multiplier) in words(step.scales(block)).enumerate() {
             let size = |i| weight(step, block, row, i).unsigned_abs();
             let sizes = |range: core::ops::Range<usize>| -> (u64, u32) {
                 range.map(size).fold((0, 0), |(sum, most), size| {

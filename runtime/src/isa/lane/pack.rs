@@ -1,0 +1,41 @@
+//! The packer: see `mod.rs` for the words.
+
+use crate::blob::Operation;
+use crate::layer::{ROWS, Rows, words::put_words};
+
+pub(crate) fn pack(operation: Operation, rows: &Rows, head: &mut [u8], weights: &mut [u8]) {
+    let bias: [u32; ROWS] = core::array::from_fn(|row| rows.bias(row).cast_unsigned());
+    match operation {
+        Operation::DenseInt4 => put_words(head, pairs(bias)),
+        Operation::DenseInt16 => put_words(head, chain(bias)),
+        _ => put_words(head, combine(bias)),
+    }
+    for (i, word) in weights.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        *word = core::array::from_fn(|row| {
+            let weight = |input| rows.weight(row, input).cast_unsigned();
+            match operation {
+                Operation::DenseInt4 => {
+                    weight(2 * i).wrapping_add(8) & 0x0F | weight(2 * i + 1).wrapping_add(8) << 4
+                }
+                _ => weight(i) ^ 0x80,
+            }
+        });
+    }
+}
+
+pub(super) fn pairs([a, b, c, d]: [u32; ROWS]) -> [u32; ROWS] {
+    [a.wrapping_add(c << 16), c, b.wrapping_add(d << 16), d]
+}
+
+pub(super) fn chain([a, b, c, d]: [u32; ROWS]) -> [u32; ROWS] {
+    let e2 = c.wrapping_add(d << 8);
+    let e1 = b.wrapping_add(e2 << 8);
+    [a.wrapping_add(e1 << 8), e1, e2, d]
+}
+
+pub(super) fn combine([a, b, c, d]: [u32; ROWS]) -> [u32; 3] {
+    let two = |low: u32, high: u32| low.wrapping_add(high << 8);
+    let e0 = two(a, b).wrapping_add(two(c, d) << 16);
+    let e2 = two(d, c).wrapping_add(two(b, a) << 16);
+    [e0, two(b, a), e2]
+}

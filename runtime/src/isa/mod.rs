@@ -1,0 +1,91 @@
+//! Layers of integer weights: one call is one whole layer, from its inputs to its finished outputs.
+//!
+//! A folder for each instruction set, or order of weights in flash, holds all that must fit together:
+//!
+//! * `pack` - what the words of a block are, and the packer
+//! * `kernel` - the code for the core, in assembly
+//! * `host` - the same sums for hosts, in loops that the compiler vectorizes
+//!
+//! [`dense`] picks the kernel of the core that the crate is built for when the layer has its packing and
+//! lies aligned in memory, else [`portable`]: the same bits either way. Hosts have [`host`] for all
+//! packings, under the same condition, so that tests reach both.
+//!
+//! # The arithmetic
+//!
+//! * `acc = sum(w * q) + bias` in wrapping i32. The bias has the zero points folded in, that of the
+//!   output too.
+//! * Integer outputs: `requantize(acc)`, see [`requantize`], then the table if there is one.
+//! * Float outputs: `acc as f32 * scale`, each operation rounded. Their activations are left to
+//!   `activation`, over the whole output.
+
+#[cfg(any(kernel = "dsp", kernel = "lane", kernel = "mve"))]
+mod call;
+pub(crate) mod dsp;
+#[cfg(not(target_os = "none"))]
+mod host;
+mod lane;
+mod mve;
+mod plain;
+pub(crate) mod portable;
+pub(crate) mod requantize;
+
+#[cfg(not(target_os = "none"))]
+use crate::blob::{Operation, Packing};
+#[cfg(not(target_os = "none"))]
+use crate::layer::Rows;
+use crate::layer::Step;
+
+/// Runs a layer.
+///
+/// # Shapes
+///
+/// * `x` - `[inputs]` of the element that operation and packing read, packed into words
+/// * `y` - `[units]` of `step.layer.output()`, packed into words; may be longer
+#[inline(always)]
+pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
+    #[cfg(not(target_os = "none"))]
+    if step.blocks.as_ptr().cast::<u32>().is_aligned() && host::dense(step, x, y) {
+        return;
+    }
+    #[cfg(kernel = "dsp")]
+    if dsp::kernel::dense(step, x, y) {
+        return;
+    }
+    #[cfg(kernel = "lane")]
+    if apart(step, x, y) {
+        return;
+    }
+    #[cfg(kernel = "mve")]
+    if mve::kernel::dense(step, x, y) {
+        return;
+    }
+    // Elsewhere the verifier has refused what the core's own kernels do not run.
+    if cfg!(portable) {
+        portable::dense(step, x, y);
+    }
+}
+
+/// [`lane::kernel::dense`], whose stack is free again before other code runs in its place: these cores
+/// have the least memory and few registers.
+#[cfg(kernel = "lane")]
+#[inline(never)]
+fn apart(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
+    lane::kernel::dense(step, x, y)
+}
+
+#[cfg(not(target_os = "none"))]
+/// Packs the head and the weights of one block; both slices start zeroed.
+pub(crate) fn pack(
+    operation: Operation,
+    packing: Packing,
+    rows: &Rows,
+    head: &mut [u8],
+    weights: &mut [u8],
+) {
+    match packing {
+        Packing::Plain => plain::pack::pack(operation, rows, head, weights),
+        Packing::Dsp => dsp::pack::pack(operation, rows, head, weights),
+        Packing::Lane => lane::pack::pack(operation, rows, head, weights),
+        Packing::Mve => mve::pack::pack(operation, rows, head, weights),
+    }
+}
