@@ -1,92 +1,103 @@
 //! Says which kernels the core has instructions for, since rustc does not on its own:
-//! `cfg(kernel = "dsp")` and so on, and `cfg(fpu_and_dsp)`; `cfg(portable)` where code for all
-//! packings is built.
 //!
-//! The target decides, and for Armv8-M also `-C target-cpu` and `-C target-feature`:
-//!
-//! | target | kernel |
-//! |---|---|
-//! | thumbv6m-none-eabi, thumbv8m.base-none-eabi | lane |
-//! | thumbv7m-none-eabi | lane |
-//! | thumbv7em-none-eabi, thumbv7em-none-eabihf | dsp |
-//! | thumbv8m.main-none-eabihf | dsp, unless `target-feature=-dsp` |
-//! | thumbv8m.main-none-eabi | lane, or dsp with `target-cpu=cortex-m33` or `target-feature=+dsp` |
-//! | thumbv8m.main-none-eabi, thumbv8m.main-none-eabihf with `target-cpu=cortex-m55` or `target-feature=+mve` | mve |
+//! * `cfg(kernel = "dsp")` and so on - by the table of cores, from the target and `-C target-cpu`; for
+//!   Armv8-M, which makes them optional, by `-C target-feature=+dsp`, `-dsp` and `+mve` as well
+//! * `cfg(fpu)` - float operations are instructions
+//! * `cfg(fpu_and_dsp)` - such as the kernels in assembly take with them
+//! * `cfg(portable)` - code for all packings is built
+//! * `cfg(armv6m)`, `cfg(armv8m)` - the instructions of a Cortex-M0; the assembler's name of the core
 
 use std::env;
 
+#[allow(dead_code, reason = "a build asks for one row")]
+#[path = "src/cores.rs"]
+mod cores;
+#[path = "src/packing.rs"]
+mod packing;
+
+use packing::Packing;
+
+/// The flags of the compiler.
+struct Flags(String);
+
+impl Flags {
+    /// The processor that is named last.
+    fn cpu(&self) -> Option<&str> {
+        let named = self.0.split('\x1f').filter_map(|flag| {
+            let option = flag.trim_start_matches("-C").trim();
+            option.strip_prefix("target-cpu=")
+        });
+        named.last()
+    }
+
+    /// Whether a feature is switched on or off; the last word holds.
+    fn feature(&self, name: &str) -> Option<bool> {
+        let words = self.0.split(['\x1f', '=', ',', ' ']);
+        let switched = words.filter_map(|word| match word.strip_suffix(name)? {
+            "+" => Some(true),
+            "-" => Some(false),
+            _ => None,
+        });
+        switched.last()
+    }
+}
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/cores.rs");
+    println!("cargo::rerun-if-changed=src/packing.rs");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     println!("cargo::rustc-check-cfg=cfg(kernel, values(\"lane\", \"dsp\", \"mve\"))");
-    println!("cargo::rustc-check-cfg=cfg(fpu)");
-    println!("cargo::rustc-check-cfg=cfg(fpu_and_dsp)");
-    println!("cargo::rustc-check-cfg=cfg(portable)");
-    println!("cargo::rustc-check-cfg=cfg(armv6m)");
-    println!("cargo::rustc-check-cfg=cfg(armv8m)");
+    for name in ["fpu", "fpu_and_dsp", "portable", "armv6m", "armv8m"] {
+        println!("cargo::rustc-check-cfg=cfg({name})");
+    }
+    let set = |name: &str| println!("cargo::rustc-cfg={name}");
     let variable = |name: &str| env::var(name).unwrap_or_default();
     if variable("CARGO_CFG_TARGET_OS") != "none" {
-        println!("cargo::rustc-cfg=portable");
-        println!("cargo::rustc-cfg=fpu");
+        set("portable");
+        set("fpu");
         return;
     }
     let target = variable("TARGET");
-    let flags = variable("CARGO_ENCODED_RUSTFLAGS");
-    // The last word on a feature holds.
-    let feature = |name: &str, implied: bool| {
-        let switched = flags
-            .split(['\x1f', '=', ',', ' '])
-            .filter_map(|word| match word.strip_suffix(name)? {
-                "+" => Some(true),
-                "-" => Some(false),
-                _ => None,
-            })
-            .next_back();
-        switched.unwrap_or(implied)
-    };
-    let cpu = |names: &[&str]| {
-        let mut cpu = flags.split('\x1f').filter_map(|flag| {
-            flag.trim_start_matches("-C")
-                .trim()
-                .strip_prefix("target-cpu=")
-        });
-        cpu.next_back().is_some_and(|cpu| names.contains(&cpu))
-    };
-    let with_mve = cpu(&["cortex-m52", "cortex-m55", "cortex-m85"]);
-    let with_dsp = with_mve || cpu(&["cortex-m33", "cortex-m35p", "star-mc1"]);
-    let hard_floats = target.ends_with("eabihf");
-    if hard_floats {
-        println!("cargo::rustc-cfg=fpu");
+    let flags = Flags(variable("CARGO_ENCODED_RUSTFLAGS"));
+    let kernel = packing(&target, &flags);
+    // The only thing that rustc tells of Arm's FPU is the ABI that needs it.
+    let fpu = variable("CARGO_CFG_TARGET_ABI") == "eabihf";
+    if fpu {
+        set("fpu");
     }
-    let kernel = if target.starts_with("thumbv7em") {
-        Some("dsp")
-    } else if target.starts_with("thumbv8m.main") {
-        if feature("mve", with_mve) || feature("mve.fp", false) {
-            Some("mve")
-        } else if feature("dsp", with_dsp || hard_floats) {
-            Some("dsp")
-        } else {
-            Some("lane")
-        }
-    } else if target.starts_with("thumb") {
-        Some("lane")
-    } else {
-        None
-    };
-    if let Some(kernel) = kernel {
-        println!("cargo::rustc-cfg=kernel=\"{kernel}\"");
-        if hard_floats && kernel != "lane" {
-            println!("cargo::rustc-cfg=fpu_and_dsp");
+    if let Some(packing) = kernel {
+        set(&format!("kernel=\"{}\"", packing.name()));
+        if fpu && packing != Packing::Lane {
+            set("fpu_and_dsp");
         }
     }
     // A core without kernels of its own has nothing else.
     if kernel.is_none() || env::var_os("CARGO_FEATURE_PORTABLE").is_some() {
-        println!("cargo::rustc-cfg=portable");
+        set("portable");
     }
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
-        println!("cargo::rustc-cfg=armv6m");
+        set("armv6m");
     }
     if target.starts_with("thumbv8m.main") {
-        println!("cargo::rustc-cfg=armv8m");
+        set("armv8m");
     }
+}
+
+/// The packing that the build has kernels for.
+fn packing(target: &str, flags: &Flags) -> Option<Packing> {
+    let of_core = cores::packing(target, flags.cpu());
+    if !target.starts_with("thumbv8m.main") {
+        return of_core;
+    }
+    let switch = |name, without| flags.feature(name).unwrap_or(without);
+    let mve = switch("mve", of_core == Some(Packing::Mve)) || switch("mve.fp", false);
+    let dsp = switch("dsp", of_core != Some(Packing::Lane));
+    Some(if mve {
+        Packing::Mve
+    } else if dsp {
+        Packing::Dsp
+    } else {
+        Packing::Lane
+    })
 }

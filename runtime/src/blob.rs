@@ -4,6 +4,8 @@
 #[cfg(test)]
 use serde::{Deserialize, Serialize};
 
+use crate::packing::Packing;
+
 /// The first four bytes of every blob.
 pub const MAGIC: [u8; 4] = *b"TNET";
 /// The format version that this crate writes and reads.
@@ -36,22 +38,11 @@ pub enum Operation {
     DenseFloat,
 }
 
-/// The order of a layer's weights in flash: for which cores it is made. Every build runs all, unless
-/// the feature `portable` is off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(test, derive(Serialize, Deserialize))]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u8)]
-pub enum Packing {
-    /// Row after row, for hosts and any other core. The only one of f32 weights.
-    #[default]
-    Plain,
-    /// For cores with DSP instructions: Cortex-M4, M7, M33.
-    Dsp,
-    /// For the smallest cores: Cortex-M0, M0+, M3.
-    Lane,
-    /// For cores with vector instructions: Cortex-M55, M85.
-    Mve,
+#[cfg(feature = "defmt")]
+impl defmt::Format for Packing {
+    fn format(&self, to: defmt::Formatter) {
+        defmt::write!(to, "{=str}", self.name());
+    }
 }
 
 /// The packing of integer weights that the core has kernels for. A build that is not `portable` has no
@@ -93,6 +84,15 @@ impl Element {
     #[inline(always)]
     pub(crate) const fn len(self) -> usize {
         1 << self.len_bits()
+    }
+
+    /// The greatest integer; of no use for floats.
+    #[inline(always)]
+    pub(crate) const fn limit(self) -> i32 {
+        match self {
+            Self::Int16 if cfg!(any(feature = "int16", not(target_os = "none"))) => 32767,
+            Self::Int8 | Self::Int8Wide | Self::Int16 | Self::Float => 127,
+        }
     }
 
     /// Words of scratch memory for `count` values, at most `MAX_WIDTH`.
@@ -323,14 +323,7 @@ impl Packed {
     /// What it reads.
     #[inline(always)]
     pub const fn input(self) -> Element {
-        match self.operation() {
-            Operation::DenseInt8 | Operation::DenseInt4 => match self.packing() {
-                Packing::Dsp => Element::Int8Wide,
-                _ => Element::Int8,
-            },
-            Operation::DenseInt16 => Element::Int16,
-            _ => Element::Float,
-        }
+        self.operation().input(self.packing())
     }
 
     /// Bytes of the activation's table or pieces behind the blocks.
@@ -354,6 +347,19 @@ impl Packed {
 }
 
 impl Operation {
+    /// What it reads, its weights being packed so.
+    #[inline(always)]
+    pub(crate) const fn input(self, packing: Packing) -> Element {
+        let Some(weights) = self.weights() else {
+            return Element::Float;
+        };
+        match (weights.descriptor().input, packing) {
+            // SMLAD multiplies halfwords.
+            (Element::Int8, Packing::Dsp) => Element::Int8Wide,
+            (input, _) => input,
+        }
+    }
+
     /// Whether this build can run it.
     pub(crate) const fn is_built_in(self) -> bool {
         (cfg!(feature = "int4") || !matches!(self, Self::DenseInt4))

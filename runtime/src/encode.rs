@@ -7,12 +7,14 @@ use serde::Serialize;
 
 use crate::blob::{
     self, ALIGNMENT, Activation, COEFFICIENTS, CURVES, Element, LINES, Layer, MAGIC, MAX_WIDTH,
-    Operation, Packed, Packing, VERSION,
+    Operation, Packed, VERSION,
 };
 use crate::error::{Error, What, number};
 use crate::isa;
 use crate::layer::{ROWS, Rows, Shape, blocks_len, words::put_words};
 use crate::limits::{Limits, SCALE_LIMIT, Wrong, scale_is_sound, zero_is_sound};
+use crate::packing::Packing;
+use crate::weight_type::{Descriptor, WeightType};
 
 /// A model to be written by [`encode`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,6 +120,44 @@ pub enum WeightsSpec<'a> {
         /// The biases.
         bias: &'a [f32],
     },
+}
+
+/// Weights that are integers.
+struct Integers<'a> {
+    kind: WeightType,
+    row: Descriptor,
+    weights: &'a [i8],
+    bias: &'a [i32],
+}
+
+impl<'a> WeightsSpec<'a> {
+    fn integers(self) -> Option<Integers<'a>> {
+        let (kind, weights, bias) = match self {
+            Self::Int8 { weights, bias } => (WeightType::Int8, weights, bias),
+            Self::Int4 { weights, bias } => (WeightType::Int4, weights, bias),
+            Self::Int16 { weights, bias } => (WeightType::Int16, weights, bias),
+            Self::Float { .. } => return None,
+        };
+        Some(Integers {
+            kind,
+            row: kind.descriptor(),
+            weights,
+            bias,
+        })
+    }
+
+    /// Weights and biases that are floats; empty where they are not.
+    fn floats(self) -> (&'a [f32], &'a [f32]) {
+        match self {
+            Self::Float { weights, bias } => (weights, bias),
+            Self::Int8 { .. } | Self::Int4 { .. } | Self::Int16 { .. } => (&[], &[]),
+        }
+    }
+
+    fn operation(self) -> Operation {
+        self.integers()
+            .map_or(Operation::DenseFloat, |integers| integers.row.operation)
+    }
 }
 
 /// What becomes of the sums of a layer.
@@ -442,19 +482,13 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
         true => Ok(()),
         false => Err(wrong(what, expected, found)),
     };
-    // The chained kernels read int8 values from 16 bits.
-    let wide = matches!(
-        next,
-        Some(LayerSpec::Dense(DenseSpec {
-            packing: Packing::Dsp,
-            weights: WeightsSpec::Int8 { .. } | WeightsSpec::Int4 { .. },
-            ..
-        }))
-    );
-    let int8 = if wide {
-        Element::Int8Wide
-    } else {
-        Element::Int8
+    // What the next layer reads int8 values from.
+    let int8 = match next {
+        Some(LayerSpec::Dense(next)) => match next.weights.operation().input(next.packing) {
+            Element::Int8Wide => Element::Int8Wide,
+            Element::Int8 | Element::Int16 | Element::Float => Element::Int8,
+        },
+        Some(LayerSpec::Quantize { .. }) | None => Element::Int8,
     };
     match spec {
         &LayerSpec::Quantize {
@@ -499,29 +533,21 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
         }
         LayerSpec::Dense(dense) => {
             let weights = dense.inputs.saturating_mul(dense.units);
-            let (operation, found, biases) = match dense.weights {
-                WeightsSpec::Int8 { weights, bias } => {
-                    (Operation::DenseInt8, weights.len(), bias.len())
-                }
-                WeightsSpec::Int4 { weights, bias } => {
-                    if let Some(w) = weights.iter().find(|w| w.unsigned_abs() > 7) {
-                        return Err(wrong(What::Weights, 7, w.unsigned_abs().into()));
+            let operation = dense.weights.operation();
+            let (found, biases) = match dense.weights.integers() {
+                Some(integers) => {
+                    let limit = integers.row.limit;
+                    let size = |w: &i8| u32::from(w.unsigned_abs());
+                    if let Some(size) = integers.weights.iter().map(size).find(|&w| w > limit) {
+                        return Err(wrong(What::Weights, limit as usize, size as usize));
                     }
-                    (Operation::DenseInt4, weights.len(), bias.len())
+                    (integers.weights.len(), integers.bias.len())
                 }
-                WeightsSpec::Int16 { weights, bias } => {
-                    (Operation::DenseInt16, weights.len(), bias.len())
-                }
-                WeightsSpec::Float { weights, bias } => {
-                    (Operation::DenseFloat, weights.len(), bias.len())
+                None => {
+                    let (weights, bias) = dense.weights.floats();
+                    (weights.len(), bias.len())
                 }
             };
-            if let WeightsSpec::Int8 { weights, .. } | WeightsSpec::Int16 { weights, .. } =
-                dense.weights
-                && weights.contains(&i8::MIN)
-            {
-                return Err(wrong(What::Weights, 127, 128));
-            }
             length(What::Weights, weights, found)?;
             length(What::Bias, dense.units, biases)?;
             if !operation.is_built_in() {
@@ -593,12 +619,7 @@ fn bad_float(dense: &DenseSpec) -> Option<(What, f32)> {
         OutputSpec::Float { scales, .. } => scales,
         OutputSpec::Int8 { .. } | OutputSpec::Int16 { .. } => &[],
     };
-    let (weights, bias) = match dense.weights {
-        WeightsSpec::Float { weights, bias } => (weights, bias),
-        WeightsSpec::Int8 { .. } | WeightsSpec::Int4 { .. } | WeightsSpec::Int16 { .. } => {
-            (&[][..], &[][..])
-        }
-    };
+    let (weights, bias) = dense.weights.floats();
     let bad = |what, values, limit| beyond(values, limit).map(|value| (what, value));
     bad(What::Scale, scales, f32::from_bits(SCALE_LIMIT))
         .or_else(|| bad(What::Weights, weights, f32::INFINITY))
@@ -614,11 +635,8 @@ fn beyond(values: &[f32], limit: f32) -> Option<f32> {
 /// Holds each unit of a layer of integers against what kernels need. Inputs are at least one, and the
 /// slices as long as they must be.
 fn check_units(limits: Limits, dense: &DenseSpec) -> Result<(), Wrong> {
-    let (weights, bias) = match dense.weights {
-        WeightsSpec::Int8 { weights, bias }
-        | WeightsSpec::Int4 { weights, bias }
-        | WeightsSpec::Int16 { weights, bias } => (weights, bias),
-        WeightsSpec::Float { .. } => return Ok(()),
+    let Some(Integers { weights, bias, .. }) = dense.weights.integers() else {
+        return Ok(());
     };
     let multipliers = match dense.output {
         OutputSpec::Int8 { multipliers, .. } | OutputSpec::Int16 { multipliers, .. } => multipliers,
@@ -659,22 +677,18 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
     let Some((blocks, table)) = bytes.split_at_mut_checked(blocks_len) else {
         return;
     };
-    match dense.weights {
-        WeightsSpec::Int8 { weights, bias }
-        | WeightsSpec::Int4 { weights, bias }
-        | WeightsSpec::Int16 { weights, bias } => {
-            integer_blocks(layer, dense, weights, bias, blocks);
-        }
-        WeightsSpec::Float { weights, bias } => {
-            let rows = weights.chunks(dense.inputs * ROWS).zip(bias.chunks(ROWS));
-            let words = rows.flat_map(|(weights, bias)| {
-                let column = move |i: usize| weights.iter().skip(i).step_by(dense.inputs).copied();
-                bias.iter()
-                    .copied()
-                    .chain((0..dense.inputs).flat_map(column))
-            });
-            put_words(blocks, words.map(f32::to_bits));
-        }
+    if let Some(integers) = dense.weights.integers() {
+        integer_blocks(layer, dense, &integers, blocks);
+    } else {
+        let (weights, bias) = dense.weights.floats();
+        let rows = weights.chunks(dense.inputs * ROWS).zip(bias.chunks(ROWS));
+        let words = rows.flat_map(|(weights, bias)| {
+            let column = move |i: usize| weights.iter().skip(i).step_by(dense.inputs).copied();
+            bias.iter()
+                .copied()
+                .chain((0..dense.inputs).flat_map(column))
+        });
+        put_words(blocks, words.map(f32::to_bits));
     }
     match dense.output {
         OutputSpec::Int8 {
@@ -703,17 +717,12 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
     }
 }
 
-fn integer_blocks(
-    layer: &Layer,
-    dense: &DenseSpec,
-    weights: &[i8],
-    bias: &[i32],
-    blocks: &mut [u8],
-) {
+fn integer_blocks(layer: &Layer, dense: &DenseSpec, integers: &Integers, blocks: &mut [u8]) {
     let shape = Shape::of(layer.operation, layer.packing);
-    let units = weights
+    let units = integers
+        .weights
         .chunks(dense.inputs * shape.rows())
-        .zip(bias.chunks(shape.rows()));
+        .zip(integers.bias.chunks(shape.rows()));
     for (group, (block, (weights, bias))) in blocks
         .chunks_exact_mut(shape.block_len(dense.inputs))
         .zip(units)
@@ -731,7 +740,7 @@ fn integer_blocks(
             weights,
             inputs: dense.inputs,
         };
-        isa::pack(layer.operation, layer.packing, &rows, head, packed);
+        isa::pack(integers.kind, layer.packing, &rows, head, packed);
         let first = group * shape.rows();
         match dense.output {
             OutputSpec::Int8 { multipliers, .. } | OutputSpec::Int16 { multipliers, .. } => {

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use crate::blob::{Activation, Operation, Packing};
+use crate::blob::{Activation, Operation};
+use crate::packing::Packing;
 
 /// What a number in an [`Error`] counts or names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,8 +235,8 @@ impl fmt::Display for Error {
             } => write!(
                 f,
                 "layer {layer}: weights are packed as {}, expected {}; export for this core (thumbnet export --core) and build with its target-cpu, or enable the feature \"portable\" of thumbnet-runtime",
-                packing(found),
-                packing(expected)
+                found.name(),
+                expected.name()
             ),
             Self::Misaligned { expected, found } => write!(
                 f,
@@ -258,15 +259,6 @@ impl fmt::Display for Error {
                 "self-test {test}: layer {layer} gave checksum {found:#010x}, expected {expected:#010x}; the blob or the build is broken"
             ),
         }
-    }
-}
-
-fn packing(packing: Packing) -> &'static str {
-    match packing {
-        Packing::Plain => "plain",
-        Packing::Dsp => "dsp",
-        Packing::Lane => "lane",
-        Packing::Mve => "mve",
     }
 }
 

@@ -65,14 +65,14 @@ mod isa;
 mod layer;
 mod limits;
 mod model;
+mod packing;
 mod quantize;
 mod reader;
 mod verify;
+mod weight_type;
 mod weights;
 
-pub use blob::{
-    Activation, COEFFICIENTS, CURVES, Element, LINES, MAGIC, Operation, Packing, VERSION,
-};
+pub use blob::{Activation, COEFFICIENTS, CURVES, Element, LINES, MAGIC, Operation, VERSION};
 #[cfg(not(target_os = "none"))]
 pub use encode::{
     DenseSpec, FloatTable, LayerSpec, ModelSpec, OutputSpec, Piece, Precision, SelfTest,
@@ -81,7 +81,9 @@ pub use encode::{
 pub use error::{Error, What};
 pub use limits::Limits;
 pub use model::{Class, LayerInfo, Model};
+pub use packing::Packing;
 pub use reader::blob_len;
+pub use weight_type::{Descriptor, WeightType};
 
 /// Includes the module of a model that `thumbnet_build::embed` has made in the firmware's `build.rs`:
 /// `include_model!(iris)` for `iris.tnet`, or `include_model!(pub iris)`.

@@ -29,21 +29,16 @@ const NARROW_MULTIPLIER: u32 = 1 << 24;
 impl Limits {
     /// Of a layer of integer weights that writes these elements; none for other operations.
     pub const fn of(operation: Operation, output: Element) -> Option<Self> {
-        let (input, sum, weight) = match operation {
-            // Packed kernels keep several sums of 24 bits in one register.
-            Operation::DenseInt8 => (127, (1 << 23) - 1, 127),
-            Operation::DenseInt4 => (127, (1 << 23) - 1, 7),
-            Operation::DenseInt16 => (32767, i32::MAX.cast_unsigned(), 127),
-            Operation::QuantizeTensor | Operation::QuantizeFeatures | Operation::DenseFloat => {
-                return None;
-            }
+        let Some(weights) = operation.weights() else {
+            return None;
         };
+        let row = weights.descriptor();
         let eight_bits = matches!(output, Element::Int8 | Element::Int8Wide);
         Some(Self {
-            sum,
-            input,
-            weight,
-            narrow: eight_bits && input == 127,
+            sum: row.sum,
+            input: row.input.limit().unsigned_abs(),
+            weight: row.limit,
+            narrow: eight_bits && matches!(row.input, Element::Int8),
         })
     }
 

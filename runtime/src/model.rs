@@ -1,10 +1,11 @@
 //! A verified blob, ready to run.
 
-use crate::blob::{Activation, Element, Operation, Packing};
+use crate::blob::{Activation, Element, Operation};
 use crate::error::{Error, What, number};
 #[cfg(feature = "f32")]
 use crate::float::dense;
 use crate::layer::{Step, blocks_len, view, words::words};
+use crate::packing::Packing;
 use crate::quantize::{self, quantize};
 use crate::reader::{self, Reader, Tail};
 use crate::verify::{self, Verified};

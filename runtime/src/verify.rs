@@ -2,10 +2,11 @@
 //!
 //! Small on purpose: each function has one place that writes an [`Error`].
 
-use crate::blob::{self, Activation, Element, OWN, Operation, Packed, Packing};
+use crate::blob::{self, Activation, Element, OWN, Operation, Packed};
 use crate::error::{Error, What, number};
 use crate::layer::{Step, words::words};
 use crate::limits::SCALE_LIMIT;
+use crate::packing::Packing;
 use crate::reader::{Reader, Tail, head};
 
 /// A verified blob.

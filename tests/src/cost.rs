@@ -104,11 +104,7 @@ const PROFILE: &str = "size";
 
 /// The packing that the exporter chooses for a core.
 pub fn packing(board: Board) -> Packing {
-    match board {
-        Board::Microbit | Board::Mps2An385 => Packing::Lane,
-        Board::Mps2An386 | Board::Mps2An500 | Board::Mps2An505 => Packing::Dsp,
-        Board::Mps3An547 => Packing::Mve,
-    }
+    board.core().packing
 }
 
 /// Measures every reference model of every weight type on the boards, as far as it fits.

@@ -6,84 +6,23 @@ use super::lane::host as lane;
 use super::mve::host as mve;
 use super::plain::host as plain;
 use super::requantize::put;
-use crate::blob::{Operation, Packing};
-use crate::layer::{
-    ROWS, Shape, Step, view,
-    words::{first_words, words},
-};
+use crate::layer::{ROWS, Shape, Step, words::words};
+use crate::packing::Packing;
 
-/// Runs a layer of integers.
-pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
+/// Runs a layer, or says that it must be run by other code.
+pub(super) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
+    let Some(weights) = step.layer.operation().weights() else {
+        return false;
+    };
     // Padding of the last word is not an input.
-    let x8 = || view::int8(x).get(..step.inputs).unwrap_or(&[]);
-    let x16 = || view::int16(x).get(..step.inputs).unwrap_or(&[]);
-    match (step.layer.operation(), step.layer.packing()) {
-        (Operation::DenseInt8, Packing::Plain) => {
-            let x = x8();
-            blocks(step, y, |head, w| row(head, plain::dot(w, x)));
-        }
-        (Operation::DenseInt8, Packing::Dsp) => {
-            let x = x16();
-            blocks(step, y, |head, w| dsp::int8(head, w, x));
-        }
-        (Operation::DenseInt8, Packing::Lane) => {
-            let x = x8();
-            blocks(step, y, |head, w| lane::int8(head, w, x));
-        }
-        (Operation::DenseInt8, Packing::Mve) => {
-            let x = x8();
-            blocks(step, y, |head, w| mve::int8(head, w, x));
-        }
-        #[cfg(feature = "int4")]
-        (Operation::DenseInt4, Packing::Plain) => {
-            let x = x8();
-            blocks(step, y, |head, w| row(head, plain::dot_nibbles(w, x)));
-        }
-        #[cfg(feature = "int4")]
-        (Operation::DenseInt4, Packing::Dsp) => {
-            let x = x16();
-            blocks(step, y, |head, w| dsp::int4(head, w, x));
-        }
-        #[cfg(feature = "int4")]
-        (Operation::DenseInt4, Packing::Lane) => {
-            let x = x8();
-            blocks(step, y, |head, w| lane::int4(head, w, x));
-        }
-        #[cfg(feature = "int4")]
-        (Operation::DenseInt4, Packing::Mve) => {
-            let x = x8();
-            blocks(step, y, |head, w| mve::int4(head, w, x));
-        }
-        #[cfg(feature = "int16")]
-        (Operation::DenseInt16, Packing::Plain) => {
-            let x = x16();
-            blocks(step, y, |head, w| row(head, plain::dot(w, x)));
-        }
-        #[cfg(feature = "int16")]
-        (Operation::DenseInt16, Packing::Dsp) => {
-            let x = x16();
-            blocks(step, y, |head, w| dsp::int16(head, w, x));
-        }
-        #[cfg(feature = "int16")]
-        (Operation::DenseInt16, Packing::Lane) => {
-            let x = x16();
-            blocks(step, y, |head, w| lane::int16(head, w, x));
-        }
-        #[cfg(feature = "int16")]
-        (Operation::DenseInt16, Packing::Mve) => {
-            let x = x16();
-            blocks(step, y, |head, w| mve::int16(head, w, x));
-        }
-        _ => return false,
+    let inputs = step.inputs;
+    match step.layer.packing() {
+        Packing::Plain => blocks(step, y, |head, w| plain::sums(weights, head, w, x, inputs)),
+        Packing::Dsp => blocks(step, y, |head, w| dsp::sums(weights, head, w, x, inputs)),
+        Packing::Lane => blocks(step, y, |head, w| lane::sums(weights, head, w, x, inputs)),
+        Packing::Mve => blocks(step, y, |head, w| mve::sums(weights, head, w, x, inputs)),
     }
     true
-}
-
-/// The sums of a block that has one row.
-#[inline(always)]
-fn row(head: &[u8], dot: i32) -> [i32; ROWS] {
-    let [bias] = first_words::<1>(head);
-    [dot.wrapping_add(bias.cast_signed()), 0, 0, 0]
 }
 
 /// Runs all blocks of a layer, `sums` giving the sums of one from its head and weights.

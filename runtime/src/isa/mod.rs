@@ -29,11 +29,9 @@ mod plain;
 pub(crate) mod portable;
 pub(crate) mod requantize;
 
-#[cfg(not(target_os = "none"))]
-use crate::blob::{Operation, Packing};
-#[cfg(not(target_os = "none"))]
-use crate::layer::Rows;
 use crate::layer::Step;
+#[cfg(not(target_os = "none"))]
+use crate::{layer::Rows, packing::Packing, weight_type::WeightType};
 
 /// Runs a layer.
 ///
@@ -73,19 +71,19 @@ fn apart(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     lane::kernel::dense(step, x, y)
 }
 
-#[cfg(not(target_os = "none"))]
 /// Packs the head and the weights of one block; both slices start zeroed.
+#[cfg(not(target_os = "none"))]
 pub(crate) fn pack(
-    operation: Operation,
+    weight_type: WeightType,
     packing: Packing,
     rows: &Rows,
     head: &mut [u8],
     weights: &mut [u8],
 ) {
     match packing {
-        Packing::Plain => plain::pack::pack(operation, rows, head, weights),
-        Packing::Dsp => dsp::pack::pack(operation, rows, head, weights),
-        Packing::Lane => lane::pack::pack(operation, rows, head, weights),
-        Packing::Mve => mve::pack::pack(operation, rows, head, weights),
+        Packing::Plain => plain::pack::pack(weight_type, rows, head, weights),
+        Packing::Dsp => dsp::pack::pack(weight_type, rows, head, weights),
+        Packing::Lane => lane::pack::pack(weight_type, rows, head, weights),
+        Packing::Mve => mve::pack::pack(weight_type, rows, head, weights),
     }
 }

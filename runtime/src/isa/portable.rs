@@ -4,8 +4,9 @@
 
 use super::requantize::put;
 use super::{dsp, lane};
-use crate::blob::{Operation, Packing};
+use crate::blob::Operation;
 use crate::layer::{Shape, Step, view};
+use crate::packing::Packing;
 
 /// Runs a layer.
 #[inline(never)]

@@ -38,7 +38,7 @@ pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32])
     } else {
         8
     };
-    let q = requantize(acc, shift, scale.cast_signed(), limit(step.layer.output()));
+    let q = requantize(acc, shift, scale.cast_signed(), step.layer.output().limit());
     // An empty table has no entry: the value stays.
     let q = if cfg!(feature = "int16") && step.layer.output() == Element::Int16 {
         interpolate(q, step.table)
@@ -49,16 +49,6 @@ pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32])
         }
     };
     put_integer(q, step.layer.output(), unit, y);
-}
-
-/// The greatest integer of an element.
-#[inline(always)]
-pub(crate) const fn limit(output: Element) -> i32 {
-    match output {
-        #[cfg(feature = "int16")]
-        Element::Int16 => 32767,
-        _ => 127,
-    }
 }
 
 /// Stores an integer of the element's range.

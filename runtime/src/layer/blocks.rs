@@ -34,7 +34,8 @@
 //! A kernel may read its inputs up to the end of their last word; what lies there does not
 //! matter, since it meets zero weights.
 
-use crate::blob::{OWN, Operation, Packed, Packing};
+use crate::blob::{OWN, Operation, Packed};
+use crate::packing::Packing;
 
 /// Rows that a block has at most.
 pub(crate) const ROWS: usize = 4;

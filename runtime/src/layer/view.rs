@@ -37,6 +37,20 @@ view! {
     bits, bits_mut: f32 => u32;
 }
 
+/// The first `count` signed bytes, none where there are fewer.
+#[cfg(not(target_os = "none"))]
+#[inline(always)]
+pub(crate) fn int8s(words: &[u32], count: usize) -> &[i8] {
+    int8(words).get(..count).unwrap_or(&[])
+}
+
+/// The first `count` halfwords, none where there are fewer.
+#[cfg(not(target_os = "none"))]
+#[inline(always)]
+pub(crate) fn int16s(words: &[u32], count: usize) -> &[i16] {
+    int16(words).get(..count).unwrap_or(&[])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,6 @@
 use core::arch::naked_asm;
 
 use crate::blob::{Element, Operation};
-use crate::isa::requantize::limit;
 use crate::layer::Step;
 
 /// What the kernels of the core read: what is done in fours.
@@ -50,7 +49,7 @@ pub(crate) fn quantize(step: &Step, x: &[f32], y: &mut [u32]) -> bool {
             stride,
             step.inputs - fours * 4,
             step.layer.output().len(),
-            limit(step.layer.output()),
+            step.layer.output().limit(),
         )
     };
     check == 0.0

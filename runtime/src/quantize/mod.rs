@@ -19,7 +19,7 @@ use self::armv6m as kernel;
 use self::armv7m as kernel;
 use crate::blob::{Element, Operation, ROUNDER};
 use crate::float::{self, NATIVE, integer};
-use crate::isa::requantize::{limit, put_integer};
+use crate::isa::requantize::put_integer;
 use crate::layer::{Step, words::first_words};
 
 /// The bits of [`ROUNDER`]: those of `ROUNDER + q` are this much plus q.
@@ -107,7 +107,7 @@ pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &m
                     *to = t.to_bits();
                 }
             } else {
-                let limit = limit(step.layer.output());
+                let limit = step.layer.output().limit();
                 let q = t
                     .to_bits()
                     .cast_signed()
@@ -119,7 +119,7 @@ pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &m
         } else {
             let (q, t) = without_floats(x.to_bits(), a, b);
             finite.bits |= t;
-            let limit = limit(step.layer.output());
+            let limit = step.layer.output().limit();
             put_integer(float::clamp(q, limit), step.layer.output(), unit, y);
         }
     }
@@ -164,8 +164,9 @@ fn without_floats(x: u32, a: u32, b: u32) -> (i32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blob::{Activation, Layer, Packed, Packing};
+    use crate::blob::{Activation, Layer, Packed};
     use crate::layer::{view, words::put_words};
+    use crate::packing::Packing;
 
     fn int8(x: &[f32; 8], a: f32, zero: f32) -> Option<[i8; 8]> {
         let mut pair = [0; 8];

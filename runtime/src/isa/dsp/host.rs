@@ -1,13 +1,29 @@
 //! Blocks of the packing dsp, at the speed of a host.
 
 use super::solve;
-#[cfg(feature = "int4")]
 use super::solve_int4;
-use crate::layer::{ROWS, words::first_words};
+use crate::layer::{ROWS, view, words::first_words};
+use crate::weight_type::WeightType;
+
+/// The four sums of a block.
+#[inline(always)]
+pub(in crate::isa) fn sums(
+    weight_type: WeightType,
+    head: &[u8],
+    weights: &[u8],
+    x: &[u32],
+    inputs: usize,
+) -> [i32; ROWS] {
+    match weight_type {
+        WeightType::Int8 => int8(head, weights, view::int16s(x, inputs)),
+        WeightType::Int4 => int4(head, weights, view::int16s(x, inputs)),
+        WeightType::Int16 => int16(head, weights, view::int16s(x, inputs)),
+    }
+}
 
 /// The four sums of an int8 block.
 #[inline(always)]
-pub(crate) fn int8(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
+fn int8(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
     let [mut e0, mut e1, mut e2] = first_words::<3>(head);
     let (pairs, last) = x.as_chunks::<2>();
     let mut words = weights.as_chunks::<8>().0.iter();
@@ -44,9 +60,8 @@ pub(crate) fn int8(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
 }
 
 /// The four sums of an int4 block.
-#[cfg(feature = "int4")]
 #[inline(always)]
-pub(crate) fn int4(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
+fn int4(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
     let mut sums = solve_int4(first_words(head));
     let halfwords = weights.as_chunks::<2>().0;
     for (&bytes, &x) in halfwords.iter().zip(x) {
@@ -62,9 +77,8 @@ pub(crate) fn int4(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
 }
 
 /// The four sums of an int16 block.
-#[cfg(feature = "int16")]
 #[inline(always)]
-pub(crate) fn int16(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
+fn int16(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
     let mut sums = first_words::<ROWS>(head).map(u32::cast_signed);
     let [a, b, c, d] = &mut sums;
     for (pair, x) in weights.as_chunks::<8>().0.iter().zip(x.chunks(2)) {

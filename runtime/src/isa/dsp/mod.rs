@@ -64,7 +64,7 @@ pub(crate) fn solve(e0: u32, e1: u32, e2: u32) -> [i32; ROWS] {
 }
 
 /// The four sums of int4 weights from s, low word first, e0 and e1.
-#[cfg(feature = "int4")]
+#[cfg(any(feature = "int4", not(target_os = "none")))]
 #[inline(always)]
 pub(crate) fn solve_int4([low, high, e0, e1]: [u32; ROWS]) -> [i32; ROWS] {
     let s = low >> 4 | high << 28;

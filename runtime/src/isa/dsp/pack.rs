@@ -1,39 +1,48 @@
 //! The packer: see `mod.rs` for the words.
 
-use crate::blob::Operation;
 use crate::layer::{ROWS, Rows, words::put_words};
+use crate::weight_type::WeightType;
 
-pub(crate) fn pack(operation: Operation, rows: &Rows, head: &mut [u8], weights: &mut [u8]) {
+pub(in crate::isa) fn pack(
+    weight_type: WeightType,
+    rows: &Rows,
+    head: &mut [u8],
+    weights: &mut [u8],
+) {
     let bias: [u32; ROWS] = core::array::from_fn(|row| rows.bias(row).cast_unsigned());
     let [a, b, c, d] = bias;
     let chain = |low: u32, high: u32| low.wrapping_add(high << 8);
-    if operation == Operation::DenseInt8 {
-        put_words(head, [chain(a, b), chain(b, c), chain(c, d)]);
-        for (i, pair) in weights.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            put_words(pair, [pair_word(rows, 128, 0, i), pair_word(rows, 0, 2, i)]);
+    match weight_type {
+        WeightType::Int8 => {
+            put_words(head, [chain(a, b), chain(b, c), chain(c, d)]);
+            for (i, pair) in weights.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                put_words(pair, [pair_word(rows, 128, 0, i), pair_word(rows, 0, 2, i)]);
+            }
         }
-        return;
-    }
-    if operation == Operation::DenseInt4 {
-        let [wide_a, wide_b, wide_c, wide_d] =
-            core::array::from_fn(|row| i64::from(rows.bias(row)));
-        let s = (wide_a + 16 * wide_b + 256 * wide_c + 4096 * wide_d).cast_unsigned();
-        // The two words of s.
-        put_words(head, [s as u32, (s >> 32) as u32, chain(a, c), chain(c, b)]);
-        for (i, word) in weights.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            let halfword = |input: usize| {
-                let nibble = |row: usize| i16::from(rows.weight(row, input));
-                let low = (nibble(0) + 8) + 16 * (nibble(1) + 8) + 256 * (nibble(2) + 8);
-                u32::from((low + 4096 * nibble(3)).cast_unsigned())
-            };
-            *word = (halfword(2 * i) | halfword(2 * i + 1) << 16).to_le_bytes();
+        WeightType::Int4 => {
+            let [wide_a, wide_b, wide_c, wide_d] =
+                core::array::from_fn(|row| i64::from(rows.bias(row)));
+            let s = (wide_a + 16 * wide_b + 256 * wide_c + 4096 * wide_d).cast_unsigned();
+            // The two words of s.
+            put_words(head, [s as u32, (s >> 32) as u32, chain(a, c), chain(c, b)]);
+            for (i, word) in weights.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *word = (quad(rows, 2 * i) | quad(rows, 2 * i + 1) << 16).to_le_bytes();
+            }
         }
-        return;
+        WeightType::Int16 => {
+            put_words(head, bias);
+            for (i, pair) in weights.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                put_words(pair, [pair_word(rows, 0, 0, i), pair_word(rows, 0, 2, i)]);
+            }
+        }
     }
-    put_words(head, bias);
-    for (i, pair) in weights.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        put_words(pair, [pair_word(rows, 0, 0, i), pair_word(rows, 0, 2, i)]);
-    }
+}
+
+/// A halfword with the four rows' int4 weights of an input.
+fn quad(rows: &Rows, input: usize) -> u32 {
+    let nibble = |row: usize| i16::from(rows.weight(row, input));
+    let low = (nibble(0) + 8) + 16 * (nibble(1) + 8) + 256 * (nibble(2) + 8);
+    u32::from((low + 4096 * nibble(3)).cast_unsigned())
 }
 
 /// A word with a pair of inputs' weights of two rows, `offset` added to each of the first.

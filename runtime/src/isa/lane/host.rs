@@ -1,14 +1,29 @@
 //! Blocks of the packing lane, at the speed of a host.
 
 use super::solve;
-#[cfg(feature = "int16")]
 use super::solve_chain;
-#[cfg(feature = "int4")]
 use super::solve_pairs;
 use crate::layer::{
-    ROWS,
+    ROWS, view,
     words::{first_words, words},
 };
+use crate::weight_type::WeightType;
+
+/// The four sums of a block.
+#[inline(always)]
+pub(in crate::isa) fn sums(
+    weight_type: WeightType,
+    head: &[u8],
+    weights: &[u8],
+    x: &[u32],
+    inputs: usize,
+) -> [i32; ROWS] {
+    match weight_type {
+        WeightType::Int8 => int8(head, weights, view::int8s(x, inputs)),
+        WeightType::Int4 => int4(head, weights, view::int8s(x, inputs)),
+        WeightType::Int16 => int16(head, weights, view::int16s(x, inputs)),
+    }
+}
 
 /// The three sums of an int8 block, before their share of `128 * sum(x)` is taken off.
 #[derive(Clone, Copy)]
@@ -48,7 +63,7 @@ impl Sums {
 
 /// The four sums of an int8 block.
 #[inline(always)]
-pub(crate) fn int8(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
+fn int8(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
     let mut sums = Sums::new(head);
     for (word, &x) in words(weights).zip(x) {
         sums.add(word, x);
@@ -57,9 +72,8 @@ pub(crate) fn int8(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
 }
 
 /// The four sums of an int4 block.
-#[cfg(feature = "int4")]
 #[inline(always)]
-pub(crate) fn int4(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
+fn int4(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
     let [mut ac, mut c, mut bd, mut d] = first_words::<ROWS>(head);
     let mut x_sum = 0u32;
     for (group, x) in weights.chunks(32).zip(x.chunks(16)) {
@@ -84,9 +98,8 @@ pub(crate) fn int4(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
 }
 
 /// The four sums of an int16 block.
-#[cfg(feature = "int16")]
 #[inline(always)]
-pub(crate) fn int16(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
+fn int16(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
     let mut sums = first_words::<ROWS>(head);
     let mut x_sum = 0u32;
     for (word, &x) in words(weights).zip(x) {

@@ -59,7 +59,7 @@ use crate::layer::{ROWS, words::low_24};
 
 /// The rows' values from those that an int4 head has.
 #[cfg_attr(
-    not(feature = "int4"),
+    all(not(feature = "int4"), target_os = "none"),
     allow(dead_code, reason = "only an int4 head has such values")
 )]
 #[inline(always)]
@@ -70,7 +70,7 @@ pub(crate) fn solve_pairs([ac, c, bd, d]: [u32; ROWS]) -> [i32; ROWS] {
 
 /// The four sums from those of an int16 block.
 #[cfg_attr(
-    not(feature = "int16"),
+    all(not(feature = "int16"), target_os = "none"),
     allow(dead_code, reason = "only an int16 block has such sums")
 )]
 #[inline(always)]

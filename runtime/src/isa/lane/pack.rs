@@ -1,23 +1,28 @@
 //! The packer: see `mod.rs` for the words.
 
-use crate::blob::Operation;
 use crate::layer::{ROWS, Rows, words::put_words};
+use crate::weight_type::WeightType;
 
-pub(crate) fn pack(operation: Operation, rows: &Rows, head: &mut [u8], weights: &mut [u8]) {
+pub(in crate::isa) fn pack(
+    weight_type: WeightType,
+    rows: &Rows,
+    head: &mut [u8],
+    weights: &mut [u8],
+) {
     let bias: [u32; ROWS] = core::array::from_fn(|row| rows.bias(row).cast_unsigned());
-    match operation {
-        Operation::DenseInt4 => put_words(head, pairs(bias)),
-        Operation::DenseInt16 => put_words(head, chain(bias)),
-        _ => put_words(head, combine(bias)),
+    match weight_type {
+        WeightType::Int8 => put_words(head, combine(bias)),
+        WeightType::Int4 => put_words(head, pairs(bias)),
+        WeightType::Int16 => put_words(head, chain(bias)),
     }
     for (i, word) in weights.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         *word = core::array::from_fn(|row| {
             let weight = |input| rows.weight(row, input).cast_unsigned();
-            match operation {
-                Operation::DenseInt4 => {
+            match weight_type {
+                WeightType::Int4 => {
                     weight(2 * i).wrapping_add(8) & 0x0F | weight(2 * i + 1).wrapping_add(8) << 4
                 }
-                _ => weight(i) ^ 0x80,
+                WeightType::Int8 | WeightType::Int16 => weight(i) ^ 0x80,
             }
         });
     }

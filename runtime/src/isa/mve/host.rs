@@ -1,9 +1,25 @@
 //! Blocks of the packing mve, at the speed of a host.
 
 use crate::isa::plain::host as plain;
-#[cfg(feature = "int4")]
 use crate::isa::plain::host::{high_nibble, low_nibble};
-use crate::layer::{ROWS, words::first_words};
+use crate::layer::{ROWS, view, words::first_words};
+use crate::weight_type::WeightType;
+
+/// The four sums of a block.
+#[inline(always)]
+pub(in crate::isa) fn sums(
+    weight_type: WeightType,
+    head: &[u8],
+    weights: &[u8],
+    x: &[u32],
+    inputs: usize,
+) -> [i32; ROWS] {
+    match weight_type {
+        WeightType::Int8 => int8(head, weights, view::int8s(x, inputs)),
+        WeightType::Int4 => int4(head, weights, view::int8s(x, inputs)),
+        WeightType::Int16 => int16(head, weights, view::int16s(x, inputs)),
+    }
+}
 
 /// The four sums of a block of rows interleaved by `WIDTH` bytes, `dot` for each.
 #[inline(always)]
@@ -26,14 +42,13 @@ fn interleaved<const WIDTH: usize, X>(
 
 /// The four sums of an int8 block.
 #[inline(always)]
-pub(crate) fn int8(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
+fn int8(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
     interleaved::<16, _>(head, weights, x, 16, |row, x| plain::dot(row, x))
 }
 
 /// The four sums of an int4 block.
-#[cfg(feature = "int4")]
 #[inline(always)]
-pub(crate) fn int4(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
+fn int4(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
     interleaved::<16, _>(head, weights, x, 32, |row, x| {
         let (low, high) = x.split_at_checked(16).unwrap_or((x, &[]));
         let mut sum = 0i32;
@@ -48,8 +63,7 @@ pub(crate) fn int4(head: &[u8], weights: &[u8], x: &[i8]) -> [i32; ROWS] {
 }
 
 /// The four sums of an int16 block.
-#[cfg(feature = "int16")]
 #[inline(always)]
-pub(crate) fn int16(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
+fn int16(head: &[u8], weights: &[u8], x: &[i16]) -> [i32; ROWS] {
     interleaved::<8, _>(head, weights, x, 8, |row, x| plain::dot(row, x))
 }

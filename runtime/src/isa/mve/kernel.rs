@@ -20,9 +20,10 @@
 
 use core::arch::naked_asm;
 
-use crate::blob::{Element, Operation, Packing};
+use crate::blob::{Element, Operation};
 use crate::isa::call::{self, Call, Kernel};
 use crate::layer::Step;
+use crate::packing::Packing;
 
 /// Runs a layer, or says that it must be run by other code.
 #[inline(always)]

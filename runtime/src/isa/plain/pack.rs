@@ -1,15 +1,19 @@
 //! The packer: see `mod.rs` for the words.
 
-use crate::blob::Operation;
 use crate::layer::{Rows, words::put_words};
+use crate::weight_type::WeightType;
 
-pub(crate) fn pack(operation: Operation, rows: &Rows, head: &mut [u8], weights: &mut [u8]) {
+pub(in crate::isa) fn pack(
+    weight_type: WeightType,
+    rows: &Rows,
+    head: &mut [u8],
+    weights: &mut [u8],
+) {
     put_words(head, [rows.bias(0).cast_unsigned()]);
     for (i, byte) in weights.iter_mut().enumerate() {
-        *byte = if operation == Operation::DenseInt4 {
-            nibbles(rows.weight(0, 2 * i), rows.weight(0, 2 * i + 1))
-        } else {
-            rows.weight(0, i).cast_unsigned()
+        *byte = match weight_type {
+            WeightType::Int4 => nibbles(rows.weight(0, 2 * i), rows.weight(0, 2 * i + 1)),
+            WeightType::Int8 | WeightType::Int16 => rows.weight(0, i).cast_unsigned(),
         };
     }
 }

@@ -30,9 +30,10 @@
 //! | 64 | the end of y |
 //! | 68 | where the last block's sums go if it is not full, then 0 |
 
-use crate::blob::{Element, Operation, Packing};
+use crate::blob::{Element, Operation};
 use crate::isa::call::{self, Call, Kernel};
 use crate::layer::Step;
+use crate::packing::Packing;
 
 /// Runs a layer, or says that it must be run by other code.
 #[inline(always)]

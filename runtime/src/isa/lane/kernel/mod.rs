@@ -11,9 +11,10 @@ use armv6m as kernels;
 #[cfg(not(armv6m))]
 use armv7m as kernels;
 
-use crate::blob::{Element, Operation, Packing};
+use crate::blob::{Element, Operation};
 use crate::isa::call::{self, Call, Kernel};
 use crate::layer::Step;
+use crate::packing::Packing;
 
 /// Runs a layer, or says that it must be run by other code.
 #[inline(always)]
