@@ -4,6 +4,7 @@
 //!   Armv8-M, which makes them optional, by `-C target-feature=+dsp`, `-dsp` and `+mve` as well
 //! * `cfg(fpu)` - float operations are instructions
 //! * `cfg(fpu_and_dsp)` - such as the kernels in assembly take with them
+//! * `cfg(compiled)` - kernels in plain Rust are built: on hosts, and on cores without one in assembly
 //! * `cfg(portable)` - code for all packings is built
 //! * `cfg(armv6m)`, `cfg(armv8m)` - the instructions of a Cortex-M0; the assembler's name of the core
 
@@ -23,22 +24,22 @@ struct Flags(String);
 impl Flags {
     /// The processor that is named last.
     fn cpu(&self) -> Option<&str> {
-        let named = self.0.split('\x1f').filter_map(|flag| {
+        let mut named = self.0.split('\x1f').filter_map(|flag| {
             let option = flag.trim_start_matches("-C").trim();
             option.strip_prefix("target-cpu=")
         });
-        named.last()
+        named.next_back()
     }
 
     /// Whether a feature is switched on or off; the last word holds.
     fn feature(&self, name: &str) -> Option<bool> {
         let words = self.0.split(['\x1f', '=', ',', ' ']);
-        let switched = words.filter_map(|word| match word.strip_suffix(name)? {
+        let mut switched = words.filter_map(|word| match word.strip_suffix(name)? {
             "+" => Some(true),
             "-" => Some(false),
             _ => None,
         });
-        switched.last()
+        switched.next_back()
     }
 }
 
@@ -48,27 +49,45 @@ fn main() {
     println!("cargo::rerun-if-changed=src/packing.rs");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     println!("cargo::rustc-check-cfg=cfg(kernel, values(\"lane\", \"dsp\", \"mve\"))");
-    for name in ["fpu", "fpu_and_dsp", "portable", "armv6m", "armv8m"] {
+    for name in [
+        "fpu",
+        "fpu_and_dsp",
+        "compiled",
+        "portable",
+        "armv6m",
+        "armv8m",
+    ] {
         println!("cargo::rustc-check-cfg=cfg({name})");
     }
     let set = |name: &str| println!("cargo::rustc-cfg={name}");
     let variable = |name: &str| env::var(name).unwrap_or_default();
     if variable("CARGO_CFG_TARGET_OS") != "none" {
-        set("portable");
-        set("fpu");
+        for name in ["compiled", "fpu", "portable"] {
+            set(name);
+        }
         return;
     }
     let target = variable("TARGET");
     let flags = Flags(variable("CARGO_ENCODED_RUSTFLAGS"));
     let kernel = packing(&target, &flags);
+    let arm = target.starts_with("thumb");
+    let features = variable("CARGO_CFG_TARGET_FEATURE");
     // The only thing that rustc tells of Arm's FPU is the ABI that needs it.
-    let fpu = variable("CARGO_CFG_TARGET_ABI") == "eabihf";
+    let fpu = if arm {
+        variable("CARGO_CFG_TARGET_ABI") == "eabihf"
+    } else {
+        features.split(',').any(|feature| feature == "f")
+    };
     if fpu {
         set("fpu");
     }
     if let Some(packing) = kernel {
-        set(&format!("kernel=\"{}\"", packing.name()));
-        if fpu && packing != Packing::Lane {
+        if arm {
+            set(&format!("kernel=\"{}\"", packing.name()));
+        } else {
+            set("compiled");
+        }
+        if arm && fpu && packing != Packing::Lane {
             set("fpu_and_dsp");
         }
     }

@@ -30,7 +30,7 @@ pub struct Target {
 /// A core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Core {
-    /// Arm's name, such as `Cortex-M4F`.
+    /// Arm's name, such as `Cortex-M4F`, or the instructions of RISC-V, such as `RV32IMC`.
     pub name: &'static str,
     /// As command lines take it, such as `m4`.
     pub short: &'static str,
@@ -71,8 +71,8 @@ const fn hard(triple: &'static str, cpu: Option<&'static str>, packing: Packing)
     }
 }
 
-/// By growing power.
-pub const CORES: [Core; 7] = [
+/// By growing power, those without kernels in assembly behind the others.
+pub const CORES: [Core; 10] = [
     Core {
         name: "Cortex-M0",
         short: "m0",
@@ -150,6 +150,30 @@ pub const CORES: [Core; 7] = [
         ],
         machine: Some("mps3-an547"),
     },
+    Core {
+        name: "RV32IMC",
+        short: "rv32imc",
+        packing: Packing::Lane,
+        cpus: &[],
+        targets: &[soft("riscv32imc-unknown-none-elf", Packing::Lane)],
+        machine: None,
+    },
+    Core {
+        name: "RV32IMAC",
+        short: "rv32imac",
+        packing: Packing::Lane,
+        cpus: &[],
+        targets: &[soft("riscv32imac-unknown-none-elf", Packing::Lane)],
+        machine: None,
+    },
+    Core {
+        name: "RV32IMAFC",
+        short: "rv32imafc",
+        packing: Packing::Lane,
+        cpus: &[],
+        targets: &[hard("riscv32imafc-unknown-none-elf", None, Packing::Lane)],
+        machine: None,
+    },
 ];
 
 /// The order of weights that a build for a Rust target has kernels for, by the name that `-C target-cpu`
@@ -204,6 +228,7 @@ mod tests {
                 Some("cortex-m85"),
                 Some(Packing::Mve),
             ),
+            ("riscv32imc-unknown-none-elf", None, Some(Packing::Lane)),
             ("aarch64-unknown-none", None, None),
         ] {
             assert_eq!(packing(triple, cpu), expected, "{triple} {cpu:?}");

@@ -44,7 +44,8 @@
 //!
 //! The target decides which there are, and for Armv8-M the processor as well: build with
 //! `-C target-cpu=cortex-m33` for a soft-float Cortex-M33, with `-C target-cpu=cortex-m55` for a
-//! Cortex-M55.
+//! Cortex-M55. RV32IMC, RV32IMAC and RV32IMAFC run [`Packing::Lane`] by a kernel in Rust; other cores
+//! have what `portable` has.
 #![no_std]
 #![warn(missing_docs)]
 

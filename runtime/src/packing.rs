@@ -11,7 +11,7 @@ pub enum Packing {
     Plain,
     /// For cores with DSP instructions: Cortex-M4, M7, M33.
     Dsp,
-    /// For the smallest cores: Cortex-M0, M0+, M3.
+    /// For cores that multiply words: Cortex-M0, M0+, M23, M3, RISC-V with M.
     Lane,
     /// For cores with vector instructions: Cortex-M55, M85.
     Mve,

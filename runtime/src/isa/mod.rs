@@ -7,8 +7,9 @@
 //! * `host` - the same sums for hosts, in loops that the compiler vectorizes
 //!
 //! [`dense`] picks the kernel of the core that the crate is built for when the layer has its packing and
-//! lies aligned in memory, else [`portable`]: the same bits either way. Hosts have [`host`] for all
-//! packings, under the same condition, so that tests reach both.
+//! lies aligned in memory, else [`portable`]: the same bits either way. Hosts have [`compiled`] for all
+//! packings, under the same condition, so that tests reach both; cores without a kernel in assembly
+//! have it for the packing lane.
 //!
 //! # The arithmetic
 //!
@@ -20,9 +21,9 @@
 
 #[cfg(any(kernel = "dsp", kernel = "lane", kernel = "mve"))]
 mod call;
+#[cfg(compiled)]
+mod compiled;
 pub(crate) mod dsp;
-#[cfg(not(target_os = "none"))]
-mod host;
 mod lane;
 mod mve;
 mod plain;
@@ -41,8 +42,8 @@ use crate::{layer::Rows, packing::Packing, weight_type::WeightType};
 /// * `y` - `[units]` of `step.layer.output()`, packed into words; may be longer
 #[inline(always)]
 pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) {
-    #[cfg(not(target_os = "none"))]
-    if step.blocks.as_ptr().cast::<u32>().is_aligned() && host::dense(step, x, y) {
+    #[cfg(compiled)]
+    if step.blocks.as_ptr().cast::<u32>().is_aligned() && compiled::dense(step, x, y) {
         return;
     }
     #[cfg(kernel = "dsp")]

@@ -37,15 +37,26 @@ view! {
     bits, bits_mut: f32 => u32;
 }
 
+/// Bytes at a multiple of four as the words they are, none where they lie elsewhere.
+#[cfg(compiled)]
+#[inline(always)]
+pub(crate) fn words(bytes: &[u8]) -> &[u32] {
+    // SAFETY: any bits are valid in a word, and only those at a multiple of four are in the middle.
+    match unsafe { bytes.align_to() } {
+        ([], words, _) => words,
+        _ => &[],
+    }
+}
+
 /// The first `count` signed bytes, none where there are fewer.
-#[cfg(not(target_os = "none"))]
+#[cfg(compiled)]
 #[inline(always)]
 pub(crate) fn int8s(words: &[u32], count: usize) -> &[i8] {
     int8(words).get(..count).unwrap_or(&[])
 }
 
 /// The first `count` halfwords, none where there are fewer.
-#[cfg(not(target_os = "none"))]
+#[cfg(compiled)]
 #[inline(always)]
 pub(crate) fn int16s(words: &[u32], count: usize) -> &[i16] {
     int16(words).get(..count).unwrap_or(&[])

@@ -48,7 +48,7 @@
 //!
 //! where each row is a sum less 2^8 times the one below it. The head is the same of the biases.
 
-#[cfg(not(target_os = "none"))]
+#[cfg(compiled)]
 pub(super) mod host;
 #[cfg(kernel = "lane")]
 pub(super) mod kernel;
@@ -59,7 +59,7 @@ use crate::layer::{ROWS, words::low_24};
 
 /// The rows' values from those that an int4 head has.
 #[cfg_attr(
-    all(not(feature = "int4"), target_os = "none"),
+    all(not(feature = "int4"), not(compiled)),
     allow(dead_code, reason = "only an int4 head has such values")
 )]
 #[inline(always)]
@@ -70,7 +70,7 @@ pub(crate) fn solve_pairs([ac, c, bd, d]: [u32; ROWS]) -> [i32; ROWS] {
 
 /// The four sums from those of an int16 block.
 #[cfg_attr(
-    all(not(feature = "int16"), target_os = "none"),
+    all(not(feature = "int16"), not(compiled)),
     allow(dead_code, reason = "only an int16 block has such sums")
 )]
 #[inline(always)]
