@@ -335,7 +335,8 @@ mod tests {
     #[test]
     fn log_softmax_is_right_in_seven_digits_of_the_greatest() {
         let mut state = 1u32;
-        for count in [1, 2, 3, 10, 100, 1000, if cfg!(miri) { 10 } else { 65535 }] {
+        let counts = [1, 2, 3, 10, 100, 1000, 65535];
+        for &count in if cfg!(miri) { &counts[..4] } else { &counts } {
             for spread in [0.0, 0.01, 1.0, 10.0, 100.0, 1e6, 1e30] {
                 let mut next = || {
                     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
