@@ -12,7 +12,7 @@ use crate::blob::{
 use crate::error::{Error, What, number};
 use crate::isa;
 use crate::layer::{ROWS, Rows, Shape, blocks_len, words::put_words};
-use crate::limits::{Limits, SCALE_LIMIT, Wrong, scale_is_sound, zero_is_sound};
+use crate::limits::{Limits, SCALE_LIMIT, Wrong, scale_is_sound};
 use crate::packing::Packing;
 use crate::weight_type::{Descriptor, WeightType};
 
@@ -36,18 +36,31 @@ pub struct ModelSpec<'a> {
 /// A layer to be written.
 #[derive(Clone, Copy, Debug)]
 pub enum LayerSpec<'a> {
-    /// Floats to integers: `q = round(x * scale) + zero`, ties to even, clamped to the range.
-    /// For float outputs `x * scale + zero`.
+    /// Floats to integers, as TFLite's QUANTIZE has them: `real = scale * (q - zero_point)`, to the
+    /// nearest integer of the range.
+    ///
+    /// The device computes `q = round(x * a + zero_point)`, ties to even, where `a` is the f32 nearest to
+    /// `1 / scale`: the reciprocal in f64 of an f32 `a` gives back that `a`, bit for bit.
     Quantize {
         /// Values it reads and writes.
         inputs: usize,
-        /// One for all inputs, or one each. For integer outputs zero, or a magnitude from 2^-126
-        /// to 2^64.
-        scale: &'a [f32],
-        /// As many as scales. For integer outputs a whole number, at most 2^22 in magnitude.
-        zero: &'a [f32],
+        /// The size of a step. One for all inputs, or one each, a magnitude from 2^-64 to 2^126, or
+        /// infinite for an input that does not count.
+        scale: &'a [f64],
+        /// The integer that stands for 0, beyond the range where no input is near 0. As many as scales,
+        /// at most 2^22 in magnitude.
+        zero_point: &'a [i32],
         /// What it writes.
         output: Precision,
+    },
+    /// Floats to floats: `x * scale + offset`.
+    Scale {
+        /// Values it reads and writes.
+        inputs: usize,
+        /// One for all inputs, or one each; finite.
+        scale: &'a [f32],
+        /// As many as scales; finite.
+        offset: &'a [f32],
     },
     /// Fully connected.
     Dense(DenseSpec<'a>),
@@ -56,13 +69,13 @@ pub enum LayerSpec<'a> {
 impl LayerSpec<'_> {
     fn inputs(&self) -> usize {
         match self {
-            Self::Quantize { inputs, .. } => *inputs,
+            Self::Quantize { inputs, .. } | Self::Scale { inputs, .. } => *inputs,
             Self::Dense(dense) => dense.inputs,
         }
     }
 }
 
-/// How fine a layer's outputs are.
+/// How fine the integers of a layer are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// Integers in `[-127, 127]`.
@@ -70,8 +83,6 @@ pub enum Precision {
     Int8,
     /// Integers in `[-32767, 32767]`, for a layer of [`WeightsSpec::Int16`] behind.
     Int16,
-    /// f32, for a layer of [`WeightsSpec::Float`] behind, or to be quantized again.
-    Float,
 }
 
 /// A fully connected layer to be written.
@@ -488,48 +499,59 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
             Element::Int8Wide => Element::Int8Wide,
             Element::Int8 | Element::Int16 | Element::Float => Element::Int8,
         },
-        Some(LayerSpec::Quantize { .. }) | None => Element::Int8,
+        Some(LayerSpec::Quantize { .. } | LayerSpec::Scale { .. }) | None => Element::Int8,
+    };
+    // A layer that multiplies and adds, with so many pairs of numbers for its inputs.
+    let affine = |inputs: usize, pairs: usize, output: Element| {
+        if pairs != 1 {
+            length(What::Scale, inputs, pairs)?;
+        }
+        Ok(Layer {
+            units: width(What::Inputs, inputs)?,
+            operation: if pairs == 1 {
+                Operation::QuantizeTensor
+            } else {
+                Operation::QuantizeFeatures
+            },
+            packing: Packing::Plain,
+            output,
+            activation: Activation::Linear,
+        })
     };
     match spec {
         &LayerSpec::Quantize {
             inputs,
             scale,
-            zero,
+            zero_point,
             output,
         } => {
-            length(What::Bias, scale.len(), zero.len())?;
-            if output != Precision::Float {
-                if let Some(bad) = scale.iter().find(|scale| !scale_is_sound(**scale)) {
-                    return Err(wrong(What::Scale, 1 << 30, bad.to_bits() as usize));
-                }
-                if let Some(bad) = zero.iter().find(|zero| !zero_is_sound(**zero)) {
-                    return Err(wrong(What::Bias, 1 << 22, bad.to_bits() as usize));
-                }
-            } else {
-                let limit = f32::from_bits(SCALE_LIMIT);
-                if let Some(bad) = beyond(scale, limit).or_else(|| beyond(zero, limit)) {
-                    return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
-                }
+            length(What::Bias, scale.len(), zero_point.len())?;
+            let mut factors = scale.iter().map(|&scale| factor(scale));
+            if let Some(bad) = factors.find(|&factor| !scale_is_sound(factor)) {
+                return Err(wrong(What::Scale, 1 << 30, bad.to_bits() as usize));
             }
-            let one = scale.len() == 1;
-            if !one {
-                length(What::Scale, inputs, scale.len())?;
+            let sound = |zero: i32| zero.unsigned_abs() <= LARGEST_ZERO_POINT;
+            if let Some(&bad) = zero_point.iter().find(|&&zero| !sound(zero)) {
+                let found = bad.unsigned_abs() as usize;
+                return Err(wrong(What::Bias, LARGEST_ZERO_POINT as usize, found));
             }
-            Ok(Layer {
-                units: width(What::Inputs, inputs)?,
-                operation: if one {
-                    Operation::QuantizeTensor
-                } else {
-                    Operation::QuantizeFeatures
-                },
-                packing: Packing::Plain,
-                output: match output {
-                    Precision::Int8 => int8,
-                    Precision::Int16 => Element::Int16,
-                    Precision::Float => Element::Float,
-                },
-                activation: Activation::Linear,
-            })
+            let output = match output {
+                Precision::Int8 => int8,
+                Precision::Int16 => Element::Int16,
+            };
+            affine(inputs, scale.len(), output)
+        }
+        &LayerSpec::Scale {
+            inputs,
+            scale,
+            offset,
+        } => {
+            length(What::Bias, scale.len(), offset.len())?;
+            let limit = f32::from_bits(SCALE_LIMIT);
+            if let Some(bad) = beyond(scale, limit).or_else(|| beyond(offset, limit)) {
+                return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
+            }
+            affine(inputs, scale.len(), Element::Float)
         }
         LayerSpec::Dense(dense) => {
             let weights = dense.inputs.saturating_mul(dense.units);
@@ -652,24 +674,36 @@ fn check_units(limits: Limits, dense: &DenseSpec) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// The greatest magnitude of a zero point: the rounder can hold it.
+const LARGEST_ZERO_POINT: u32 = 1 << 22;
+
+/// What the device multiplies an input by whose steps have this size.
+fn factor(scale: f64) -> f32 {
+    // The nearest float.
+    (1.0 / scale) as f32
+}
+
+/// One pair four times, or each input's.
+fn put_pairs(bytes: &mut [u8], pairs: impl Iterator<Item = [f32; 2]> + Clone, count: usize) {
+    let times = if count == 1 { 4 } else { 1 };
+    let pairs = core::iter::repeat_n(pairs, times).flatten().flatten();
+    put_words(bytes, pairs.map(f32::to_bits));
+}
+
 /// Packs the tensors of a layer into bytes that start zeroed.
 fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
     let dense = match spec {
         LayerSpec::Quantize {
-            scale,
-            zero,
-            output,
-            ..
+            scale, zero_point, ..
         } => {
-            let base = match output {
-                Precision::Float => 0.0,
-                _ => blob::ROUNDER,
-            };
-            let times = if scale.len() == 1 { 4 } else { 1 };
-            let pairs = scale.iter().zip(*zero).map(|(a, b)| [*a, base + b]);
-            let pairs = core::iter::repeat_n(pairs, times).flatten().flatten();
-            put_words(bytes, pairs.map(f32::to_bits));
-            return;
+            // Exact: the sum is below 2^24.
+            let pairs = scale.iter().zip(*zero_point);
+            let pairs = pairs.map(|(&a, &b)| [factor(a), blob::ROUNDER + b as f32]);
+            return put_pairs(bytes, pairs, scale.len());
+        }
+        LayerSpec::Scale { scale, offset, .. } => {
+            let pairs = scale.iter().zip(*offset).map(|(&a, &b)| [a, b]);
+            return put_pairs(bytes, pairs, scale.len());
         }
         LayerSpec::Dense(dense) => dense,
     };
@@ -777,7 +811,7 @@ mod tests {
                 LayerSpec::Quantize {
                     inputs: 2,
                     scale: &[1.0],
-                    zero: &[-3.0],
+                    zero_point: &[-3],
                     output: Precision::Int8,
                 },
                 LayerSpec::Dense(DenseSpec {

@@ -8,7 +8,7 @@
 //! // Usually `thumbnet export` writes the blob: y = 0.5 * round(x) + 1.
 //! let spec = ModelSpec {
 //!     layers: &[
-//!         LayerSpec::Quantize { inputs: 1, scale: &[1.0], zero: &[0.0], output: Precision::Int8 },
+//!         LayerSpec::Quantize { inputs: 1, scale: &[1.0], zero_point: &[0], output: Precision::Int8 },
 //!         LayerSpec::Dense(DenseSpec {
 //!             inputs: 1,
 //!             units: 1,
@@ -53,6 +53,8 @@
 extern crate std;
 
 mod activation;
+#[cfg(not(target_os = "none"))]
+pub mod arithmetic;
 #[cfg(any(kernel = "dsp", kernel = "lane", kernel = "mve"))]
 mod assembly;
 mod blob;

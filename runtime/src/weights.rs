@@ -199,7 +199,7 @@ mod tests {
             LayerSpec::Quantize {
                 inputs: 2,
                 scale: &[1.0],
-                zero: &[0.0],
+                zero_point: &[0],
                 output: Precision::Int8,
             },
             dense(

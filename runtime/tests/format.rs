@@ -12,8 +12,8 @@ fn example() -> Vec<u8> {
     let layers = [
         LayerSpec::Quantize {
             inputs: 2,
-            scale: &[2.0],
-            zero: &[-1.0],
+            scale: &[0.5],
+            zero_point: &[-1],
             output: Precision::Int8,
         },
         LayerSpec::Dense(DenseSpec {
@@ -109,8 +109,8 @@ fn names_of_inputs_and_answers_are_there_for_those_who_ask() {
     let layers = [
         LayerSpec::Quantize {
             inputs: 2,
-            scale: &[2.0],
-            zero: &[-1.0],
+            scale: &[0.5],
+            zero_point: &[-1],
             output: Precision::Int8,
         },
         LayerSpec::Dense(DenseSpec {

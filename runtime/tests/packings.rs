@@ -21,7 +21,9 @@ proptest! {
     #[test]
     fn packings_agree(seed: u64, widest in 1..if cfg!(miri) { 6usize } else { 70 }) {
         let net = Net::random(seed, widest);
-        let Layer::Quantize(inputs, ..) = net.layers[0] else { unreachable!() };
+        let (Layer::Quantize(inputs, ..) | Layer::Scale(inputs, ..)) = net.layers[0] else {
+            unreachable!()
+        };
         let random = &mut Random::new(seed ^ 1);
         let inputs = random.vec(inputs, |random| random.unit() * 4.0);
         let mut expected = None;
@@ -138,7 +140,7 @@ impl TwoLayers {
         let last = Output::Float(self.scales.clone(), Activation::Linear, None);
         Net {
             layers: vec![
-                Layer::Quantize(inputs, vec![1.0], vec![0.0], precision),
+                Layer::Quantize(inputs, vec![1.0], vec![0], precision),
                 Layer::Dense(inputs, hidden, weights(0), finish),
                 Layer::Dense(hidden, outputs, weights(1), last),
             ],

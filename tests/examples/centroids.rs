@@ -40,8 +40,8 @@ fn main() {
     let layers = [
         LayerSpec::Quantize {
             inputs: 64,
-            scale: &[step as f32],
-            zero: &[-127.0],
+            scale: &[1.0 / step],
+            zero_point: &[-127],
             output: Precision::Int8,
         },
         LayerSpec::Dense(DenseSpec {

@@ -336,7 +336,7 @@ fn training_with_the_devices_rounding_is_watched_in_its_own_arithmetic() {
             "train --data iris.csv --layers 8:relu,3:softmax --quantize-aware int16 --output a.h5"
         )
         .error(1),
-        "quantization-aware training is for int8 or int4, not int16, whose rounding does not need it"
+        "quantization-aware training is for int8 or int4, not int16x8, whose rounding does not need it"
     );
 }
 

@@ -12,8 +12,8 @@ use thumbnet_boards::{
     parity::{Answer, Job, Row},
 };
 use thumbnet_runtime::{
-    Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, WeightsSpec,
-    encode, encoded_len,
+    Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, WeightsSpec, encode,
+    encoded_len,
 };
 use thumbnet_tests::qemu::prepare;
 
@@ -82,11 +82,10 @@ fn model(rng: &mut ChaCha8Rng) -> (Vec<u8>, usize, Vec<f32>) {
             (weights, bias)
         })
         .collect();
-    let quantize = LayerSpec::Quantize {
+    let quantize = LayerSpec::Scale {
         inputs,
         scale: &[1.0],
-        zero: &[0.0],
-        output: Precision::Float,
+        offset: &[0.0],
     };
     let dense = tensors
         .iter()

@@ -31,17 +31,68 @@ pub struct RandomModel {
     pub x: Vec<f32>,
 }
 
+/// What lies between two layers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Signal {
+    Int8,
+    Int16,
+    Float,
+}
+
+/// The numbers of a first layer, which a [`LayerSpec`] borrows: `x * factor + offset`, where integers are
+/// written to the nearest.
+struct First {
+    inputs: usize,
+    output: Signal,
+    factors: Vec<f32>,
+    /// Whole.
+    offsets: Vec<f32>,
+    scales: Vec<f64>,
+    zero_points: Vec<i32>,
+}
+
+impl First {
+    fn new(inputs: usize, output: Signal, factors: Vec<f32>, offsets: Vec<f32>) -> Self {
+        Self {
+            inputs,
+            output,
+            scales: factors.iter().map(|&a| 1.0 / f64::from(a)).collect(),
+            zero_points: offsets.iter().map(|&b| b as i32).collect(),
+            factors,
+            offsets,
+        }
+    }
+
+    fn spec(&self) -> LayerSpec<'_> {
+        let integers = |output| LayerSpec::Quantize {
+            inputs: self.inputs,
+            scale: &self.scales,
+            zero_point: &self.zero_points,
+            output,
+        };
+        match self.output {
+            Signal::Int8 => integers(Precision::Int8),
+            Signal::Int16 => integers(Precision::Int16),
+            Signal::Float => LayerSpec::Scale {
+                inputs: self.inputs,
+                scale: &self.factors,
+                offset: &self.offsets,
+            },
+        }
+    }
+}
+
 /// The parts of a layer, which a [`LayerSpec`] borrows.
 struct Layer {
     inputs: usize,
     units: usize,
     packing: Packing,
-    input: Precision,
+    input: Signal,
     int4: bool,
     weights: Vec<i8>,
     floats: Vec<f32>,
     bias: Vec<i32>,
-    output: Option<Precision>,
+    output: Option<Signal>,
     multipliers: Vec<i32>,
     scales: Vec<f32>,
     activation: Activation,
@@ -57,8 +108,8 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
     let depth = rng.random_range(1..=5);
     let per_feature = rng.random();
     let count = if per_feature { inputs } else { 1 };
-    let first = precision(rng);
-    let steps = if first == Precision::Int16 {
+    let first = signal(rng);
+    let steps = if first == Signal::Int16 {
         32767.0
     } else {
         127.0
@@ -89,24 +140,19 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
             }
         );
         n = units;
-        input = layer.output.unwrap_or(Precision::Float);
+        input = layer.output.unwrap_or(Signal::Float);
         layers.push(layer);
-        if index + 1 < depth && input == Precision::Float && rng.random() {
+        if index + 1 < depth && input == Signal::Float && rng.random() {
             // Back to integers, so that a model mixes them.
             description += " -> quantized";
-            input = Precision::Int8;
+            input = Signal::Int8;
             layers.push(Layer::requantized(n));
         }
     }
     let outputs = n;
 
-    let first = LayerSpec::Quantize {
-        inputs,
-        scale: &scale,
-        zero: &zero,
-        output: first,
-    };
-    let specs: Vec<LayerSpec> = [first]
+    let first = First::new(inputs, first, scale, zero);
+    let specs: Vec<LayerSpec> = [first.spec()]
         .into_iter()
         .chain(layers.iter().map(Layer::spec))
         .collect();
@@ -179,9 +225,9 @@ pub fn chain(
         packing: Some(packing),
     };
     let (precision, steps) = match kind {
-        Kind::Int8 | Kind::Int4 => (Precision::Int8, 63.0),
-        Kind::Int16 => (Precision::Int16, 16_000.0),
-        Kind::Float => (Precision::Float, 1.0),
+        Kind::Int8 | Kind::Int4 => (Signal::Int8, 63.0),
+        Kind::Int16 => (Signal::Int16, 16_000.0),
+        Kind::Float => (Signal::Float, 1.0),
     };
     let dense = widths.len() - 1;
     let layers: Vec<Layer> = (0..dense)
@@ -202,14 +248,9 @@ pub fn chain(
             layer
         })
         .collect();
-    let first = LayerSpec::Quantize {
-        inputs: widths[0],
-        scale: &[steps],
-        zero: &[0.0],
-        output: precision,
-    };
+    let first = First::new(widths[0], precision, vec![steps], vec![0.0]);
     // Floats need no quantization, but the first layer is one.
-    let specs: Vec<LayerSpec> = [first]
+    let specs: Vec<LayerSpec> = [first.spec()]
         .into_iter()
         .chain(layers.iter().map(Layer::spec))
         .collect();
@@ -264,11 +305,11 @@ fn width(rng: &mut ChaCha8Rng, most: usize) -> usize {
     (bits.exp2() as usize).clamp(1, most)
 }
 
-fn precision(rng: &mut ChaCha8Rng) -> Precision {
+fn signal(rng: &mut ChaCha8Rng) -> Signal {
     match rng.random_range(0..10) {
-        0..6 => Precision::Int8,
-        6..8 => Precision::Int16,
-        _ => Precision::Float,
+        0..6 => Signal::Int8,
+        6..8 => Signal::Int16,
+        _ => Signal::Float,
     }
 }
 
@@ -289,11 +330,11 @@ fn layer(
     rng: &mut ChaCha8Rng,
     n: usize,
     units: usize,
-    input: Precision,
+    input: Signal,
     last: bool,
     limits: &Limits,
 ) -> Layer {
-    let int4 = input == Precision::Int8 && rng.random_range(0..4) == 0;
+    let int4 = input == Signal::Int8 && rng.random_range(0..4) == 0;
     let packings = [Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve];
     // The greatest weight that keeps every sum within the accumulator.
     let most = if int4 { 7 } else { (60_000 / n).min(127) as i8 };
@@ -309,19 +350,19 @@ fn layer(
         .collect();
     let typical = (n as f64).sqrt() * 0.58 * f64::from(most);
     let (steps, shift, bias) = match input {
-        Precision::Int16 => (32767.0, 32.0, 1 << 24),
+        Signal::Int16 => (32767.0, 32.0, 1 << 24),
         _ => (127.0, 24.0, 1 << 14),
     };
     let typical = typical * steps * 0.5;
     let output = match input {
-        Precision::Float => None,
+        Signal::Float => None,
         _ if last => None,
-        _ => match precision(rng) {
-            Precision::Float => None,
+        _ => match signal(rng) {
+            Signal::Float => None,
             integer => Some(integer),
         },
     };
-    let reach = if output == Some(Precision::Int16) {
+    let reach = if output == Some(Signal::Int16) {
         32767.0
     } else {
         127.0
@@ -336,7 +377,7 @@ fn layer(
             let sum: f64 = row.iter().map(|&w| f64::from(w).abs()).sum();
             let largest = sum * 127.0 + f64::from(*bias).abs();
             let most = match (input, output) {
-                (Precision::Int8, Some(Precision::Int8)) => {
+                (Signal::Int8, Some(Signal::Int8)) => {
                     (f64::exp2(39.0) / (largest + 1.0)).min(f64::exp2(24.0)) - 1.0
                 }
                 _ => 2_147_483_647.0,
@@ -345,7 +386,7 @@ fn layer(
         })
         .collect();
     let scales = match input {
-        Precision::Float => Vec::new(),
+        Signal::Float => Vec::new(),
         _ => (0..units)
             .map(|_| rng.random_range(0.5..2.0) / typical as f32)
             .collect(),
@@ -377,9 +418,9 @@ fn layer(
             11 if last => Activation::Exponential,
             i => activations[i % 4],
         },
-        table8: (table && output == Some(Precision::Int8))
+        table8: (table && output == Some(Signal::Int8))
             .then(|| std::array::from_fn(|_| rng.random_range(-127..=127))),
-        table16: (table && output == Some(Precision::Int16))
+        table16: (table && output == Some(Signal::Int16))
             .then(|| std::array::from_fn(|_| rng.random_range(-32767..=32767))),
         table: (table && output.is_none()).then(|| {
             let lines = rng.random();
@@ -390,8 +431,8 @@ fn layer(
     }
 }
 
-const TENSOR_SCALE: [f32; 1] = [63.5];
-const TENSOR_ZERO: [f32; 1] = [-3.0];
+const TENSOR_SCALE: [f64; 1] = [1.0 / 63.5];
+const TENSOR_ZERO: [i32; 1] = [-3];
 
 impl Layer {
     /// Makes int8 weights fit for int4, or leaves them.
@@ -411,12 +452,12 @@ impl Layer {
             inputs: width,
             units: 0,
             packing: Packing::Plain,
-            input: Precision::Float,
+            input: Signal::Float,
             int4: false,
             weights: Vec::new(),
             floats: Vec::new(),
             bias: Vec::new(),
-            output: Some(Precision::Int8),
+            output: Some(Signal::Int8),
             multipliers: Vec::new(),
             scales: Vec::new(),
             activation: Activation::Linear,
@@ -431,7 +472,7 @@ impl Layer {
             return LayerSpec::Quantize {
                 inputs: self.inputs,
                 scale: &TENSOR_SCALE,
-                zero: &TENSOR_ZERO,
+                zero_point: &TENSOR_ZERO,
                 output: Precision::Int8,
             };
         }
@@ -441,20 +482,20 @@ impl Layer {
             units: self.units,
             packing: self.packing,
             weights: match self.input {
-                Precision::Int8 if self.int4 => WeightsSpec::Int4 { weights, bias },
-                Precision::Int8 => WeightsSpec::Int8 { weights, bias },
-                Precision::Int16 => WeightsSpec::Int16 { weights, bias },
-                Precision::Float => WeightsSpec::Float {
+                Signal::Int8 if self.int4 => WeightsSpec::Int4 { weights, bias },
+                Signal::Int8 => WeightsSpec::Int8 { weights, bias },
+                Signal::Int16 => WeightsSpec::Int16 { weights, bias },
+                Signal::Float => WeightsSpec::Float {
                     weights: &self.floats,
                     bias: &self.floats[..self.units],
                 },
             },
             output: match self.output {
-                Some(Precision::Int8) => OutputSpec::Int8 {
+                Some(Signal::Int8) => OutputSpec::Int8 {
                     multipliers: &self.multipliers,
                     table: self.table8.as_ref(),
                 },
-                Some(Precision::Int16) => OutputSpec::Int16 {
+                Some(Signal::Int16) => OutputSpec::Int16 {
                     multipliers: &self.multipliers,
                     table: self.table16.as_ref(),
                 },

@@ -218,7 +218,7 @@ mod tests {
                 LayerSpec::Quantize {
                     inputs: 1,
                     scale: &[1.0],
-                    zero: &[0.0],
+                    zero_point: &[0],
                     output: Precision::Int8,
                 },
                 LayerSpec::Dense(DenseSpec {

@@ -1,8 +1,8 @@
 //! How a layer is run by a kernel in assembly: what all of them have around their loops over blocks.
 
-#[cfg(feature = "int16")]
-use super::requantize::interpolate;
 use super::requantize::put;
+#[cfg(feature = "int16")]
+use super::requantize::{entries, interpolate};
 use crate::blob::{Activation, Element};
 use crate::float;
 use crate::layer::{ROWS, Step, view, words::words};
@@ -185,7 +185,7 @@ fn look_up(step: &Step, y: &mut [u32]) {
     #[cfg(feature = "int16")]
     if step.layer.output() == Element::Int16 {
         for y in view::int16_mut(y).iter_mut().take(step.layer.units()) {
-            *y = interpolate((*y).into(), step.table) as i16; // between two i16
+            *y = interpolate((*y).into(), entries(step.table)) as i16; // between two i16
         }
         return;
     }

@@ -41,7 +41,7 @@ pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32])
     let q = requantize(acc, shift, scale.cast_signed(), step.layer.output().limit());
     // An empty table has no entry: the value stays.
     let q = if cfg!(feature = "int16") && step.layer.output() == Element::Int16 {
-        interpolate(q, step.table)
+        interpolate(q, entries(step.table))
     } else {
         match step.table.get(q as usize & 0xFF) {
             Some(&value) => i32::from(value.cast_signed()),
@@ -64,18 +64,23 @@ pub(crate) fn put_integer(q: i32, output: Element, unit: usize, y: &mut [u32]) {
     }
 }
 
+/// The entries of a table of int16.
+#[inline(always)]
+pub(crate) fn entries(table: &[u8]) -> impl Fn(usize) -> Option<i32> {
+    let entries = table.as_chunks::<2>().0;
+    move |index| {
+        let bytes = entries.get(index);
+        bytes.map(|&bytes| i32::from(i16::from_le_bytes(bytes)))
+    }
+}
+
 /// The 257 entries stand at -32768, -32512 and so on, 256 apart, up to 32768; between two of them
 /// the value is on the straight line, rounded half up. Without a table the value stays.
 #[inline(always)]
-pub(crate) fn interpolate(q: i32, table: &[u8]) -> i32 {
+pub(crate) fn interpolate(q: i32, entry: impl Fn(usize) -> Option<i32>) -> i32 {
     let position = (q + 32768).cast_unsigned();
-    let entries = table.as_chunks::<2>().0;
-    let entry = |index: u32| {
-        entries
-            .get(index as usize)
-            .map(|&bytes| i32::from(i16::from_le_bytes(bytes)))
-    };
-    let (Some(low), Some(high)) = (entry(position >> 8), entry((position >> 8) + 1)) else {
+    let index = (position >> 8) as usize;
+    let (Some(low), Some(high)) = (entry(index), entry(index + 1)) else {
         return q;
     };
     // |high - low| * 255 + 128 < 2^24; the result lies between the two.
@@ -117,11 +122,11 @@ mod tests {
         // Entries at -32768 and -32512: 10 and 20; the rest 30.
         let mut table = [30u8, 0].repeat(258);
         table[..4].copy_from_slice(&[10, 0, 20, 0]);
-        assert_eq!(interpolate(-32768 + 128, &table), 15);
-        assert_eq!(interpolate(-32768 + 115, &table), 14); // 10 + 4.49
-        assert_eq!(interpolate(-32768 + 116, &table), 15); // 10 + 4.53
-        assert_eq!(interpolate(-32512, &table), 20);
-        assert_eq!(interpolate(32767, &table), 30);
-        assert_eq!(interpolate(5, &[]), 5);
+        assert_eq!(interpolate(-32768 + 128, entries(&table)), 15);
+        assert_eq!(interpolate(-32768 + 115, entries(&table)), 14); // 10 + 4.49
+        assert_eq!(interpolate(-32768 + 116, entries(&table)), 15); // 10 + 4.53
+        assert_eq!(interpolate(-32512, entries(&table)), 20);
+        assert_eq!(interpolate(32767, entries(&table)), 30);
+        assert_eq!(interpolate(5, entries(&[])), 5);
     }
 }

@@ -99,20 +99,14 @@ pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &m
         let pair = pairs.get(if own { unit } else { 0 });
         let [a, b] = pair.map_or([0; 2], |pair| first_words::<2>(pair));
         if NATIVE || step.layer.output() == Element::Float {
-            let product = float::multiply(x, f32::from_bits(a));
-            let t = float::add(product, f32::from_bits(b));
+            let limit = step.layer.output().limit();
+            let (t, q) = affine(x, f32::from_bits(a), f32::from_bits(b), limit);
             finite.see(t);
             if step.layer.output() == Element::Float {
                 if let Some(to) = y.get_mut(unit) {
                     *to = t.to_bits();
                 }
             } else {
-                let limit = step.layer.output().limit();
-                let q = t
-                    .to_bits()
-                    .cast_signed()
-                    .max(BASE - limit)
-                    .min(BASE + limit);
                 // The low halfword of BASE is zero: that of the sum is q.
                 put_integer(q, step.layer.output(), unit, y);
             }
@@ -124,6 +118,14 @@ pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &m
         }
     }
     finite.all()
+}
+
+/// `x * a + b` as a float, and its bits clamped to [`BASE`] and so many above and below.
+#[inline(always)]
+pub(crate) fn affine(x: f32, a: f32, b: f32, limit: i32) -> (f32, i32) {
+    let t = float::add(float::multiply(x, a), b);
+    let q = t.to_bits().cast_signed();
+    (t, q.max(BASE - limit).min(BASE + limit))
 }
 
 /// The same result for cores without an FPU, in a third of the instructions: q, not yet clamped,

@@ -61,9 +61,20 @@ pub enum Output {
     Float(Vec<f32>, Activation, Option<Vec<Piece>>),
 }
 
+/// What lies between two layers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Signal {
+    Int8,
+    Int16,
+    Float,
+}
+
 #[derive(Clone, Debug)]
 pub enum Layer {
-    Quantize(usize, Vec<f32>, Vec<f32>, Precision),
+    /// To int8 or int16: inputs, scales, zero points.
+    Quantize(usize, Vec<f64>, Vec<i32>, Precision),
+    /// Inputs, scales, offsets.
+    Scale(usize, Vec<f32>, Vec<f32>),
     Dense(usize, usize, Weights, Output),
 }
 
@@ -87,9 +98,9 @@ impl Net {
         let mut element = Self::output_of(&layers[0]);
         let dense = 1 + random.below(4);
         for i in 0..dense {
-            if element == Precision::Float && (!cfg!(feature = "f32") || random.below(3) == 0) {
-                layers.push(Self::quantize(random, width, Some(Precision::Int8)));
-                element = Precision::Int8;
+            if element == Signal::Float && (!cfg!(feature = "f32") || random.below(3) == 0) {
+                layers.push(Self::quantize(random, width, Some(Signal::Int8)));
+                element = Signal::Int8;
             }
             let units = 1 + random.below(widest);
             layers.push(Self::dense(random, element, width, units, i + 1 == dense));
@@ -104,7 +115,9 @@ impl Net {
             vec![]
         };
         let inputs = match layers[0] {
-            Layer::Quantize(inputs, ..) | Layer::Dense(inputs, ..) => inputs,
+            Layer::Quantize(inputs, ..) | Layer::Scale(inputs, ..) | Layer::Dense(inputs, ..) => {
+                inputs
+            }
         };
         let tests = random.below(3);
         Self {
@@ -117,41 +130,51 @@ impl Net {
         }
     }
 
-    fn output_of(layer: &Layer) -> Precision {
+    fn output_of(layer: &Layer) -> Signal {
         match layer {
-            Layer::Quantize(.., output) => *output,
-            Layer::Dense(.., Output::Int8(..)) => Precision::Int8,
-            Layer::Dense(.., Output::Int16(..)) => Precision::Int16,
-            Layer::Dense(.., Output::Float(..)) => Precision::Float,
+            Layer::Quantize(.., Precision::Int8) => Signal::Int8,
+            Layer::Quantize(.., Precision::Int16) => Signal::Int16,
+            Layer::Scale(..) => Signal::Float,
+            Layer::Dense(.., Output::Int8(..)) => Signal::Int8,
+            Layer::Dense(.., Output::Int16(..)) => Signal::Int16,
+            Layer::Dense(.., Output::Float(..)) => Signal::Float,
         }
     }
 
-    fn quantize(random: &mut Random, inputs: usize, output: Option<Precision>) -> Layer {
-        let mut outputs = vec![Precision::Int8, Precision::Int8];
+    fn quantize(random: &mut Random, inputs: usize, output: Option<Signal>) -> Layer {
+        let mut outputs = vec![Signal::Int8, Signal::Int8];
         if cfg!(feature = "int16") {
-            outputs.push(Precision::Int16);
+            outputs.push(Signal::Int16);
         }
         if cfg!(feature = "f32") {
-            outputs.push(Precision::Float);
+            outputs.push(Signal::Float);
         }
         let output = output.unwrap_or_else(|| random.of(&outputs));
         let scale = match output {
-            Precision::Int8 => 50.0,
-            Precision::Int16 => 12_000.0,
-            Precision::Float => 1.0,
+            Signal::Int8 => 50.0,
+            Signal::Int16 => 12_000.0,
+            Signal::Float => 1.0,
         };
         let count = random.of(&[1, inputs]);
-        Layer::Quantize(
-            inputs,
-            random.vec(count, |random| scale * (1.5 + random.unit())),
-            random.vec(count, |random| random.between(-20, 20) as f32),
-            output,
-        )
+        let scale = random.vec(count, |random| scale * (1.5 + random.unit()));
+        let zero = random.vec(count, |random| random.between(-20, 20));
+        let integers = |output| {
+            let scale = scale.iter().map(|&a| 1.0 / f64::from(a)).collect();
+            Layer::Quantize(inputs, scale, zero.clone(), output)
+        };
+        match output {
+            Signal::Int8 => integers(Precision::Int8),
+            Signal::Int16 => integers(Precision::Int16),
+            Signal::Float => {
+                let offset = zero.iter().map(|&b| b as f32).collect();
+                Layer::Scale(inputs, scale, offset)
+            }
+        }
     }
 
     fn dense(
         random: &mut Random,
-        element: Precision,
+        element: Signal,
         inputs: usize,
         units: usize,
         last: bool,
@@ -170,29 +193,29 @@ impl Net {
         };
         // 127 * 127 * inputs + 2e6 < 2^23 for up to 390 inputs.
         let weights = match element {
-            Precision::Int8 if cfg!(feature = "int4") && count.is_multiple_of(3) => {
+            Signal::Int8 if cfg!(feature = "int4") && count.is_multiple_of(3) => {
                 let weights = integers(7);
                 Weights::Int4(weights, random.vec(units, |r| r.between(-20_000, 20_000)))
             }
-            Precision::Int8 => {
+            Signal::Int8 => {
                 let weights = integers(127);
                 Weights::Int8(weights, random.vec(units, |r| r.between(-500_000, 500_000)))
             }
-            Precision::Int16 => {
+            Signal::Int16 => {
                 let weights = integers(127);
                 let bias = |r: &mut Random| r.between(-100_000_000, 100_000_000);
                 Weights::Int16(weights, random.vec(units, bias))
             }
-            Precision::Float => Weights::Float(
+            Signal::Float => Weights::Float(
                 random.vec(count, |r| r.unit()),
                 random.vec(units, |r| r.unit()),
             ),
         };
-        let float = element == Precision::Float;
+        let float = element == Signal::Float;
         if last || float || random.below(4) == 0 {
             let scales = if float { 0 } else { units };
             let size = match element {
-                Precision::Int16 => 1e-7,
+                Signal::Int16 => 1e-7,
                 _ => 1e-4,
             };
             let mut activations = vec![
@@ -217,8 +240,8 @@ impl Net {
             );
         }
         let shift = match (element, random.below(4)) {
-            (Precision::Int16, 0) => 12,
-            (Precision::Int16, _) => 6,
+            (Signal::Int16, 0) => 12,
+            (Signal::Int16, _) => 6,
             _ => 17,
         };
         let multipliers = random.vec(units, |r| (r.next() >> (shift - r.below(5))) as i32);
@@ -322,11 +345,16 @@ impl Weights {
 impl Layer {
     fn spec(&self, packing: Packing) -> LayerSpec<'_> {
         match self {
-            Self::Quantize(inputs, scale, zero, output) => LayerSpec::Quantize {
+            Self::Quantize(inputs, scale, zero_point, output) => LayerSpec::Quantize {
                 inputs: *inputs,
                 scale,
-                zero,
+                zero_point,
                 output: *output,
+            },
+            Self::Scale(inputs, scale, offset) => LayerSpec::Scale {
+                inputs: *inputs,
+                scale,
+                offset,
             },
             Self::Dense(inputs, units, weights, output) => LayerSpec::Dense(DenseSpec {
                 inputs: *inputs,

@@ -71,8 +71,8 @@ pub struct Export {
         require_equals = true
     )]
     input_names: Option<Vec<String>>,
-    /// Arithmetic of every layer, int8, int4 (half the flash), int16 (activations of 16 bits) or
-    /// float32; or of some by name, such as dense=int4,dense_1=int16, with int8 for the others
+    /// Arithmetic of every layer, int8, int4 (half the flash), int16x8 (activations of 16 bits) or
+    /// float32; or of some by name, such as dense=int4,dense_1=int16x8, with int8 for the others
     #[arg(long, default_value = "int8", value_name = "TYPE|LAYER=TYPE,..")]
     dtype: DataTypes,
     /// In place of --dtype: the smallest model that loses at most this much of the score against

@@ -160,7 +160,7 @@ fn operation(operation: runtime::Operation) -> String {
         Operation::QuantizeFeatures => "quantize features".to_string(),
         Operation::DenseInt8 => "dense int8".to_string(),
         Operation::DenseInt4 => "dense int4".to_string(),
-        Operation::DenseInt16 => "dense int8 x int16".to_string(),
+        Operation::DenseInt16 => "dense int16x8".to_string(),
         Operation::DenseFloat => "dense f32".to_string(),
     }
 }

@@ -136,7 +136,7 @@ impl QuantizeAware {
                         kernels.push(KernelGrid {
                             range: kernel.range.clone(),
                             units: leaf.width,
-                            limit: f32::from(self.data_type.weight_limit()),
+                            limit: self.data_type.weight_limit(),
                         });
                     }
                 }

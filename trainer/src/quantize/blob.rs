@@ -3,12 +3,12 @@
 use ndarray::{Array2, s};
 use thumbnet_runtime as runtime;
 use thumbnet_runtime::{
-    DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, SelfTest, WeightsSpec,
+    DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, SelfTest, WeightsSpec,
 };
 
 use super::data_type::DataType;
 use super::pieces::Form;
-use super::plan::{Output, Plan, Step, Weights};
+use super::plan::{Output, Plan, Step, Table, Weights, precision};
 use super::tune::Tuned;
 use super::{DeviceModel, QuantizeOptions};
 use crate::{Error, Result};
@@ -41,20 +41,17 @@ impl Metadata {
     }
 }
 
-/// Values of the interpolated activation tables.
-const TABLE: usize = 257;
-
 /// The numbers of a step in the device's types, for the blob's description to borrow.
 #[derive(Default)]
 struct Numbers {
-    /// Scales and zeros or offsets of a step that quantizes.
+    /// Of a step that scales.
     scale: Vec<f32>,
-    zero: Vec<f32>,
+    offset: Vec<f32>,
     /// Weights and biases of a dense layer in floats.
     kernel: Vec<f32>,
     bias: Vec<f32>,
-    int8_table: Option<[i8; 256]>,
-    int16_table: Option<Box<[i16; TABLE]>>,
+    int8_table: Option<Box<[i8; 256]>>,
+    int16_table: Option<Box<[i16; 257]>>,
     form: Option<Form>,
 }
 
@@ -101,24 +98,26 @@ pub fn build(plan: &Plan, packing: Packing, metadata: &Metadata) -> Result<Devic
 
 fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> LayerSpec<'a> {
     match step {
-        Step::Quantize { .. } | Step::Scale(_) => {
-            let (scale, zero) = (&numbers.scale, &numbers.zero);
-            // One pair does for all inputs where they are all the same.
-            let same = |values: &[f32]| values.windows(2).all(|pair| pair[0] == pair[1]);
-            let pairs = if same(scale) && same(zero) {
-                1
-            } else {
-                scale.len()
-            };
+        Step::Quantize {
+            scale,
+            zero_point,
+            input,
+        } => {
+            let pairs = pairs(scale, zero_point);
             LayerSpec::Quantize {
                 inputs: scale.len(),
                 scale: &scale[..pairs],
-                zero: &zero[..pairs],
-                output: match step {
-                    Step::Quantize { input, .. } if input.limit == 127 => Precision::Int8,
-                    Step::Quantize { .. } => Precision::Int16,
-                    _ => Precision::Float,
-                },
+                zero_point: &zero_point[..pairs],
+                output: precision(input.limit),
+            }
+        }
+        Step::Scale(_) => {
+            let (scale, offset) = (&numbers.scale, &numbers.offset);
+            let pairs = pairs(scale, offset);
+            LayerSpec::Scale {
+                inputs: scale.len(),
+                scale: &scale[..pairs],
+                offset: &offset[..pairs],
             }
         }
         Step::Dense(layer) => {
@@ -146,7 +145,7 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                 Output::Clamp(tensor) | Output::Table { tensor, .. } if tensor.limit == 127 => {
                     OutputSpec::Int8 {
                         multipliers,
-                        table: numbers.int8_table.as_ref(),
+                        table: numbers.int8_table.as_deref(),
                     }
                 }
                 Output::Clamp(_) | Output::Table { .. } => OutputSpec::Int16 {
@@ -176,16 +175,23 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
     }
 }
 
+/// How many pairs of numbers a layer needs: one does for all inputs where they are all the same.
+fn pairs<A: PartialEq, B: PartialEq>(a: &[A], b: &[B]) -> usize {
+    let same = a.windows(2).all(|pair| pair[0] == pair[1]);
+    if same && b.windows(2).all(|pair| pair[0] == pair[1]) {
+        1
+    } else {
+        a.len()
+    }
+}
+
 fn numbers(step: &Step) -> Numbers {
     let mut numbers = Numbers::default();
     match step {
-        Step::Quantize { scale, zero, .. } => {
-            numbers.scale = narrow(scale);
-            numbers.zero = narrow(zero);
-        }
+        Step::Quantize { .. } => {}
         Step::Scale(affine) => {
             numbers.scale = narrow(&affine.scale);
-            numbers.zero = narrow(&affine.offset);
+            numbers.offset = narrow(&affine.offset);
         }
         Step::Dense(layer) => {
             if let Weights::Float(dense) = &layer.weights {
@@ -198,28 +204,10 @@ fn numbers(step: &Step) -> Numbers {
                     activation,
                     sums,
                     tensor,
-                } if tensor.limit == 127 => {
-                    let mut table = [0; 256];
-                    for q in i8::MIN..=i8::MAX {
-                        let sum = sums.dequantize(i32::from(q).max(-127));
-                        // `quantize` clamps to [-127, 127].
-                        table[usize::from(q.cast_unsigned())] =
-                            tensor.quantize(activation.eval(sum)) as i8;
-                    }
-                    numbers.int8_table = Some(table);
-                }
-                Output::Table {
-                    activation,
-                    sums,
-                    tensor,
-                } => {
-                    let mut table = Box::new([0; TABLE]);
-                    for (entry, q) in table.iter_mut().zip((-32_768..=32_768).step_by(256)) {
-                        // `quantize` clamps to [-32767, 32767].
-                        *entry = tensor.quantize(activation.eval(sums.dequantize(q))) as i16;
-                    }
-                    numbers.int16_table = Some(table);
-                }
+                } => match Table::of(activation, *sums, *tensor) {
+                    Table::Int8(table) => numbers.int8_table = Some(table),
+                    Table::Int16(table) => numbers.int16_table = Some(table),
+                },
                 Output::Float { activation } => numbers.form = Some(Form::of(activation)),
             }
         }

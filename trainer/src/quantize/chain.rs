@@ -62,20 +62,25 @@ impl FoldedDense {
 
     /// Applies the activation in place, `[rows, units]`.
     pub fn activate(&self, sums: &mut Array2<f64>) {
-        let is_log = match &self.activation {
-            Activation::Softmax => false,
-            Activation::LogSoftmax => true,
-            activation => return sums.mapv_inplace(|v| activation.eval(v)),
-        };
-        for mut row in sums.axis_iter_mut(Axis(0)) {
-            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            row -= largest;
-            let sum = row.mapv(f64::exp).sum();
-            if is_log {
-                row -= sum.ln();
-            } else {
-                row.mapv_inplace(|v| v.exp() / sum);
-            }
+        activate(&self.activation, sums);
+    }
+}
+
+/// Applies an activation in place, `[rows, units]`.
+pub fn activate(activation: &Activation, sums: &mut Array2<f64>) {
+    let is_log = match activation {
+        Activation::Softmax => false,
+        Activation::LogSoftmax => true,
+        activation => return sums.mapv_inplace(|v| activation.eval(v)),
+    };
+    for mut row in sums.axis_iter_mut(Axis(0)) {
+        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        row -= largest;
+        let sum = row.mapv(f64::exp).sum();
+        if is_log {
+            row -= sum.ln();
+        } else {
+            row.mapv_inplace(|v| v.exp() / sum);
         }
     }
 }

@@ -13,7 +13,7 @@ pub enum DataType {
     /// int8 weights and inputs.
     #[default]
     Int8,
-    /// int8 weights, int16 inputs: for layers whose inputs span a wide range.
+    /// int8 weights, int16 inputs, as TFLite's int16x8: for layers whose inputs span a wide range.
     Int16,
     /// f32 weights and inputs: for boards with an FPU, and layers that nothing else serves.
     Float32,
@@ -28,7 +28,7 @@ impl DataType {
         match self {
             Self::Int4 => "int4",
             Self::Int8 => "int8",
-            Self::Int16 => "int16",
+            Self::Int16 => "int16x8",
             Self::Float32 => "float32",
         }
     }
@@ -62,12 +62,14 @@ impl FromStr for DataType {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
+        // What int16x8 was called first.
+        let name = if name == "int16" { "int16x8" } else { name };
         Self::ALL
             .into_iter()
             .find(|data_type| data_type.name() == name)
             .ok_or_else(|| {
                 Error::value(format!(
-                    "data type \"{name}\" is unknown, expected int4, int8, int16 or float32"
+                    "data type \"{name}\" is unknown, expected int4, int8, int16x8 or float32"
                 ))
             })
     }

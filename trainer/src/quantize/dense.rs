@@ -4,6 +4,7 @@
 use ndarray::{Array1, Array2, ArrayView1};
 
 use super::range::TensorQuant;
+use crate::sequential::rounding::round_weight;
 use thumbnet_runtime::{Element, Limits, Operation};
 
 /// What a layer reads: integers, `real = scale * columns[input] * (q - zeros[input])`.
@@ -107,7 +108,7 @@ pub fn quantize_dense(
     };
     let limits = limits(input, target, weight_limit);
     for (unit, (row, &start)) in kernel.rows().into_iter().zip(weight_scales).enumerate() {
-        let fitted = fit_unit(row, bias[unit], input, target, start, limits);
+        let fitted = fit_unit(row, bias[unit], input, target, start, weight_limit, limits);
         quantized
             .weights
             .row_mut(unit)
@@ -140,7 +141,6 @@ pub fn largest_weight_scales(kernel: &Array2<f64>, weight_limit: i8) -> Vec<f64>
 pub fn least_error_scales(kernel: &Array2<f64>, power: &Array1<f64>, weight_limit: i8) -> Vec<f64> {
     /// Candidates between half the largest weight's scale and all of it.
     const CANDIDATES: u32 = 40;
-    let limit = f64::from(weight_limit);
     kernel
         .rows()
         .into_iter()
@@ -150,7 +150,7 @@ pub fn least_error_scales(kernel: &Array2<f64>, power: &Array1<f64>, weight_limi
                 row.iter()
                     .zip(power)
                     .map(|(w, power)| {
-                        let q = (w / scale).round().clamp(-limit, limit);
+                        let q = f64::from(round_weight(*w, scale, weight_limit));
                         (w - q * scale).powi(2) * power
                     })
                     .sum()
@@ -183,6 +183,7 @@ fn fit_unit(
     input: &Input,
     target: Target,
     start: f64,
+    weight_limit: i8,
     limits: Limits,
 ) -> Unit {
     let limit = f64::from(limits.sum);
@@ -200,11 +201,7 @@ fn fit_unit(
     loop {
         let weights: Vec<i8> = row
             .iter()
-            .map(|w| {
-                let limit = f64::from(limits.weight);
-                // Rounded and clamped: the cast is exact.
-                (w / scale).round().clamp(-limit, limit) as i8
-            })
+            .map(|&w| round_weight(w, scale, weight_limit))
             .collect();
         let zeros: f64 = weights
             .iter()

@@ -4,7 +4,7 @@
 use ndarray::{Array1, Array2, Axis};
 
 use super::calibrate::{Calibration, LayerTrace, Observed, RangeMethod};
-use super::chain::{Affine, Chain, FoldedDense};
+use super::chain::{Affine, Chain, FoldedDense, activate};
 use super::data_type::DataType;
 use super::dense::{
     Input, QuantizedDense, Target, largest_weight_scales, least_error_scales, quantize_dense,
@@ -13,6 +13,7 @@ use super::output_error::OutputError;
 use super::range::TensorQuant;
 use crate::activations::Activation;
 use crate::{Error, Result};
+use thumbnet_runtime::{Precision, arithmetic};
 
 /// The user's choices, and those that are made by trying.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,12 +46,12 @@ impl PlanOptions {
 /// One step of the device.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Floats to integers: `q = round(x * scale) + zero`, with the input's range.
+    /// Floats to integers: `real = scale * (q - zero_point)`, with the input's range.
     Quantize {
+        /// `[inputs]`: reciprocals of the device's f32 factors.
+        scale: Vec<f64>,
         /// `[inputs]`
-        scale: Array1<f64>,
-        /// `[inputs]`, whole numbers.
-        zero: Array1<f64>,
+        zero_point: Vec<i32>,
         /// What the integers stand for.
         input: Input,
     },
@@ -67,6 +68,10 @@ pub struct PlannedLayer {
     /// Name of the Keras layer that the kernel came from.
     pub name: String,
     pub weights: Weights,
+    /// What the layer reads; none of a float layer.
+    pub input: Option<Input>,
+    /// The float layer's.
+    pub activation: Activation,
     pub output: Output,
     /// What the float network multiplies with, `[units, inputs]` in steps of nothing: the kernel
     /// and bias that the device's integers stand for, with what a step behind adds to its outputs.
@@ -154,6 +159,45 @@ impl Output {
     }
 }
 
+/// An activation of integers on the device: what each of them becomes.
+pub enum Table {
+    /// By the integer as `u8`.
+    Int8(Box<[i8; 256]>),
+    /// At -32768, -32512 and so on, interpolated between.
+    Int16(Box<[i16; 257]>),
+}
+
+impl Table {
+    /// The function from one tensor's integers to the other's.
+    pub fn of(activation: &Activation, sums: TensorQuant, tensor: TensorQuant) -> Self {
+        let entry = |q: i32| tensor.quantize(activation.eval(sums.dequantize(q)));
+        if tensor.limit == 127 {
+            let mut table = Box::new([0; 256]);
+            for q in i8::MIN..=i8::MAX {
+                // `quantize` clamps to [-127, 127].
+                table[usize::from(q.cast_unsigned())] = entry(i32::from(q).max(-127)) as i8;
+            }
+            Self::Int8(table)
+        } else {
+            let mut table = Box::new([0; 257]);
+            for (value, q) in table.iter_mut().zip((-32_768..=32_768).step_by(256)) {
+                // `quantize` clamps to [-32767, 32767].
+                *value = entry(q) as i16;
+            }
+            Self::Int16(table)
+        }
+    }
+
+    /// What the device makes of an integer of the sums' range.
+    fn at(&self, q: i32) -> i32 {
+        match self {
+            // The low byte, as the device has it.
+            Self::Int8(table) => i32::from(table[usize::from(q as u8)]),
+            Self::Int16(table) => arithmetic::interpolate(q, table),
+        }
+    }
+}
+
 /// A network in the device's arithmetic, not packed for any core yet.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -233,6 +277,38 @@ impl Plan {
             error: found.map_or(0.0, |found| found.error),
             relative_error: found.and_then(|found| found.relative()),
         })
+    }
+
+    /// What the device makes of raw rows, `[rows, inputs]` to `[rows, outputs]`: its integers, and its
+    /// floats but for their roundings.
+    pub fn predict(&self, rows: &Array2<f64>) -> Array2<f64> {
+        let mut x = rows.clone();
+        for step in &self.steps {
+            x = match step {
+                Step::Quantize {
+                    scale,
+                    zero_point,
+                    input,
+                } => integers(&x, scale, zero_point, precision(input.limit)),
+                Step::Scale(affine) => x * &affine.scale + &affine.offset,
+                Step::Dense(layer) => match (&layer.weights, &layer.input) {
+                    (Weights::Integer { dense, .. }, Some(input)) => {
+                        let sums = accumulate(dense, &x);
+                        match finish(&layer.activation, dense, input, &layer.output, &sums).0 {
+                            Signal::Integers { q, .. } => q,
+                            Signal::Floats(y) => y,
+                        }
+                    }
+                    (Weights::Integer { .. }, None) => unreachable!("integers are read as such"),
+                    (Weights::Float(layer), _) => {
+                        let mut y = layer.sums(&x.view());
+                        layer.activate(&mut y);
+                        y
+                    }
+                },
+            };
+        }
+        x
     }
 
     /// The dense layers.
@@ -320,15 +396,7 @@ fn quantize_inputs(
         zeros: wanted + &zero - &exact,
         limit,
     };
-    let q = quantize_floats(&calibration.rows, &scale, &zero, limit);
-    Ok((
-        Step::Quantize {
-            scale,
-            zero,
-            input: input.clone(),
-        },
-        Signal::Integers { q, input },
-    ))
+    Ok(quantize_floats(&calibration.rows, &scale, &zero, input))
 }
 
 /// Outputs of a float layer to the integers that the next layer reads.
@@ -336,32 +404,55 @@ fn quantize_between(x: &Array2<f64>, method: RangeMethod, limit: i32) -> Result<
     let (low, high) = Observed::of(&x.view()).range(method, limit);
     let tensor = TensorQuant::covering(low, high, limit)?;
     let width = x.ncols();
-    let scale = Array1::from_elem(width, 1.0 / tensor.scale);
-    let zero = Array1::from_elem(width, f64::from(tensor.zero));
-    let q = quantize_floats(x, &scale, &zero, limit);
+    let factors = Array1::from_elem(width, 1.0 / tensor.scale);
+    let zeros = Array1::from_elem(width, f64::from(tensor.zero));
     let input = Input::tensor(tensor, width);
-    Ok((
-        Step::Quantize {
-            scale,
-            zero,
-            input: input.clone(),
-        },
-        Signal::Integers { q, input },
-    ))
+    Ok(quantize_floats(x, &factors, &zeros, input))
 }
 
+/// The step that multiplies by the factors and adds the zero points, whole numbers, and what it makes of
+/// floats, `[rows, inputs]`.
 fn quantize_floats(
     x: &Array2<f64>,
-    scale: &Array1<f64>,
-    zero: &Array1<f64>,
-    limit: i32,
-) -> Array2<f64> {
-    let limit = f64::from(limit);
-    let mut q = x * scale;
-    q.mapv_inplace(f64::round_ties_even);
-    q += zero;
-    q.mapv_inplace(|q| q.clamp(-limit, limit));
+    factors: &Array1<f64>,
+    zeros: &Array1<f64>,
+    input: Input,
+) -> (Step, Signal) {
+    let output = precision(input.limit);
+    // One rounding to the device's f32; zero points are below 2^23.
+    let factors: Vec<f32> = factors.iter().map(|&factor| factor as f32).collect();
+    let zero_point: Vec<i32> = zeros.iter().map(|&zero| zero as i32).collect();
+    // Whose reciprocals are the factors again.
+    let scale: Vec<f64> = factors.iter().map(|&a| 1.0 / f64::from(a)).collect();
+    let q = integers(x, &scale, &zero_point, output);
+    let step = Step::Quantize {
+        scale,
+        zero_point,
+        input: input.clone(),
+    };
+    (step, Signal::Integers { q, input })
+}
+
+/// Floats, `[rows, inputs]`, to the device's integers.
+fn integers(x: &Array2<f64>, scale: &[f64], zero_point: &[i32], output: Precision) -> Array2<f64> {
+    let mut q = x.clone();
+    for mut row in q.rows_mut() {
+        for ((q, &scale), &zero) in row.iter_mut().zip(scale).zip(zero_point) {
+            // Rows are f32, and so is what a float layer writes; the factor is the device's f32.
+            let q32 = arithmetic::quantize(*q as f32, (1.0 / scale) as f32, zero, output);
+            *q = f64::from(q32);
+        }
+    }
     q
+}
+
+/// The integers of that limit.
+pub fn precision(limit: i32) -> Precision {
+    if limit == 127 {
+        Precision::Int8
+    } else {
+        Precision::Int16
+    }
 }
 
 /// The layer, what a step behind it adds to its outputs, if any, and those with that.
@@ -374,7 +465,7 @@ fn plan_layer(
     options: &PlanOptions,
 ) -> (PlannedLayer, Option<Array1<f64>>, Signal) {
     let mut center = None;
-    let (weights, real, after, saturated) = match signal {
+    let (weights, read, real, after, saturated) = match signal {
         Signal::Floats(x) => {
             let mut y = layer.sums(&x.view());
             layer.activate(&mut y);
@@ -382,7 +473,8 @@ fn plan_layer(
                 kernel: layer.kernel.clone(),
                 bias: layer.bias.clone(),
             };
-            (Weights::Float(layer.clone()), real, Signal::Floats(y), 0.0)
+            let weights = Weights::Float(layer.clone());
+            (weights, None, real, Signal::Floats(y), 0.0)
         }
         Signal::Integers { q, input } => {
             let quantize = |layer: &FoldedDense, sums: &Array2<f64>, output: &Output| {
@@ -409,13 +501,13 @@ fn plan_layer(
             }
             let mut real = real_dense(&dense, &input, &output);
             let sums = accumulate(&dense, &q);
-            let (mut after, saturated) = finish(layer, &dense, &input, &output, &sums);
+            let (mut after, saturated) = finish(&layer.activation, &dense, &input, &output, &sums);
             if let (Some(offset), Signal::Floats(y)) = (&center, &mut after) {
                 real.bias += offset;
                 *y += offset;
             }
             let weights = Weights::Integer { dense, data_type };
-            (weights, real, after, saturated)
+            (weights, Some(input), real, after, saturated)
         }
     };
     let noise = match (&after, &output) {
@@ -426,6 +518,8 @@ fn plan_layer(
     let planned = PlannedLayer {
         name: layer.name.clone(),
         weights,
+        input: read,
+        activation: layer.activation.clone(),
         output,
         real,
         signal_to_noise: 10.0 * ratio.log10(),
@@ -526,34 +620,35 @@ fn accumulate(dense: &QuantizedDense, integers: &Array2<f64>) -> Array2<f64> {
 
 /// Sums to outputs, and the share of them that was clipped.
 fn finish(
-    layer: &FoldedDense,
+    activation: &Activation,
     dense: &QuantizedDense,
     input: &Input,
     output: &Output,
     sums: &Array2<f64>,
 ) -> (Signal, f64) {
-    let shift = if input.limit == 127 { 24 } else { 32 };
+    let inputs = precision(input.limit);
     match output {
         Output::Float { .. } => {
             let mut y = sums * &steps(dense);
-            layer.activate(&mut y);
+            activate(activation, &mut y);
             (Signal::Floats(y), 0.0)
         }
         Output::Clamp(tensor) => {
-            let (q, clipped) = requantize(sums, &dense.multipliers, shift, *tensor, layer);
-            let input = Input::tensor(*tensor, layer.units());
+            let (q, clipped) = requantize(sums, &dense.multipliers, inputs, *tensor, activation);
+            let input = Input::tensor(*tensor, sums.ncols());
             (Signal::Integers { q, input }, clipped)
         }
         Output::Table {
-            activation,
             sums: before,
             tensor,
+            ..
         } => {
-            let (q, clipped) = requantize(sums, &dense.multipliers, shift, *before, layer);
+            let (mut q, clipped) =
+                requantize(sums, &dense.multipliers, inputs, *before, activation);
+            let table = Table::of(activation, *before, *tensor);
             // Whole numbers within the limits.
-            let q = q
-                .mapv(|q| f64::from(tensor.quantize(activation.eval(before.dequantize(q as i32)))));
-            let input = Input::tensor(*tensor, layer.units());
+            q.mapv_inplace(|q| f64::from(table.at(q as i32)));
+            let input = Input::tensor(*tensor, sums.ncols());
             (Signal::Integers { q, input }, clipped)
         }
     }
@@ -564,24 +659,23 @@ fn finish(
 fn requantize(
     sums: &Array2<f64>,
     multipliers: &[i32],
-    shift: u32,
+    inputs: Precision,
     tensor: TensorQuant,
-    layer: &FoldedDense,
+    activation: &Activation,
 ) -> (Array2<f64>, f64) {
-    let limit = i64::from(tensor.limit);
+    let limit = tensor.limit;
     let mut clipped = 0usize;
     // What falls below the range of a relu is its zero, not a loss.
-    let is_relu = !matches!(layer.activation, Activation::Linear) && tensor.zero == -tensor.limit;
+    let is_relu = !matches!(activation, Activation::Linear) && tensor.zero == -tensor.limit;
     let mut q = sums.clone();
     for mut row in q.rows_mut() {
         for (q, &multiplier) in row.iter_mut().zip(multipliers) {
-            // A sum of at most 31 bits times a multiplier of 31.
-            let rounded = (*q as i64 * i64::from(multiplier) + (1 << (shift - 1))) >> shift;
+            // A sum within the accumulator's range, which is proven of every unit.
+            let rounded = arithmetic::requantize(*q as i32, inputs, multiplier);
             if rounded > limit || (rounded < -limit && !is_relu) {
                 clipped += 1;
             }
-            // At most 16 bits.
-            *q = rounded.clamp(-limit, limit) as f64;
+            *q = f64::from(rounded.clamp(-limit, limit));
         }
     }
     // Counts far below 2^53.
@@ -635,5 +729,54 @@ fn integer_output(
                 tensor: TensorQuant::covering(ends.0, ends.1, limit)?,
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::blob;
+    use super::super::tests::{network, uniform};
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    /// Sums of the last layer are below 2^24: the device rounds once, from the exact product to f32.
+    #[test]
+    fn the_plan_computes_the_device_s_bits_from_the_inputs_to_the_outputs() {
+        let mut rng = ChaCha8Rng::seed_from_u64(31);
+        let mut outputs = 0;
+        for first in [DataType::Int8, DataType::Int4, DataType::Int16] {
+            for activations in [["relu", "relu"], ["tanh", "gelu"], ["relu6", "elu"]] {
+                let activations = [activations[0], activations[1], "linear"];
+                let chain = network(&[9, 40, 30, 25], &activations, &mut rng);
+                // Half of the rows lie beyond the calibration's: the ends of every range are reached.
+                let rows = uniform((9000, 9), 40.0, &mut rng) + 50.0;
+                let rows = rows.mapv(|v| f64::from(v as f32));
+                let seen = uniform((200, 9), 20.0, &mut rng) + 50.0;
+                let calibration = Calibration::run(&chain, &seen.view()).expect("finite rows");
+                let options = PlanOptions {
+                    types: vec![first, first, DataType::Int8],
+                    range_per_feature: true,
+                    ..PlanOptions::plain(3)
+                };
+                let plan = Plan::new(&chain, &calibration, &options).expect("a plan");
+                let device = blob::build(&plan, Default::default(), &Default::default());
+                let found = device
+                    .expect("a blob")
+                    .predict(&rows.mapv(|v| v as f32))
+                    .expect("finite rows");
+                let planned = plan.predict(&rows);
+                for (planned, found) in planned.iter().zip(&found) {
+                    assert_eq!(
+                        (*planned as f32).to_bits(),
+                        found.to_bits(),
+                        "{first} {activations:?}"
+                    );
+                    outputs += 1;
+                }
+            }
+        }
+        // Each from 79 integers before.
+        assert_eq!(outputs, 9 * 9000 * 25);
     }
 }

@@ -140,7 +140,7 @@ mod tests {
             let others: Vec<String> = ["a", "b", "c"]
                 .iter()
                 .filter(|other| **other != name)
-                .map(|other| format!("{other}=int16"))
+                .map(|other| format!("{other}=int16x8"))
                 .collect();
             assert_eq!(fix.dtype, others.join(","));
         }

@@ -7,6 +7,15 @@
 
 use std::ops::Range;
 
+/// A weight to the integer that stands for it, `w / scale` rounded half away from 0, within `[-limit, limit]`.
+///
+/// The scale is positive, or the weight is 0.
+pub(crate) fn round_weight(w: f64, scale: f64, limit: i8) -> i8 {
+    let limit = f64::from(limit);
+    // Rounded and clamped: the cast is exact, and makes 0 of NaN.
+    (w / scale).round().clamp(-limit, limit) as i8
+}
+
 /// The integers of one tensor: `real = scale * (q - zero)`, `q` in `[-limit, limit]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Grid {
@@ -43,7 +52,7 @@ impl Grid {
 pub(crate) struct KernelGrid {
     pub range: Range<usize>,
     pub units: usize,
-    pub limit: f32,
+    pub limit: i8,
 }
 
 /// Which tensors of a model are rounded, and how.
@@ -78,11 +87,13 @@ impl Rounding {
                     *scale = scale.max(w.abs());
                 }
             }
-            self.scales.iter_mut().for_each(|s| *s /= kernel.limit);
+            let limit = f32::from(kernel.limit);
+            self.scales.iter_mut().for_each(|s| *s /= limit);
             for row in weights.chunks_exact_mut(kernel.units) {
                 for (w, &scale) in row.iter_mut().zip(&self.scales) {
                     if scale > 0.0 {
-                        *w = (*w / scale).round() * scale;
+                        let q = round_weight((*w).into(), scale.into(), kernel.limit);
+                        *w = f32::from(q) * scale;
                     }
                 }
             }
@@ -141,12 +152,20 @@ mod tests {
     }
 
     #[test]
+    fn a_weight_goes_to_the_nearest_integer_of_its_range() {
+        // -2.5, away from 0.
+        assert_eq!(round_weight(-0.25, 0.1, 127), -3);
+        assert_eq!(round_weight(9.0, 0.1, 7), 7);
+        assert_eq!(round_weight(0.0, 0.0, 7), 0);
+    }
+
+    #[test]
     fn kernels_are_rounded_by_unit_and_come_back() {
         // Two inputs, two units: scales 1 / 1 and 7 / 7 of int4.
         let kernel = KernelGrid {
             range: 1..5,
             units: 2,
-            limit: 7.0,
+            limit: 7,
         };
         let mut rounding = Rounding::new(Vec::new(), vec![kernel]);
         let before = [9.0, 7.0, 0.7, 3.4, -0.36];
