@@ -28,6 +28,7 @@ mod quantization;
 mod real_keras;
 mod signature;
 mod softfloat;
+mod tables;
 mod threads;
 mod trajectories;
 mod unit_tables;

@@ -199,14 +199,7 @@ fn mnist() -> Option<Task> {
         .map(|&c| f32::from(c))
         .collect();
     let x = Array2::from_shape_vec((classes.len(), 784), pixels).expect("28 x 28 pixels");
-    let data = Dataset {
-        x: x.into_dyn(),
-        y: Some(Array1::from(classes).into_dyn()),
-        feature_names: Vec::new(),
-        target_name: None,
-        class_names: None,
-        left_out: Vec::new(),
-    };
+    let data = Dataset::new(x.into_dyn(), Some(Array1::from(classes).into_dyn()));
     let (train, test) = data.split_at(8000);
     Some(Task {
         name: "MNIST",

@@ -39,6 +39,7 @@ pub mod constraints;
 pub mod custom;
 pub mod dataset;
 pub mod error;
+pub mod evaluation;
 mod file_kind;
 pub mod history;
 pub mod initializers;

@@ -4,6 +4,8 @@
 //! `thumbnet_signature` of the root, in `.keras` as the member `thumbnet.json`, both of which Keras
 //! ignores. Files are matched to it by the names of their columns and classes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::losses::{Answer, Loss};
@@ -32,6 +34,9 @@ pub struct Signature {
     /// From which probability on an output says yes. Defaults to none, which is 0.5.
     #[serde(default)]
     pub threshold: Option<f32>,
+    /// By column: what stands for a value that is not there. Defaults to none: it must be there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fill: BTreeMap<String, f32>,
 }
 
 /// What the outputs of a model say.
@@ -82,6 +87,7 @@ impl Signature {
             classes: Vec::new(),
             task,
             threshold: None,
+            fill: BTreeMap::new(),
         }
     }
 
@@ -182,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_stored_is_read_again_and_later_keys_do_no_harm() {
         assert_eq!(Signature::from_json(&iris().to_json()).unwrap(), iris());
-        let later = r#"{"version":1,"task":"regression","features":["t"],"fill":{"t":1.5}}"#;
+        let later = r#"{"version":1,"task":"regression","features":["t"],"sensor":{"t":1.5}}"#;
         assert_eq!(
             Signature::from_json(later).unwrap(),
             Signature::new(Task::Regression).with_features(["t"])

@@ -6,22 +6,23 @@ use clap::Args;
 use ndarray::{ArrayD, Axis};
 use thumbnet_trainer::{
     Dataset, Error, FormatKind,
-    dataset::{CsvOptions, Features, Target, line_of_row, list, nearest},
+    dataset::{CsvOptions, Decimal, DialectOptions, Features, Missing, Target, list, nearest},
 };
 
-use super::{Failure, Outcome, meaning::Meaning};
+use super::{Failure, Outcome, head::Head, meaning::Meaning};
 
-/// Which columns of a table are what.
+/// How a table is read, and which columns of it are what.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ColumnArguments {
-    /// Column of the label or target [default: the model's, else label, or else target]
-    #[arg(long, value_name = "COLUMN")]
-    pub target: Option<String>,
-    /// Columns that are features, in the order of the model's inputs [default: the model's, else all
-    /// but the target]
+    /// Column of the label or target, or several: targets of a regression, or classes that are each
+    /// there or not [default: the model's, else label, or else target, or else the last]
+    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',')]
+    pub target: Option<Vec<String>>,
+    /// Columns that are features, in the order of the model's inputs; * stands for any letters
+    /// [default: the model's, else all but the target]
     #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
     pub features: Option<Vec<String>>,
-    /// Columns to leave out
+    /// Columns to leave out; * stands for any letters
     #[arg(
         long,
         value_name = "A,B,..",
@@ -29,31 +30,99 @@ pub struct ColumnArguments {
         conflicts_with = "features"
     )]
     pub drop: Option<Vec<String>>,
+    /// Columns that are features although they number the rows or hold texts that are all different
+    #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
+    pub keep: Option<Vec<String>>,
+    /// What becomes of cells without a value: drop (their rows), mean or median (of the column), or zero
+    /// [default: what the model was trained with, else they are refused]
+    #[arg(long, value_name = "drop|mean|median|zero", value_parser = missing)]
+    pub missing: Option<Missing>,
+    /// Character between the cells, tab for a tab [default: what the file shows]
+    #[arg(long, value_name = "CHARACTER", value_parser = separator)]
+    pub separator: Option<u8>,
+    /// Character before decimals, a point or a comma [default: what the file shows]
+    #[arg(long, value_name = ".|,", value_parser = decimal)]
+    pub decimal: Option<Decimal>,
+    /// The first line is a row, not names; the columns are called column_1 and so on
+    #[arg(long)]
+    pub no_header: bool,
+}
+
+/// `--missing`.
+fn missing(text: &str) -> Result<Missing, String> {
+    match text {
+        "drop" => Ok(Missing::Drop),
+        "mean" => Ok(Missing::Mean),
+        "median" => Ok(Missing::Median),
+        "zero" => Ok(Missing::Zero),
+        _ => Err("expected drop, mean, median or zero".to_string()),
+    }
+}
+
+/// `--separator`.
+fn separator(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [one] if one.is_ascii() && !one.is_ascii_alphanumeric() => Ok(*one),
+        _ => Err("expected one character such as ; or |, or tab".to_string()),
+    }
+}
+
+/// `--decimal`.
+fn decimal(text: &str) -> Result<Decimal, String> {
+    match text {
+        "." | "point" => Ok(Decimal::Point),
+        "," | "comma" => Ok(Decimal::Comma),
+        _ => Err("expected . or ,".to_string()),
+    }
 }
 
 impl ColumnArguments {
     /// How to read a table for a model.
     pub fn options(
         &self,
-        target: impl FnOnce(Option<String>) -> Target,
+        target: impl FnOnce(Vec<String>) -> Target,
         meaning: &Meaning,
         classes: Option<Vec<String>>,
     ) -> Outcome<CsvOptions> {
+        let targets = self.target.as_deref().map(trimmed);
         Ok(CsvOptions {
-            target: target(self.target.clone().or(meaning.target())),
+            target: target(targets.unwrap_or_else(|| meaning.targets())),
             class_names: classes,
             features: self.feature_columns(meaning)?,
+            dialect: self.dialect(),
+            missing: self.missing.unwrap_or_default(),
+            fill: meaning.fill(),
+            keep: self.keep.as_deref().map(trimmed).unwrap_or_default(),
         })
+    }
+
+    /// How a table is written, where that is said; for other tables beside it too.
+    pub fn dialect(&self) -> DialectOptions {
+        DialectOptions {
+            separator: self.separator,
+            decimal: self.decimal,
+            header: !self.no_header,
+        }
+    }
+
+    /// The same form and treatment for another table of the same model, whose columns it names.
+    pub fn form(&self) -> Self {
+        Self {
+            target: None,
+            features: None,
+            drop: None,
+            ..self.clone()
+        }
     }
 
     fn feature_columns(&self, meaning: &Meaning) -> Outcome<Features> {
         let own = meaning.features();
-        let split = |names: &[String]| names.iter().map(|name| name.trim().to_string()).collect();
         match (&self.features, &self.drop) {
             (None, None) if own.is_empty() => Ok(Features::All),
-            (None, None) => Ok(Features::Named(own.to_vec())),
-            (Some(names), _) if own.is_empty() => Ok(Features::Named(split(names))),
-            (None, Some(names)) if own.is_empty() => Ok(Features::Without(split(names))),
+            (None, None) => Ok(Features::OfModel(own.to_vec())),
+            (Some(names), _) if own.is_empty() => Ok(Features::Named(trimmed(names))),
+            (None, Some(names)) if own.is_empty() => Ok(Features::Without(trimmed(names))),
             _ => Err(Failure::usage(format!(
                 "{} names its columns, {}; leave --features and --drop out",
                 meaning.model,
@@ -63,10 +132,15 @@ impl ColumnArguments {
     }
 }
 
+fn trimmed(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| name.trim().to_string()).collect()
+}
+
 /// Rows from a CSV file or from `.npy` files.
 #[derive(Clone, Debug, Args)]
 pub struct DataArguments {
-    /// CSV file with a header line
+    /// Table with a header line: CSV, or with tabs, semicolons or | between the cells, packed by gzip
+    /// or not
     #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["x", "y"])]
     pub data: Option<PathBuf>,
     #[command(flatten)]
@@ -161,6 +235,50 @@ impl Labelled {
             .y
             .as_ref()
             .expect("labelled data is built with targets only")
+    }
+
+    /// Numbers the classes from 0 where a table has as many whole numbers for labels as the model has
+    /// classes, but others: 1 to 3, or -1 and 1. The numbers become the classes' names.
+    pub fn number_classes(&mut self, head: Head, outputs: usize) {
+        let expected = match head {
+            Head::Softmax if outputs > 1 => outputs,
+            Head::Sigmoid if outputs == 1 => 2,
+            Head::Softmax | Head::Sigmoid | Head::Other => return,
+        };
+        let data = &mut self.data;
+        let Some(y) = data.y.as_mut().filter(|y| y.ndim() == 1) else {
+            return;
+        };
+        if data.class_names.is_some() || data.target_names.is_empty() {
+            return;
+        }
+        let mut numbers: Vec<f32> = Vec::new();
+        for &label in y.iter() {
+            if label.fract() != 0.0 || (numbers.len() > expected && !numbers.contains(&label)) {
+                return;
+            }
+            if !numbers.contains(&label) {
+                numbers.push(label);
+            }
+        }
+        numbers.sort_unstable_by(f32::total_cmp);
+        let from_0 = |label: &f32| (0.0..expected as f32).contains(label);
+        if numbers.len() != expected || numbers.iter().all(from_0) {
+            return;
+        }
+        y.mapv_inplace(|label| {
+            numbers
+                .iter()
+                .position(|&number| number == label)
+                .unwrap_or(0) as f32
+        });
+        let names: Vec<String> = numbers.iter().map(f32::to_string).collect();
+        eprintln!(
+            "note: {}: the labels {} are the classes' names, in this order",
+            self.y_path.display(),
+            list(&names)
+        );
+        data.class_names = Some(names);
     }
 
     /// Refuses labels that are not whole numbers below `classes`, naming the first one's place.
@@ -267,7 +385,7 @@ impl Labelled {
         let row = place / (self.y().len() / self.data.rows().max(1)).max(1) + 1;
         Error::Format {
             path: self.y_path.clone(),
-            line: line_of_row(&self.y_path, row),
+            line: self.data.line_of_row(&self.y_path, row),
             kind: FormatKind::Content,
             message,
         }

@@ -76,7 +76,7 @@ impl Demo {
         )?;
         let signature = Signature::new(Task::MultiClass)
             .with_features(train.feature_names.clone())
-            .with_targets(train.target_name.clone())
+            .with_targets(train.target_names.clone())
             .with_classes((0..10).map(|digit| digit.to_string()));
         model.set_signature(Some(signature))?;
         model.save(&keras_path)?;

@@ -17,7 +17,7 @@ use thumbnet_runtime::{
 };
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Task,
-    dataset::{Target, line_of_row, list},
+    dataset::{Target, list},
     output::{self, thousands},
     quantize::{
         Budget, DataType, LayerTypes, Outputs, QuantizeOptions, Quantized, RangeMethod, Report,
@@ -189,7 +189,7 @@ impl Export {
         let text = format!("{saved}\n{}\n", report);
         // A reader such as `head` may have seen enough.
         let _ = std::io::stdout().write_all(text.as_bytes());
-        self.name_far_rows(&report, &rows.feature_names);
+        self.name_far_rows(&report, &rows);
         if let Some(error) = report.relative_error.filter(|error| *error > USELESS) {
             eprintln!(
                 "warning: the outputs' squared error on the calibration rows is {:.0} % of their variance, little is left of the model; see the fix above, try another --range, or remove rows far from all others",
@@ -217,7 +217,7 @@ impl Export {
     }
 
     /// Says which calibration rows were left out, and why.
-    fn name_far_rows(&self, report: &Report, columns: &[String]) {
+    fn name_far_rows(&self, report: &Report, rows: &Dataset) {
         const SHOWN: usize = 5;
         let Some(far) = report.far_rows.first() else {
             return;
@@ -226,8 +226,8 @@ impl Export {
             .far_rows
             .iter()
             .take(SHOWN)
-            .map(|far| match line_of_row(&self.calibrate, far.row) {
-                Some(line) if !is_npy(&self.calibrate) => format!("{} (line {line})", far.row),
+            .map(|far| match rows.line_of_row(&self.calibrate, far.row) {
+                Some(line) => format!("{} (line {line})", far.row),
                 _ => far.row.to_string(),
             })
             .collect();
@@ -235,7 +235,7 @@ impl Export {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let column = match columns.get(far.input - 1) {
+        let column = match rows.feature_names.get(far.input - 1) {
             Some(name) => format!("{name:?}"),
             None => far.input.to_string(),
         };

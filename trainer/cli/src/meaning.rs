@@ -1,6 +1,6 @@
 //! What a model says about its columns and classes, and what is assumed where it says nothing.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use thumbnet_trainer::{Dataset, Sequential, Signature, dataset::list, quantize::DeviceModel};
 
@@ -47,9 +47,18 @@ impl Meaning {
             .map_or(&[], |signature| &signature.features)
     }
 
-    /// The column of the target.
-    pub fn target(&self) -> Option<String> {
-        self.signature.as_ref()?.targets.first().cloned()
+    /// The columns of the targets, none where they are not known.
+    pub fn targets(&self) -> Vec<String> {
+        self.signature
+            .as_ref()
+            .map_or_else(Vec::new, |signature| signature.targets.clone())
+    }
+
+    /// By column: what stands for a value that is not there.
+    pub fn fill(&self) -> BTreeMap<String, f32> {
+        self.signature
+            .as_ref()
+            .map_or_else(BTreeMap::new, |signature| signature.fill.clone())
     }
 
     /// From which probability on an output says yes.
@@ -87,16 +96,10 @@ impl Meaning {
     /// Says on the standard error what was left out of a table, and what was assumed about it.
     pub fn say(&self, data: &Dataset, path: &Path) {
         let path = path.display();
-        let numbers_rows = |name: &&String| {
-            self.features().is_empty() && (name.is_empty() || name.starts_with("Unnamed: "))
-        };
-        let (unnamed, left_out): (Vec<&String>, Vec<&String>) =
-            data.left_out.iter().partition(numbers_rows);
-        if !unnamed.is_empty() {
-            eprintln!(
-                "note: {path}: a column without a name numbers the rows and is left out; give it a name to keep it"
-            );
+        for note in &data.notes {
+            eprintln!("note: {path}: {note}");
         }
+        let left_out = &data.left_out;
         if !left_out.is_empty() {
             let names: Vec<String> = left_out.iter().map(|name| format!("{name:?}")).collect();
             eprintln!(

@@ -84,7 +84,7 @@ fn check_width(inputs: usize, width: usize, rows: &Dataset, path: &Path) -> Outc
     }
     let hint = if rows.feature_names.is_empty() {
         "give the array that many columns".to_string()
-    } else if width == inputs + 1 && rows.target_name.is_none() {
+    } else if width == inputs + 1 && rows.target_names.is_empty() {
         "name the label column with --target".to_string()
     } else {
         "give the columns that the model was trained on".to_string()

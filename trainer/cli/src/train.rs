@@ -154,7 +154,7 @@ impl Train {
             (Some(model), Some(path)) => Meaning::of(model, path),
             _ => Meaning::none(),
         };
-        let rows = self.data.labelled(&meaning)?;
+        let mut rows = self.data.labelled(&meaning)?;
         let mut model = match given {
             Some(model) => model,
             None => self.build(&rows.data)?,
@@ -163,6 +163,14 @@ impl Train {
             model.build(rows.data.row_shape())?;
         }
         check_row_shape(&model, &rows.data, &rows.x_path)?;
+        let outputs = model.output_shape().and_then(<[usize]>::last).copied();
+        rows.number_classes(Head::of(&model), outputs.unwrap_or(1));
+        for caution in rows
+            .data
+            .cautions(|row| rows.data.line_of_row(&rows.x_path, row))
+        {
+            eprintln!("note: {}: {caution}", rows.x_path.display());
+        }
         let own = model.compile_config();
         if self.quantize_aware.is_some() {
             // Folding needs the weights, and leaves no optimizer state that would fit.
@@ -339,12 +347,16 @@ impl Train {
             [] => rows.data.feature_names.clone(),
             own => own.to_vec(),
         };
-        let targets = rows.data.target_name.clone().or(meaning.target());
+        let targets = match rows.data.target_names.as_slice() {
+            [] => meaning.targets(),
+            names => names.to_vec(),
+        };
         let mut signature = Signature::new(task)
             .with_features(features)
             .with_targets(targets)
             .with_classes(classes);
         signature.threshold = meaning.threshold();
+        signature.fill = rows.data.fill.clone();
         Ok(signature)
     }
 
@@ -358,8 +370,11 @@ impl Train {
             (Some(csv), ..) => {
                 let meaning = Meaning::of(model, &self.output);
                 let classes = meaning.class_names(None)?;
-                let options =
-                    ColumnArguments::default().options(Target::Read, &meaning, classes)?;
+                let options = self
+                    .data
+                    .columns
+                    .form()
+                    .options(Target::Read, &meaning, classes)?;
                 labelled_csv(csv, &options, &meaning)?
             }
             (None, Some(x), Some(y)) => labelled_npy(x, y)?,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::cells::{Decimal, is_missing_label, number};
 use super::columns::did_you_mean;
 use super::number::parse_number;
 
@@ -45,7 +46,12 @@ impl<'a> Labels<'a> {
         })
     }
 
-    pub(super) fn push(&mut self, cell: &[u8], column: &str) -> Result<(), String> {
+    pub(super) fn push(
+        &mut self,
+        cell: &[u8],
+        column: &str,
+        decimal: Decimal,
+    ) -> Result<(), String> {
         let cell = cell.trim_ascii();
         let shown = || String::from_utf8_lossy(cell).into_owned();
         if cell.is_empty() {
@@ -53,7 +59,7 @@ impl<'a> Labels<'a> {
                 "column {column:?} is empty, expected a label; remove the row or fill the cell"
             ));
         }
-        let number = parse_number(cell);
+        let number = number(cell, decimal);
         // A name that the model knows wins: classes may be called "3" and "7".
         if let Some(known) = self.known
             && self.values.is_empty()
@@ -77,7 +83,9 @@ impl<'a> Labels<'a> {
                 self.values.push(value);
                 Ok(())
             }
-            None if cell.eq_ignore_ascii_case(b"nan") || cell.eq_ignore_ascii_case(b"inf") => {
+            None if (is_missing_label(cell) && self.known.is_none())
+                || cell.eq_ignore_ascii_case(b"inf") =>
+            {
                 Err(format!(
                     "column {column:?} is {:?}, expected a label; remove the row or fill the cell",
                     shown()

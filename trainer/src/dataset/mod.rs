@@ -1,18 +1,27 @@
 //! Rows to train on, to calibrate with and to predict: from CSV, from `.npy`, or bundled.
 
+mod cautions;
+mod cells;
 mod columns;
 mod csv;
+mod dialect;
 mod labels;
+mod missing;
 mod npy;
 mod npy_header;
 mod number;
+mod source;
+mod survey;
 
+pub use self::cells::Decimal;
 pub use self::columns::{Features, nearest};
-pub use self::csv::{CsvOptions, Target, line_of_row, read_csv, read_csv_bytes};
+pub use self::csv::{CsvOptions, Target, read_csv, read_csv_bytes};
+pub use self::dialect::DialectOptions;
 pub use self::labels::list;
+pub use self::missing::Missing;
 pub use self::npy::{read_npy, write_npy};
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use ndarray::{ArrayD, Axis, Slice};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -25,16 +34,23 @@ use crate::{Error, Result};
 pub struct Dataset {
     /// Features, `[rows, ..]`; `[rows, columns]` from CSV.
     pub x: ArrayD<f32>,
-    /// Targets, `[rows]` from CSV: the class index or the number to regress.
+    /// Targets, `[rows]` from CSV: the class index or the number to regress; `[rows, targets]` of
+    /// several columns.
     pub y: Option<ArrayD<f32>>,
     /// Column names; empty when the file has none (`.npy`).
     pub feature_names: Vec<String>,
-    /// Name of the column that became `y`.
-    pub target_name: Option<String>,
+    /// Names of the columns that became `y`.
+    pub target_names: Vec<String>,
     /// Class names in the order of their indices, when the labels were names.
     pub class_names: Option<Vec<String>>,
-    /// Columns of the file that are neither features nor target.
+    /// Columns of the file that are neither features nor target, where the features were named.
     pub left_out: Vec<String>,
+    /// By the feature's name: what stands for a value that is not there.
+    pub fill: BTreeMap<String, f32>,
+    /// What was found and assumed, a line each.
+    pub notes: Vec<String>,
+    /// Where the rows are in their file.
+    origin: Option<csv::Origin>,
 }
 
 impl Dataset {
@@ -72,14 +88,22 @@ impl Dataset {
                 Some(y)
             }
         };
-        Ok(Self {
+        Ok(Self::new(x, y))
+    }
+
+    /// Of arrays, without names; rows come first in both.
+    pub fn new(x: ArrayD<f32>, y: Option<ArrayD<f32>>) -> Self {
+        Self {
             x,
             y,
             feature_names: Vec::new(),
-            target_name: None,
+            target_names: Vec::new(),
             class_names: None,
             left_out: Vec::new(),
-        })
+            fill: BTreeMap::new(),
+            notes: Vec::new(),
+            origin: None,
+        }
     }
 
     /// 1,797 handwritten digits: 64 pixels from 0 to 16, classes 0 to 9.
@@ -131,9 +155,12 @@ impl Dataset {
             x,
             y,
             feature_names: self.feature_names.clone(),
-            target_name: self.target_name.clone(),
+            target_names: self.target_names.clone(),
             class_names: self.class_names.clone(),
             left_out: self.left_out.clone(),
+            fill: self.fill.clone(),
+            notes: self.notes.clone(),
+            origin: None,
         }
     }
 }
@@ -188,7 +215,7 @@ mod tests {
             iris.feature_names,
             ["sepal_length", "sepal_width", "petal_length", "petal_width"]
         );
-        assert_eq!(iris.target_name.as_deref(), Some("label"));
+        assert_eq!(iris.target_names, ["label"]);
         let y = iris.y.unwrap();
         for class in [0.0, 1.0, 2.0] {
             assert_eq!(y.iter().filter(|&&c| c == class).count(), 50);

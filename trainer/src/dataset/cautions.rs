@@ -1,0 +1,165 @@
+//! What may be wrong with a table to train on, although it can be read.
+
+use ndarray::{ArrayView1, Axis};
+
+use super::Dataset;
+use super::columns::nearest;
+use super::labels::list;
+
+/// Rows below which nothing is concluded from values that go together.
+const FEW_ROWS: usize = 10;
+/// Classes beyond which a target is taken for a quantity.
+const MOST_CLASSES: usize = 100;
+
+impl Dataset {
+    /// What may be wrong with the rows, a line each: columns of one value, targets of one value, a label
+    /// that is probably a typing error, a feature that alone gives the label away.
+    ///
+    /// * `line` - the line of a data row (from 1) in its file, where that is known
+    pub fn cautions(&self, line: impl Fn(usize) -> Option<u64>) -> Vec<String> {
+        let mut cautions = Vec::new();
+        let constant = self.names_where(|values| {
+            let first = values.first().copied();
+            values.iter().all(|value| Some(*value) == first)
+        });
+        if !constant.is_empty() && self.rows() > 1 {
+            cautions.push(format!(
+                "the same value in every row, which tells nothing: {}; leave such columns out with --drop",
+                list(&constant)
+            ));
+        }
+        let Some(y) = self.y.as_ref().filter(|y| y.ndim() == 1) else {
+            return cautions;
+        };
+        let classes: Vec<usize> = y.iter().map(|&label| label as usize).collect();
+        let are_classes = y
+            .iter()
+            .all(|y| y.fract() == 0.0 && (0.0..MOST_CLASSES as f32).contains(y));
+        if !are_classes {
+            return cautions;
+        }
+        let mut counts = vec![0_usize; classes.iter().max().map_or(0, |most| most + 1)];
+        for &class in &classes {
+            counts[class] += 1;
+        }
+        let named = |class: usize| match &self.class_names {
+            Some(names) => format!("{:?}", names.get(class).map_or("", String::as_str)),
+            None => class.to_string(),
+        };
+        if let (Some(&first), true) = (classes.first(), self.rows() > 1)
+            && counts[first] == self.rows()
+        {
+            cautions.push(format!(
+                "every label is {}, of which nothing can be learned; add rows of another class",
+                named(first)
+            ));
+            return cautions;
+        }
+        cautions.extend(self.typing_error(&classes, &counts, line));
+        let telling = match self.rows() < FEW_ROWS {
+            true => Vec::new(),
+            false => self.names_where(|values| tells_apart(&values, &classes, counts.len())),
+        };
+        if !telling.is_empty() {
+            cautions.push(format!(
+                "alone tells the classes of all rows apart: {}; leave it out with --drop if it is not known before the label is",
+                list(&telling)
+            ));
+        }
+        cautions
+    }
+
+    /// Names of the features whose values are so.
+    fn names_where(&self, is_so: impl Fn(ArrayView1<f32>) -> bool) -> Vec<String> {
+        if self.x.ndim() != 2 {
+            return Vec::new();
+        }
+        let columns = self.x.axis_iter(Axis(1)).zip(&self.feature_names);
+        columns
+            .filter_map(|(values, name)| {
+                let values = values.into_dimensionality().ok()?;
+                is_so(values).then(|| format!("{name:?}"))
+            })
+            .collect()
+    }
+
+    /// A label of one row that is nearly another, of many.
+    fn typing_error(
+        &self,
+        classes: &[usize],
+        counts: &[usize],
+        line: impl Fn(usize) -> Option<u64>,
+    ) -> Option<String> {
+        let names = self.class_names.as_ref()?;
+        let (class, near) = (0..names.len())
+            .filter(|&class| counts.get(class) == Some(&1))
+            .find_map(|class| {
+                let near = nearest(&names[class], names)?;
+                let others = names.iter().position(|name| name == near)?;
+                (counts.get(others)? > &2).then_some((class, near))
+            })?;
+        let row = classes.iter().position(|&other| other == class)?;
+        let place = match line(row + 1) {
+            Some(line) => format!("line {line}"),
+            None => format!("row {}", row + 1),
+        };
+        Some(format!(
+            "{place}: the label {:?} occurs once and is nearly {near:?}: a class of its own unless the cell is corrected",
+            names[class]
+        ))
+    }
+}
+
+/// Whether the classes lie in ranges of their own.
+fn tells_apart(values: &ArrayView1<f32>, classes: &[usize], count: usize) -> bool {
+    let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); count];
+    for (value, &class) in values.iter().zip(classes) {
+        let (low, high) = &mut ranges[class];
+        *low = low.min(*value);
+        *high = high.max(*value);
+    }
+    ranges.retain(|(low, high)| low <= high);
+    ranges.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    ranges.windows(2).all(|pair| pair[0].1 < pair[1].0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{CsvOptions, read_csv_bytes};
+
+    fn cautions(text: &str) -> Vec<String> {
+        let data = read_csv_bytes(text.as_bytes(), Path::new("d.csv"), &CsvOptions::default());
+        data.unwrap().cautions(|row| Some(row as u64 + 1))
+    }
+
+    #[test]
+    fn what_may_be_wrong_is_said() {
+        let mut text = "same,leak,b,label\n".to_string();
+        for row in 0..12 {
+            let label = if row % 2 == 0 { "dog" } else { "cat" };
+            text += &format!("3,{},{},{label}\n", row % 2 * 5, row * row % 7);
+        }
+        assert_eq!(
+            cautions(&text),
+            [
+                "the same value in every row, which tells nothing: \"same\"; leave such columns out with --drop",
+                "alone tells the classes of all rows apart: \"leak\"; leave it out with --drop if it is not known before the label is",
+            ]
+        );
+        assert_eq!(
+            cautions("a,label\n1,0\n1.5,0\n"),
+            ["every label is 0, of which nothing can be learned; add rows of another class"]
+        );
+        assert_eq!(
+            cautions(
+                "a,label\n1,virginica\n1,setosa\n3,virginica\n2,Virginica\n7,virginica\n1,setosa\n"
+            ),
+            [
+                "line 5: the label \"Virginica\" occurs once and is nearly \"virginica\": a class of its own unless the cell is corrected"
+            ]
+        );
+        assert_eq!(cautions("a,label\n1,0.5\n1.5,0.25\n2,0.5\n"), [""; 0]);
+    }
+}
