@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ndarray::ArrayD;
 use serde_json::{Map, Value};
 use thumbnet_trainer::{
-    Sequential,
+    Sequential, Task,
+    evaluation::{Evaluation, flat},
     history::{LogValue, Logs},
-    quantize::{self, DeviceModel, scores},
-    sequential::EvaluateOptions,
+    quantize::{self, DeviceModel, Outputs, QuantizeOptions, scores},
+    sequential::{EvaluateOptions, PredictOptions},
 };
 
 use super::{
@@ -56,7 +58,11 @@ impl Evaluate {
             AnyModel::Keras(model) => self.keras(model, &rows)?,
             AnyModel::Device(model) => self.device(model, &rows)?,
         };
-        self.print(&results);
+        let tables = match &model {
+            AnyModel::Keras(model) => keras_tables(model, &rows)?,
+            AnyModel::Device(model) => device_tables(model, &rows)?,
+        };
+        self.print(&results, tables.as_ref());
         Ok(())
     }
 
@@ -120,15 +126,19 @@ impl Evaluate {
         Ok(logs)
     }
 
-    fn print(&self, logs: &Logs) {
+    fn print(&self, logs: &Logs, tables: Option<&Evaluation>) {
         // Keras shows the loss last, as its names are sorted; a reader looks for it first.
         let mut results: Vec<_> = logs.iter().collect();
         results.sort_by_key(|(name, _)| *name != "loss");
         if self.json {
-            let object: Map<String, Value> = results
+            let mut object: Map<String, Value> = results
                 .into_iter()
                 .map(|(name, value)| (name.to_string(), value.to_json()))
                 .collect();
+            if let Some(tables) = tables {
+                let tables = serde_json::to_value(tables).expect("numbers and names are JSON");
+                object.insert("evaluation".to_string(), tables);
+            }
             println!("{}", Value::Object(object));
         } else {
             let parts: Vec<String> = results
@@ -136,8 +146,59 @@ impl Evaluate {
                 .map(|(name, value)| format!("{name}: {}", text(value)))
                 .collect();
             println!("{}", parts.join(" - "));
+            if let Some(tables) = tables {
+                print!("\n{tables}");
+            }
         }
     }
+}
+
+/// As the device would decide; none for models that it cannot run.
+fn keras_tables(model: &Sequential, rows: &Labelled) -> Outcome<Option<Evaluation>> {
+    let Ok(kind) = Outputs::of_model(model, &QuantizeOptions::default()) else {
+        return Ok(None);
+    };
+    let silent = PredictOptions {
+        verbose: 0,
+        ..PredictOptions::default()
+    };
+    let predicted = model.predict_with(&rows.data.x, silent)?;
+    let classes = model
+        .signature()
+        .map(|signature| signature.classes.as_slice());
+    tables(kind, &predicted, rows, classes.unwrap_or_default())
+}
+
+fn device_tables(model: &DeviceModel, rows: &Labelled) -> Outcome<Option<Evaluation>> {
+    let predicted = model.predict(&rows.data.x)?;
+    let kind = Outputs::of_device(model);
+    tables(kind, &predicted, rows, &model.class_names())
+}
+
+/// None where the targets are not what the outputs say, such as probabilities.
+fn tables(
+    kind: Outputs,
+    predicted: &ArrayD<f32>,
+    rows: &Labelled,
+    classes: &[String],
+) -> Outcome<Option<Evaluation>> {
+    let (outputs, labels) = (flat(predicted)?, flat(rows.y())?);
+    let one = outputs.ncols() == 1;
+    let (task, threshold) = match kind.labelled_by(outputs.ncols(), Some(labels.ncols())) {
+        Outputs::Classes => (Task::MultiClass, 0.0),
+        Outputs::Binary { threshold } if one => (Task::Binary, threshold),
+        Outputs::Binary { threshold } => (Task::MultiLabel, threshold),
+        Outputs::Numbers => (Task::Regression, 0.0),
+    };
+    let own = rows.data.class_names.as_deref();
+    let names = match task {
+        Task::Regression => rows.data.target_names.as_slice(),
+        Task::Binary | Task::MultiClass | Task::MultiLabel if classes.is_empty() => {
+            own.unwrap_or(&rows.data.target_names)
+        }
+        Task::Binary | Task::MultiClass | Task::MultiLabel => classes,
+    };
+    Ok(Evaluation::new(task, &outputs.view(), &labels.view(), names, threshold).ok())
 }
 
 /// `0.4615`, or `[0.4615, 0.6667, 0.0000]` of a metric with a value per class or threshold.

@@ -19,7 +19,7 @@ use super::{
     Failure, Outcome,
     callbacks::CallbackArguments,
     compile::{CompileArguments, check_labels, task},
-    data::{ColumnArguments, DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
+    data::{DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
     head::Head,
     layers::LayerSpec,
     meaning::Meaning,

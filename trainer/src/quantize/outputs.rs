@@ -101,7 +101,7 @@ impl Outputs {
     }
 
     /// With labels of this width: one label for several outputs is a class.
-    pub(super) fn labelled_by(self, outputs: usize, label_width: Option<usize>) -> Self {
+    pub fn labelled_by(self, outputs: usize, label_width: Option<usize>) -> Self {
         if outputs > 1 && label_width == Some(1) {
             Self::Classes
         } else {
