@@ -302,7 +302,7 @@ fn kinds_of_errors_are_told_apart_by_code() {
             .unwrap_err()
             .kind()
     };
-    assert_eq!(table("t.csv", "a,label\nx,1\n"), ErrorKind::Content);
+    assert_eq!(table("t.csv", "a,label\n1,0\nx,1\n"), ErrorKind::Content);
     assert_eq!(table("m.csv", "\u{89}"), ErrorKind::Content);
     assert_eq!(table("x.csv", "PAR1"), ErrorKind::UnknownFormat);
     let text = write("text.npy", b"\x93NUMPY\x01\x00\x46\x00{'descr': '<U3', 'fortran_order': False, 'shape': (0,), }             \n");

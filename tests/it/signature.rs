@@ -217,7 +217,7 @@ fn the_number_of_a_row_is_no_feature() {
     );
     assert_eq!(
         trained.stderr,
-        "note: pd.csv: a column without a name numbers the rows and is left out; give it a name to keep it\n"
+        "note: pd.csv: a column without a name numbers the rows and is left out; give it a name and insist with --keep\n"
     );
     // The labels are noise: with the number of the row they would be told apart.
     let found = accuracy(&folder, "p.h5 --data pd.csv");

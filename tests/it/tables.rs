@@ -259,7 +259,10 @@ fn what_is_suspicious_is_said() {
         typo.contains("the label \"Virginica\" occurs once and is nearly \"virginica\""),
         "{typo}"
     );
-    let one = said("only_setosa", "--layers 8:relu,1:softmax");
+    let one = said(
+        "only_setosa",
+        "--classes setosa,versicolor,virginica --layers 8:relu,3:softmax",
+    );
     assert!(
         one.contains("every label is \"setosa\", of which nothing can be learned"),
         "{one}"

@@ -71,7 +71,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         (
             "train --data nan.csv --layers 3:softmax --output model.h5",
             1,
-            "nan.csv:3: column \"petal_width\" is \"n/a\", expected a number; remove the row or fill the cell",
+            "nan.csv:3: 1 cell has no value, expected numbers: 1 of column \"petal_width\" (line 3); fill the cells, or give --missing drop, mean, median or zero",
         ),
         (
             "train --data hole.csv --layers 3:softmax --output model.h5",
