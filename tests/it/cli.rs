@@ -407,6 +407,8 @@ fn callbacks_come_from_options_and_from_a_file() {
     // Too far, and stopped at the first sign of it.
     let line = "train --data numbers.csv --layers 1 --optimizer sgd --learning-rate 1e30 --epochs 9 --batch-size 16 --terminate-on-nan --history h.json --verbose 0 --output m.h5";
     let stopped = run(path, line);
+    assert_eq!(stopped.code, Some(1));
+    let stopped = run(path, &format!("{line} --allow-nan"));
     assert_eq!(stopped.code, Some(0));
     assert!(
         stopped.stdout.starts_with("Batch ")

@@ -157,7 +157,7 @@ fn a_file_of_another_kind_is_said_to_be_one() {
     };
     assert_eq!(
         message(saving::read(&folder.join("model.weights.h5")).unwrap_err()),
-        "model.weights.h5: holds weights without a model; load the model's file, then these into it by load_weights (--weights of the command line)"
+        "model.weights.h5: holds weights without a model; load the model's file, then these into it by load_weights (--weights of the command line), or name its layers by --layers 16:relu,3:softmax or --config model.json"
     );
     assert_eq!(
         message(saving::read(&folder.join("x.npy")).unwrap_err()),

@@ -144,7 +144,7 @@ fn check_killed(folder: &Path) {
     let backup = folder.join("backup");
     if backup.is_dir() {
         // At most the old and the new of weights and position each.
-        assert!(names(&backup).len() <= 4, "{:?}", names(&backup));
+        assert!(names(&backup).len() <= 5, "{:?}", names(&backup));
     }
 }
 

@@ -17,6 +17,7 @@ mod estimate;
 mod evaluate;
 mod export;
 mod extremes;
+mod faults;
 mod files;
 mod keras_arguments;
 mod keras_rules;

@@ -43,6 +43,7 @@ pub mod evaluation;
 mod file_kind;
 pub mod history;
 pub mod initializers;
+pub mod input;
 pub mod layers;
 pub mod losses;
 pub mod metrics;

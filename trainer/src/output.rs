@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tempfile::NamedTempFile;
+
 use crate::{Error, Result};
 
 /// Writes a file by way of a temporary one in the same folder.
@@ -24,10 +26,16 @@ pub fn write(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result
         return write(&mut device);
     }
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let mut file = Temporary::beside(&place).map_err(io)?;
-    write(&mut file.file)?;
-    file.file.sync_all().map_err(io)?;
-    file.persist(&place).map_err(io)?;
+    remove_leftovers(&place);
+    let mut file = temporary(&place).map_err(io)?;
+    write(file.as_file_mut())?;
+    let new = file.as_file();
+    if let Ok(old) = fs::metadata(&place) {
+        // A file that others may not read stays one.
+        new.set_permissions(old.permissions()).map_err(io)?;
+    }
+    new.sync_all().map_err(io)?;
+    file.persist(&place).map_err(|error| io(error.error))?;
     // The name itself has to reach the disk too; not every system can open a folder.
     #[cfg(unix)]
     if let Ok(folder) = File::open(folder(&place)) {
@@ -36,89 +44,59 @@ pub fn write(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result
     Ok(())
 }
 
-/// A file that becomes another one, or disappears when dropped before.
-struct Temporary {
-    file: File,
-    path: PathBuf,
-    persisted: bool,
+/// Ends the names of temporary files.
+const SUFFIX: &str = ".thumbnet";
+
+/// Begins the names of `place`'s temporary files: `.m.h5.` for `m.h5`.
+fn prefix(place: &Path) -> String {
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    // Room for the rest in the 255 bytes that a name may have.
+    let kept: String = name.chars().take(50).collect();
+    format!(".{kept}.")
 }
 
-impl Temporary {
-    /// `.m.h5.thumbnet` for `m.h5`: a process that is killed leaves it behind, and the next one that
-    /// writes `m.h5` uses it up. A lock tells it from one that another process is writing.
-    fn beside(place: &Path) -> std::io::Result<Self> {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(place.file_name().unwrap_or_default());
-        name.push(".thumbnet");
-        let path = folder(place).join(name);
-        for _ in 0..8 {
-            let mut options = OpenOptions::new();
-            let opened = options.create(true).truncate(false).write(true).open(&path);
-            let Ok(file) = opened else { break };
-            if file.try_lock().is_err() {
-                break;
-            }
-            // Another process may have renamed it before the lock was ours.
-            if is_at(&file, &path) {
-                file.set_len(0)?;
-                return Ok(Self {
-                    file,
-                    path,
-                    persisted: false,
-                });
-            }
-        }
-        Self::unique(place)
+/// A new file beside `place` under a name that nobody can guess, made without following what may be
+/// there, and locked. It becomes `place`, or disappears when dropped before.
+fn temporary(place: &Path) -> std::io::Result<NamedTempFile> {
+    let prefix = prefix(place);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(12);
+    #[cfg(unix)]
+    if !place.exists() {
+        // Ordinary permissions (the umask applies), not a temporary file's private ones.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
     }
-
-    /// Under a name that no other process has, where the usual one cannot be had.
-    fn unique(place: &Path) -> std::io::Result<Self> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".thumbnet-");
-        #[cfg(unix)]
-        {
-            // Ordinary permissions (the umask applies), not a temporary file's private ones.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let (file, path) = builder.tempfile_in(folder(place))?.keep()?;
-        Ok(Self {
-            file,
-            path,
-            persisted: false,
-        })
-    }
-
-    fn persist(mut self, place: &Path) -> std::io::Result<()> {
-        fs::rename(&self.path, place)?;
-        self.persisted = true;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.persisted {
-            // What failed before is what the user hears of.
-            let _ = fs::remove_file(&self.path);
+    loop {
+        let file = builder.tempfile_in(folder(place))?;
+        // Some network folders have no locks: a leftover then stays.
+        let _ = file.as_file().lock();
+        // Another process may have taken it for a leftover before the lock was ours.
+        if file.path().exists() {
+            return Ok(file);
         }
     }
 }
 
-/// Whether an open file is the one with this name, and not where a link of this name points.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(file), Ok(path)) => (file.dev(), file.ino()) == (path.dev(), path.ino()),
-        _ => false,
+/// Removes what killed processes left when they wrote `place`: a file that is still being written is
+/// locked. Links and pipes are left alone, unopened.
+fn remove_leftovers(place: &Path) {
+    let prefix = prefix(place);
+    for entry in fs::read_dir(folder(place)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours = name
+            .strip_prefix(&prefix)
+            .and_then(|rest| rest.strip_suffix(SUFFIX))
+            .is_some_and(|random| random.len() == 12);
+        if !ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        if File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            // Of no harm where it stays.
+            let _ = fs::remove_file(entry.path());
+        }
     }
-}
-
-/// Whether an open file is the one with this name; a file that is open keeps its name here.
-#[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.is_file()
 }
 
 /// [`write()`] of bytes that are there already.
@@ -198,13 +176,62 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_used_up() {
+    fn what_a_killed_process_left_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("model.h5");
-        fs::write(dir.path().join(".model.h5.thumbnet"), b"half a mod").unwrap();
+        let left = dir.path().join(".model.h5.0123456789ab.thumbnet");
+        fs::write(&left, b"half a mod").unwrap();
+        let written = dir.path().join(".model.h5.ba9876543210.thumbnet");
+        let other = File::create(&written).unwrap();
+        other.lock().unwrap();
         write_bytes(&path, b"good").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"good");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(!left.exists() && written.exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    /// Links and pipes under the names that are used, or were: nothing behind them changes.
+    #[cfg(unix)]
+    #[test]
+    fn what_lies_under_the_name_of_a_temporary_file_is_not_followed() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("victim"), b"precious").unwrap();
+        for name in [".m.h5.thumbnet", ".m.h5.0123456789ab.thumbnet"] {
+            fs::hard_link(at("victim"), at(name)).unwrap();
+            write_bytes(&at("m.h5"), b"model").unwrap();
+            let _ = fs::remove_file(at(name));
+            for target in ["victim", "nowhere"] {
+                symlink(at(target), at(name)).unwrap();
+                write_bytes(&at("m.h5"), b"model").unwrap();
+                fs::remove_file(at(name)).unwrap();
+            }
+            let made = std::process::Command::new("mkfifo").arg(at(name)).status();
+            if made.is_ok_and(|status| status.success()) {
+                // A process that opened it would wait for ever.
+                write_bytes(&at("m.h5"), b"model").unwrap();
+                fs::remove_file(at(name)).unwrap();
+            }
+        }
+        assert_eq!(fs::read(at("victim")).unwrap(), b"precious");
+        assert!(!at("nowhere").exists());
+        assert_eq!(fs::read(at("m.h5")).unwrap(), b"model");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_stays_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.h5");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        for bits in [0o600, 0o640, 0o444] {
+            write_bytes(&path, b"old").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
+            write_bytes(&path, b"new").unwrap();
+            assert_eq!((mode(), fs::read(&path).unwrap()), (bits, b"new".to_vec()));
+        }
     }
 
     #[test]

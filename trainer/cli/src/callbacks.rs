@@ -17,6 +17,7 @@ use super::{
     Outcome,
     json::read_json,
     models::check_keras_name,
+    outputs::Named,
     values::{direction, positive},
 };
 
@@ -79,6 +80,39 @@ impl CallbackArguments {
             output::check(path)?;
         }
         Ok(())
+    }
+
+    /// Whether the model may be saved before an epoch has ended.
+    pub fn saves_within_epochs(&self) -> bool {
+        self.save_freq.is_some() || self.backup_freq.is_some()
+    }
+
+    /// The files that are read.
+    pub fn inputs(&self) -> [Option<Named<'_>>; 1] {
+        [Named::of("--callbacks", self.callbacks.as_ref())]
+    }
+
+    /// The files that are written: those of `--callbacks` are named in it.
+    pub fn outputs(&self) -> [Option<Named<'_>>; 2] {
+        [
+            Named::of("--checkpoint", self.checkpoint.as_ref()),
+            Named::of("--csv-log", self.csv_log.as_ref()),
+        ]
+    }
+
+    /// The files that the callbacks in `--callbacks` write.
+    pub fn listed_outputs(&self) -> Outcome<Vec<PathBuf>> {
+        let Some(path) = &self.callbacks else {
+            return Ok(Vec::new());
+        };
+        let written = |callback: &Value| {
+            let config = &callback["config"];
+            let path = config["filepath"].as_str().or(config["filename"].as_str());
+            // A log that is appended to may be there.
+            path.filter(|_| config["append"] != Value::Bool(true))
+                .map(PathBuf::from)
+        };
+        Ok(list(path)?.iter().filter_map(written).collect())
     }
 
     /// The callbacks in the order that they are called in.

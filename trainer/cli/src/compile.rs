@@ -10,6 +10,7 @@ use thumbnet_trainer::{
     dataset::list,
     losses::{Loss, LossKind, SparseCategoricalCrossentropy},
     quantize::{DeviceModel, Outputs},
+    saving::Loaded,
     sequential::CompileOptions,
 };
 
@@ -37,9 +38,22 @@ pub struct CompileArguments {
 }
 
 impl CompileArguments {
-    /// Whether the model's own settings hold: nothing asks for others, and they have a loss.
-    pub fn keep(&self, own: Option<&Value>) -> bool {
-        !self.are_given() && own.is_some_and(|own| !own["loss"].is_null())
+    /// Whether the model's own settings hold: nothing asks for others, and they have a loss. An error
+    /// where they would have to, but thumbnet does not have what they say.
+    pub fn keep(&self, loaded: &Loaded) -> Outcome<bool> {
+        if self.are_given() {
+            return Ok(false);
+        }
+        match &loaded.compile_error {
+            Some(error) => Err(Error::unsupported(format!(
+                "{error}; give others with --loss and --metrics, or --compile"
+            ))
+            .into()),
+            None => Ok(loaded
+                .settings
+                .as_ref()
+                .is_some_and(|own| !own["loss"].is_null())),
+        }
     }
 
     /// Whether anything asks for other settings than the model's own.
@@ -74,6 +88,14 @@ impl CompileArguments {
             options.metrics = vec![json!(metric)];
         }
         Ok(options)
+    }
+}
+
+/// The compile settings of a model's file, those that thumbnet does not have too.
+pub fn settings(loaded: &Loaded) -> Option<Value> {
+    match loaded.compile_error {
+        Some(_) => loaded.settings.clone(),
+        None => loaded.model.compile_config(),
     }
 }
 
@@ -117,11 +139,22 @@ pub fn task(loss: &Loss, head: Head, outputs: usize, names: Option<&[String]>) -
 }
 
 /// Refuses labels of a CSV file that the model cannot take, with their line. Arrays are left to the
-/// library, which is as lenient as Keras.
+/// library, which is as lenient as Keras, but for classes that are no whole numbers.
 pub fn check_labels(loss: Option<&Loss>, head: Head, outputs: usize, rows: &Labelled) -> Outcome {
-    let Some(loss) = loss.filter(|_| !is_npy(&rows.y_path)) else {
+    let Some(loss) = loss else {
         return Ok(());
     };
+    let classes = matches!(
+        loss.kind,
+        LossKind::SparseCategoricalCrossentropy { .. }
+            | LossKind::CategoricalGeneralizedCrossEntropy { .. }
+    );
+    if is_npy(&rows.y_path) {
+        return match classes {
+            true => rows.check_whole(),
+            false => Ok(()),
+        };
+    }
     if let Some(names) = &rows.data.class_names {
         return match task(loss, head, outputs, Some(names)).class_count(outputs) {
             Some(expected) => rows.check_class_names(names, expected),
@@ -155,7 +188,12 @@ pub fn check_labels(loss: Option<&Loss>, head: Head, outputs: usize, rows: &Labe
 /// As [`check_labels`], for what a device model says of its outputs.
 pub fn check_device_labels(model: &DeviceModel, rows: &Labelled) -> Outcome {
     if is_npy(&rows.y_path) {
-        return Ok(());
+        let one_per_row = rows.y().len() == rows.data.rows();
+        let classes = matches!(Outputs::of_device(model), Outputs::Classes);
+        return match one_per_row && classes {
+            true => rows.check_whole(),
+            false => Ok(()),
+        };
     }
     match (Outputs::of_device(model), Head::of_device(model)) {
         // A CSV file has one label per row.

@@ -9,7 +9,7 @@ use thumbnet_trainer::{
     dataset::{CsvOptions, Decimal, DialectOptions, Features, Missing, Target, list, nearest},
 };
 
-use super::{Failure, Outcome, head::Head, meaning::Meaning};
+use super::{Failure, Outcome, console, head::Head, meaning::Meaning};
 
 /// How a table is read, and which columns of it are what.
 #[derive(Clone, Debug, Default, Args)]
@@ -273,11 +273,11 @@ impl Labelled {
                 .unwrap_or(0) as f32
         });
         let names: Vec<String> = numbers.iter().map(f32::to_string).collect();
-        eprintln!(
+        console::note(&format!(
             "note: {}: the labels {} are the classes' names, in this order",
             self.y_path.display(),
             list(&names)
-        );
+        ));
         data.class_names = Some(names);
     }
 
@@ -302,6 +302,22 @@ impl Labelled {
             classes.saturating_sub(1)
         );
         Err(self.at(place, message).into())
+    }
+
+    /// Refuses classes that are no whole numbers, which would be cut to other ones.
+    pub fn check_whole(&self) -> Outcome {
+        let Some(place) = self.y().iter().position(|label| label.fract() != 0.0) else {
+            return Ok(());
+        };
+        let label = self.y().iter().nth(place).copied().unwrap_or_default();
+        let row = place / (self.y().len() / self.data.rows().max(1)).max(1) + 1;
+        Err(Error::format(
+            &self.y_path,
+            format!(
+                "data row {row}: label {label} is no class, expected a whole number from 0; number the classes, or train on numbers with --loss mse"
+            ),
+        )
+        .into())
     }
 
     /// Refuses labels outside 0 to 1, for a sigmoid.

@@ -17,7 +17,7 @@ use thumbnet_trainer::{
 };
 
 use super::{
-    Outcome,
+    Outcome, console,
     inspect::Sizes,
     values::{Verbosity, positive},
 };
@@ -56,15 +56,16 @@ impl Demo {
         let (train, test) = digits.split_at(digits.rows() - TEST_ROWS);
         let y_train = train.y.as_ref().expect("the digits have labels");
         let y_test = test.y.as_ref().expect("the digits have labels");
-        println!(
-            "{} handwritten digits of 8x8 pixels: {} to train on, {} to test with\n",
+        console::print(&format!(
+            "{} handwritten digits of 8x8 pixels: {} to train on, {} to test with\n\n",
             thousands(digits.rows()),
             thousands(train.rows()),
             test.rows()
-        );
+        ))?;
 
         let mut model = self.model()?;
-        println!("{}", model.summary().trim_end());
+        console::print(&format!("{}\n", model.summary().trim_end()))?;
+        let printed = console::follow(&mut model);
         model.fit(
             &train.x,
             y_train,
@@ -94,37 +95,39 @@ impl Demo {
         )?;
         let int8 = device.predict(&test.x)?;
         let sizes = Sizes::of(&device);
-        println!();
-        println!(
-            "test accuracy  float32 {:6.2} %  (Keras file {})",
+        printed()?;
+        console::print(&format!(
+            "\ntest accuracy  float32 {:6.2} %  (Keras file {})\n",
             100.0 * accuracy(&float, y_test),
             keras_path.display()
-        );
-        println!(
-            "               int8    {:6.2} %  (device model {}: {} bytes of flash, {} of scratch)",
+        ))?;
+        console::print(&format!(
+            "               int8    {:6.2} %  (device model {}: {} bytes of flash, {} of scratch)\n",
             100.0 * accuracy(&int8, y_test),
             device_path.display(),
             thousands(sizes.flash_bytes),
             thousands(sizes.scratch_bytes)
-        );
+        ))?;
 
         match on_cortex_m4(&device, &test.x) {
             Ok(rows) => {
                 let same = same_bits(&rows, &int8);
-                println!(
-                    "Cortex-M4      {same} of {} test rows gave the same bits as on this computer{}",
+                console::print(&format!(
+                    "Cortex-M4      {same} of {} test rows gave the same bits as on this computer{}\n",
                     test.rows(),
                     if same == test.rows() {
                         ""
                     } else {
                         ": please report this"
                     }
-                );
+                ))?;
             }
-            Err(error) => println!("Cortex-M4      left out: {error}"),
+            Err(error) => console::print(&format!("Cortex-M4      left out: {error}\n"))?,
         }
-        println!("\nnext: thumbnet inspect {}", device_path.display());
-        Ok(())
+        console::print(&format!(
+            "\nnext: thumbnet inspect {}\n",
+            device_path.display()
+        ))
     }
 
     fn model(&self) -> Result<Sequential> {

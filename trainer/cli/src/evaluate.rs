@@ -4,18 +4,21 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ndarray::ArrayD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use thumbnet_trainer::{
     Sequential, Task,
     evaluation::{Evaluation, flat},
     history::{LogValue, Logs},
     quantize::{self, DeviceModel, Outputs, QuantizeOptions, scores},
+    saving::Loaded,
     sequential::{EvaluateOptions, PredictOptions},
 };
 
 use super::{
     Outcome,
-    compile::{CompileArguments, check_device_labels, check_labels},
+    architecture::ArchitectureArguments,
+    compile::{self, CompileArguments, check_device_labels, check_labels},
+    console,
     data::{DataArguments, Labelled},
     head::Head,
     meaning::Meaning,
@@ -32,6 +35,8 @@ pub struct Evaluate {
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     #[command(flatten)]
+    architecture: ArchitectureArguments,
+    #[command(flatten)]
     data: DataArguments,
     #[command(flatten)]
     compile: CompileArguments,
@@ -45,35 +50,41 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn run(&self) -> Outcome {
-        let mut model =
-            AnyModel::load(&self.model)?.with_weights(&self.model, self.weights.as_deref())?;
+        let mut model = AnyModel::load(&self.model, &self.architecture)?
+            .with_weights(&self.model, self.weights.as_deref())?;
         let rows = match &model {
             AnyModel::Device(device) => self
                 .data
                 .labelled(&Meaning::of_device(device, &self.model))?,
-            AnyModel::Keras(model) => self.data.labelled(&Meaning::of(model, &self.model))?,
+            AnyModel::Keras(loaded) => self
+                .data
+                .labelled(&Meaning::of(&loaded.model, &self.model))?,
         };
         model.check_rows(&rows.data, &rows.x_path)?;
         let results = match &mut model {
-            AnyModel::Keras(model) => self.keras(model, &rows)?,
+            AnyModel::Keras(loaded) => self.keras(loaded, &rows)?,
             AnyModel::Device(model) => self.device(model, &rows)?,
         };
         let tables = match &model {
-            AnyModel::Keras(model) => keras_tables(model, &rows)?,
+            AnyModel::Keras(loaded) => keras_tables(&loaded.model, &rows)?,
             AnyModel::Device(model) => device_tables(model, &rows)?,
         };
-        self.print(&results, tables.as_ref());
-        Ok(())
+        self.print(&results, tables.as_ref())
     }
 
-    fn keras(&self, model: &mut Sequential, rows: &Labelled) -> Outcome<Logs> {
+    fn keras(&self, loaded: &mut Loaded, rows: &Labelled) -> Outcome<Logs> {
+        let mut own = compile::settings(loaded);
+        let keep = self.compile.keep(loaded)?;
+        let model = &mut loaded.model;
         let outputs = model
             .output_shape()
             .and_then(<[usize]>::last)
             .copied()
             .unwrap_or(1);
-        let own = model.compile_config();
-        let keep = self.compile.keep(own.as_ref());
+        // Nothing is trained: an optimizer that thumbnet does not have is in nobody's way.
+        if let Some(own) = &mut own {
+            own["optimizer"] = json!("adam");
+        }
         let options = self
             .compile
             .options(own, Head::of(model), outputs, rows.y().shape())?;
@@ -126,7 +137,7 @@ impl Evaluate {
         Ok(logs)
     }
 
-    fn print(&self, logs: &Logs, tables: Option<&Evaluation>) {
+    fn print(&self, logs: &Logs, tables: Option<&Evaluation>) -> Outcome {
         // Keras shows the loss last, as its names are sorted; a reader looks for it first.
         let mut results: Vec<_> = logs.iter().collect();
         results.sort_by_key(|(name, _)| *name != "loss");
@@ -139,16 +150,14 @@ impl Evaluate {
                 let tables = serde_json::to_value(tables).expect("numbers and names are JSON");
                 object.insert("evaluation".to_string(), tables);
             }
-            println!("{}", Value::Object(object));
+            console::print_json(&Value::Object(object))
         } else {
             let parts: Vec<String> = results
                 .into_iter()
                 .map(|(name, value)| format!("{name}: {}", text(value)))
                 .collect();
-            println!("{}", parts.join(" - "));
-            if let Some(tables) = tables {
-                print!("\n{tables}");
-            }
+            let below = tables.map_or(String::new(), |tables| format!("\n{tables}"));
+            console::print(&format!("{}\n{below}", parts.join(" - ")))
         }
     }
 }

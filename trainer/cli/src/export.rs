@@ -1,7 +1,6 @@
 //! `thumbnet export`: from a Keras file to the blob that the device runs.
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -27,19 +26,25 @@ use thumbnet_trainer::{
 
 use super::{
     Failure, Outcome,
+    architecture::ArchitectureArguments,
     compile::task,
+    console,
     data::{self, ColumnArguments, is_npy},
     head::Head,
     meaning::{Meaning, are_numbers},
     models::{check_row_shape, has_extension, is_device, load_keras},
+    outputs::{self, Named},
     report,
 };
 
 /// Quantize a Keras file and write the model that the device runs
 #[derive(Debug, Args)]
+#[command(mut_arg("config", |config| config.visible_alias("json")))]
 pub struct Export {
     /// Keras file (.h5 or .keras)
     model: PathBuf,
+    #[command(flatten)]
+    architecture: ArchitectureArguments,
     /// Rows to take the ranges of values from, CSV or .npy, raw as for training; several hundred, of every class
     #[arg(long, value_name = "FILE")]
     calibrate: PathBuf,
@@ -122,13 +127,14 @@ impl Export {
         }
         output::check(&self.output)?;
         report::check(&self.report)?;
+        self.check_overlap()?;
         if is_device(&self.model)? {
             return Err(Failure::usage(format!(
                 "{} is exported already, expected a Keras file (.h5 or .keras)",
                 self.model.display()
             )));
         }
-        let model = load_keras(&self.model)?;
+        let model = load_keras(&self.model, &self.architecture)?.model;
         let meaning = Meaning::of(&model, &self.model);
         let mut rows = self.rows(
             &self.calibrate,
@@ -186,17 +192,30 @@ impl Export {
             thousands(report.scratch_bytes),
             thousands(report.macs),
         );
-        let text = format!("{saved}\n{}\n", report);
-        // A reader such as `head` may have seen enough.
-        let _ = std::io::stdout().write_all(text.as_bytes());
+        let printed = console::print(&format!("{saved}\n{report}\n"));
         self.name_far_rows(&report, &rows);
         if let Some(error) = report.relative_error.filter(|error| *error > USELESS) {
-            eprintln!(
+            console::note(&format!(
                 "warning: the outputs' squared error on the calibration rows is {:.0} % of their variance, little is left of the model; see the fix above, try another --range, or remove rows far from all others",
                 100.0 * error
-            );
+            ));
         }
-        Ok(())
+        printed
+    }
+
+    /// Refuses outputs that are inputs or each other.
+    fn check_overlap(&self) -> Outcome {
+        let reports = self.report.iter();
+        let reports = reports.map(|path| Named::of("--report", Some(path)));
+        outputs::check(
+            [
+                Named::of("MODEL", Some(&self.model)),
+                Named::of("--calibrate", Some(&self.calibrate)),
+                Named::of("--evaluate", self.evaluate.as_ref()),
+                Named::of("--evaluate-y", self.evaluate_y.as_ref()),
+            ],
+            std::iter::once(Named::of("--output", Some(&self.output))).chain(reports),
+        )
     }
 
     /// Of `--input-names`; none where it is not given.
@@ -239,14 +258,14 @@ impl Export {
             Some(name) => format!("{name:?}"),
             None => far.input.to_string(),
         };
-        eprintln!(
+        console::note(&format!(
             "warning: {}: data rows far from all others are left out of the calibration: {}{more}, such as {} in column {column}, where 90 % lie from {:.3} to {:.3}; remove what no sensor gives, or insist on them by --range min-max",
             self.calibrate.display(),
             numbers.join(", "),
             far.value,
             far.low,
             far.high
-        );
+        ));
     }
 
     /// Of `--labels`.

@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use thumbnet_trainer::Error;
+use thumbnet_trainer::{Error, error::one_line};
 
 /// Wrong usage, or an error of the library.
 #[derive(Debug)]
@@ -13,6 +13,10 @@ pub enum Failure {
     Error(Error),
     /// Firmware could not be built or run. Exit code 1.
     Board(thumbnet_boards::Error),
+    /// The standard output could not be written. Exit code 1.
+    Output(std::io::Error),
+    /// Who read the standard output has seen enough. Exit code 0, without a word.
+    ReaderGone,
 }
 
 impl Failure {
@@ -24,7 +28,8 @@ impl Failure {
     pub fn code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
-            Self::Error(_) | Self::Board(_) => ExitCode::from(1),
+            Self::Error(_) | Self::Board(_) | Self::Output(_) => ExitCode::from(1),
+            Self::ReaderGone => ExitCode::SUCCESS,
         }
     }
 }
@@ -47,8 +52,11 @@ impl fmt::Display for Failure {
             Self::Usage(message) => message.clone(),
             Self::Error(error) => error.to_string(),
             Self::Board(error) => error.to_string(),
+            Self::Output(error) => {
+                format!("standard output: {error}; what was printed is not complete")
+            }
+            Self::ReaderGone => "the reader of the standard output is gone".to_string(),
         };
-        // One line, whatever a library below put into its message.
-        f.write_str(&text.lines().map(str::trim).collect::<Vec<_>>().join(" "))
+        f.write_str(&one_line(&text))
     }
 }

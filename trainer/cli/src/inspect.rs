@@ -7,7 +7,7 @@ use serde_json::json;
 use thumbnet_runtime as runtime;
 use thumbnet_trainer::{output::thousands, quantize::DeviceModel};
 
-use super::{Failure, Outcome, models::is_device};
+use super::{Failure, Outcome, console, models::is_device};
 
 /// Layers, sizes and labels of a device model
 #[derive(Debug, Args)]
@@ -30,11 +30,10 @@ impl Inspect {
         let device = DeviceModel::load(&self.model)?;
         let sizes = Sizes::of(&device);
         if self.json {
-            println!("{}", sizes.json(&device));
+            console::print_json(&sizes.json(&device))
         } else {
-            print!("{}", sizes.text(&device, &self.model.display().to_string()));
+            console::print(&sizes.text(&device, &self.model.display().to_string()))
         }
-        Ok(())
     }
 }
 

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use serde_json::Value;
-use thumbnet_trainer::{Error, FormatKind};
+use thumbnet_trainer::{Error, FormatKind, input};
 
 use super::Outcome;
 
 /// What a file of JSON holds; an error names the line.
 pub fn read_json(path: &Path) -> Outcome<Value> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-    let value = serde_json::from_str(&text).map_err(|error| {
+    let value = serde_json::from_slice(&input::read(path)?).map_err(|error| {
         let reason = error.to_string();
         // It ends in its place, which comes first here.
         let reason = reason.split(" at line ").next().unwrap_or_default();

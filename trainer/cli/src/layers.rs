@@ -2,7 +2,11 @@
 
 use std::str::FromStr;
 
-use thumbnet_trainer::activations::Activation;
+use thumbnet_trainer::{
+    Result, Sequential,
+    activations::Activation,
+    layers::{BatchNormalization, Dense, Dropout, Flatten},
+};
 
 /// One element of `--layers`.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +27,7 @@ pub enum LayerSpec {
 impl FromStr for LayerSpec {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (head, tail) = match text.trim().split_once(':') {
             Some((head, tail)) => (head.trim(), Some(tail.trim())),
             None => (text.trim(), None),
@@ -53,6 +57,21 @@ impl FromStr for LayerSpec {
             }
         }
     }
+}
+
+/// Adds the layers to a model.
+pub fn add(model: &mut Sequential, layers: &[LayerSpec]) -> Result<()> {
+    for layer in layers {
+        match layer {
+            LayerSpec::Dense { units, activation } => {
+                model.add(Dense::new(*units).with_activation(activation.clone()))?;
+            }
+            LayerSpec::Dropout { rate } => model.add(Dropout::new(*rate))?,
+            LayerSpec::BatchNormalization => model.add(BatchNormalization::new())?,
+            LayerSpec::Flatten => model.add(Flatten::new())?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

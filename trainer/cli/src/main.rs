@@ -2,8 +2,12 @@
 //!
 //! One file per verb; this one parses, dispatches and turns failures into one line and a code.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+mod architecture;
 mod callbacks;
 mod compile;
+mod console;
 mod data;
 mod demo;
 mod evaluate;
@@ -15,13 +19,15 @@ mod json;
 mod layers;
 mod meaning;
 mod models;
+mod nan;
+mod outputs;
 mod predict;
 mod report;
 mod summary;
 mod train;
 mod values;
 
-use std::{env, process::ExitCode};
+use std::{env, io::Write, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
@@ -66,26 +72,30 @@ fn main() -> ExitCode {
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            failure.code()
-        }
+        Err(failure) => end(&failure),
     }
+}
+
+/// Says what went wrong, unless only the reader of the output is gone.
+fn end(failure: &Failure) -> ExitCode {
+    if !matches!(failure, Failure::ReaderGone) {
+        console::note(&format!("error: {failure}"));
+    }
+    failure.code()
 }
 
 /// Prints help as clap does, and its errors in one line.
 fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Nothing is left to do when standard output is closed.
-        let _ = error.print();
-        return if error.use_stderr() {
-            ExitCode::from(2)
-        } else {
-            ExitCode::SUCCESS
+        let printed = error.print().and_then(|()| std::io::stdout().flush());
+        return match console::checked(printed) {
+            _ if error.use_stderr() => ExitCode::from(2),
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => end(&failure),
         };
     }
     let verb = std::env::args().nth(1);
-    eprintln!("{}", one_line(&error.render().to_string(), verb.as_deref()));
+    console::note(&one_line(&error.render().to_string(), verb.as_deref()));
     ExitCode::from(2)
 }
 

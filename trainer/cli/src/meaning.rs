@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use thumbnet_trainer::{Dataset, Sequential, Signature, dataset::list, quantize::DeviceModel};
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, console};
 
 /// The names that tables are matched to.
 #[derive(Clone, Debug, Default)]
@@ -97,15 +97,15 @@ impl Meaning {
     pub fn say(&self, data: &Dataset, path: &Path) {
         let path = path.display();
         for note in &data.notes {
-            eprintln!("note: {path}: {note}");
+            console::note(&format!("note: {path}: {note}"));
         }
         let left_out = &data.left_out;
         if !left_out.is_empty() {
             let names: Vec<String> = left_out.iter().map(|name| format!("{name:?}")).collect();
-            eprintln!(
+            console::note(&format!(
                 "note: {path}: not of the model and left out: {}",
                 list(&names)
-            );
+            ));
         }
         if self.model.is_empty() {
             return;
@@ -118,7 +118,7 @@ impl Meaning {
             assumed.push(format!("its classes are {}", list(names)));
         }
         if !assumed.is_empty() {
-            eprintln!(
+            console::note(&format!(
                 "note: {} names no {}: assumed from {path} that {}",
                 self.model,
                 if assumed.len() == 2 || self.features().is_empty() {
@@ -127,7 +127,7 @@ impl Meaning {
                     "classes"
                 },
                 assumed.join(", and that ")
-            );
+            ));
         }
         let own = self.classes();
         if data.y.is_some() && data.class_names.is_none() && !own.is_empty() && !are_numbers(own) {
@@ -136,10 +136,10 @@ impl Meaning {
                 .enumerate()
                 .map(|(number, name)| format!("{number} is {name}"))
                 .collect();
-            eprintln!(
+            console::note(&format!(
                 "note: {path}: the labels are taken for numbers of classes: {}",
                 list(&numbered)
-            );
+            ));
         }
     }
 }

@@ -4,38 +4,29 @@ use std::{fs::File, io::Read, path::Path};
 
 use thumbnet_trainer::{Dataset, Error, Result, Sequential, quantize::DeviceModel, saving::Loaded};
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, architecture::ArchitectureArguments};
 
 /// A model of either kind.
 pub enum AnyModel {
-    Keras(Box<Sequential>),
+    Keras(Box<Loaded>),
     Device(DeviceModel),
 }
 
 impl AnyModel {
-    /// Reads a file by what it holds, not by its name.
-    pub fn load(path: &Path) -> Result<Self> {
+    /// Reads a file by what it holds, not by its name. Compile settings and an optimizer's state that
+    /// thumbnet does not have are left out: see [`Loaded`].
+    pub fn load(path: &Path, architecture: &ArchitectureArguments) -> Outcome<Self> {
         if is_device(path)? {
-            DeviceModel::load(path).map(Self::Device)
-        } else {
-            Sequential::load(path).map(|model| Self::Keras(Box::new(model)))
+            return Ok(Self::Device(DeviceModel::load(path)?));
         }
-    }
-
-    /// As [`AnyModel::load`], to predict: see [`load_keras`].
-    pub fn load_to_predict(path: &Path) -> Result<Self> {
-        if is_device(path)? {
-            DeviceModel::load(path).map(Self::Device)
-        } else {
-            load_keras(path).map(|model| Self::Keras(Box::new(model)))
-        }
+        Ok(Self::Keras(Box::new(load_keras(path, architecture)?)))
     }
 
     /// The same model, read from `path`, with the weights of another file of Keras.
     pub fn with_weights(mut self, path: &Path, weights: Option<&Path>) -> Outcome<Self> {
         match (&mut self, weights) {
             (_, None) => {}
-            (Self::Keras(model), Some(weights)) => model.load_weights(weights)?,
+            (Self::Keras(loaded), Some(weights)) => loaded.model.load_weights(weights)?,
             (Self::Device(_), Some(_)) => {
                 return Err(Failure::usage(format!(
                     "{} is a device model, which has its weights within; leave --weights out",
@@ -49,7 +40,7 @@ impl AnyModel {
     /// Refuses rows of another shape than the model's.
     pub fn check_rows(&self, rows: &Dataset, path: &Path) -> Outcome {
         match self {
-            Self::Keras(model) => check_row_shape(model, rows, path),
+            Self::Keras(loaded) => check_row_shape(&loaded.model, rows, path),
             Self::Device(model) => {
                 let width: usize = rows.row_shape().iter().product();
                 check_width(model.inputs(), width, rows, path)
@@ -58,10 +49,12 @@ impl AnyModel {
     }
 }
 
-/// A model of Keras for what needs no compile settings: without them when they are of a loss, a
-/// metric or an optimizer that thumbnet does not have.
-pub fn load_keras(path: &Path) -> Result<Sequential> {
-    Ok(Loaded::read(path)?.model)
+/// A model of Keras, or weights of Keras with the layers that the command line says.
+pub fn load_keras(path: &Path, architecture: &ArchitectureArguments) -> Outcome<Loaded> {
+    match architecture.load(path)? {
+        Some(loaded) => Ok(loaded),
+        None => Ok(Loaded::read(path)?),
+    }
 }
 
 /// Refuses rows of another shape than the model's input.

@@ -7,24 +7,32 @@ use std::{
 
 use clap::Args;
 use ndarray::{ArrayD, Axis};
-use thumbnet_trainer::{Error, dataset::write_npy, output, sequential::PredictOptions};
+use thumbnet_trainer::{
+    Error, dataset::write_npy, error::visible, output, sequential::PredictOptions,
+};
 
 use super::{
     Failure, Outcome,
+    architecture::ArchitectureArguments,
+    console,
     data::{self, ColumnArguments},
     meaning::Meaning,
     models::{AnyModel, has_extension},
+    outputs::{self, Named},
     values::BatchSize,
 };
 
 /// Outputs of a model for rows
 #[derive(Debug, Args)]
+#[command(mut_arg("config", |config| config.visible_alias("json")))]
 pub struct Predict {
     /// Keras file (.h5, .keras) or device model (.tnet)
     model: PathBuf,
     /// Keras file (.weights.h5) whose weights to use in place of the model's
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    architecture: ArchitectureArguments,
     /// CSV file with a header line; a label column is left out
     #[arg(
         long,
@@ -57,7 +65,16 @@ impl Predict {
             }
             output::check(path)?;
         }
-        let mut model = AnyModel::load_to_predict(&self.model)?
+        outputs::check(
+            [
+                Named::of("MODEL", Some(&self.model)),
+                Named::of("--weights", self.weights.as_ref()),
+                Named::of("--data", self.data.as_ref()),
+                Named::of("--x", self.x.as_ref()),
+            ],
+            [Named::of("--output", self.output.as_ref())],
+        )?;
+        let mut model = AnyModel::load(&self.model, &self.architecture)?
             .with_weights(&self.model, self.weights.as_deref())?;
         let path = self
             .data
@@ -65,14 +82,14 @@ impl Predict {
             .or(self.x.as_ref())
             .expect("clap requires one of the two");
         let meaning = match &model {
-            AnyModel::Keras(keras) => Meaning::of(keras, &self.model),
+            AnyModel::Keras(loaded) => Meaning::of(&loaded.model, &self.model),
             AnyModel::Device(device) => Meaning::of_device(device, &self.model),
         };
         let rows = data::features(path, &self.columns, &meaning)?;
         model.check_rows(&rows, path)?;
         let (predictions, labels) = match &mut model {
-            AnyModel::Keras(model) => (
-                model.predict_with(
+            AnyModel::Keras(loaded) => (
+                loaded.model.predict_with(
                     &rows.x,
                     PredictOptions {
                         batch_size: self.batch_size.0,
@@ -86,10 +103,10 @@ impl Predict {
         };
         match &self.output {
             None => {
+                let labels: Vec<String> = labels.iter().map(|label| visible(label)).collect();
                 let mut text = Vec::new();
                 csv_text(&predictions, &labels, &mut text).expect("memory takes everything");
-                // A reader such as `head` may have seen enough.
-                let _ = std::io::stdout().write_all(&text);
+                console::write(&text)?;
             }
             Some(path) if has_extension(path, &["npy"]) => write_npy(path, &predictions)?,
             Some(path) => output::write(path, |file| {

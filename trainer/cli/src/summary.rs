@@ -4,13 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use thumbnet_trainer::sequential::SummaryOptions;
+use thumbnet_trainer::{saving::Loaded, sequential::SummaryOptions};
 
-use super::{
-    Failure, Outcome,
-    models::{is_device, load_keras},
-    values::positive,
-};
+use super::{Failure, Outcome, console, models::is_device, values::positive};
 
 /// Layers, output shapes and numbers of parameters of a Keras file
 #[derive(Debug, Args)]
@@ -33,13 +29,12 @@ impl Summary {
                 self.model.display()
             )));
         }
-        let model = load_keras(&self.model)?;
+        let model = Loaded::read(&self.model)?.model;
         let default = SummaryOptions::default();
         let summary = model.summary_with(SummaryOptions {
             line_length: self.line_length.unwrap_or(default.line_length),
             show_trainable: self.show_trainable,
         });
-        println!("{}", summary.trim_end());
-        Ok(())
+        console::print(&format!("{}\n", summary.trim_end()))
     }
 }

@@ -4,27 +4,34 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ndarray::{Array1, Axis, Slice};
-use serde_json::Value;
+use serde_json::{Value, json};
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Signature, Task,
     callbacks::Callback,
     dataset::{Target, read_npy},
-    layers::{BatchNormalization, Dense, Dropout, Flatten, Input, Normalization},
+    layers::{Input, Normalization},
     output,
     quantize::{DataType, DeviceMetrics, LayerTypes, QuantizeAware, QuantizeOptions, folded},
+    saving::Loaded,
     sequential::{FitOptions, ValidationData},
 };
 
 use super::{
     Failure, Outcome,
     callbacks::CallbackArguments,
-    compile::{CompileArguments, check_labels, task},
+    compile::{self, CompileArguments, check_labels, task},
+    console,
     data::{DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
     head::Head,
-    layers::LayerSpec,
+    layers::{self, LayerSpec},
     meaning::Meaning,
-    models::{check_keras_name, check_row_shape},
-    values::{BatchSize, ClassWeights, Epochs, Verbosity, fraction, optimizer_name, positive},
+    models::{check_keras_name, check_row_shape, has_extension},
+    nan::StopAtNan,
+    outputs::{self, Named},
+    values::{
+        BatchSize, ClassWeights, Epochs, Verbosity, fraction, not_negative, optimizer_name,
+        positive,
+    },
 };
 
 /// Train a model and save it as a Keras file
@@ -62,11 +69,11 @@ pub struct Train {
     #[arg(long, value_name = "NAME", value_parser = optimizer_name)]
     optimizer: Option<String>,
     /// Learning rate [default: the optimizer's]
-    #[arg(long, value_name = "RATE", value_parser = positive::<f32>)]
+    #[arg(long, value_name = "RATE", value_parser = not_negative)]
     learning_rate: Option<f32>,
 
-    /// Passes over the training rows, those before --initial-epoch counted in
-    #[arg(long, default_value_t = 1, value_parser = positive::<usize>)]
+    /// Passes over the training rows, those before --initial-epoch counted in; 0 saves the model as it is
+    #[arg(long, default_value_t = 1)]
     epochs: usize,
     /// Epoch to begin with, for a run that goes on
     #[arg(long, default_value_t = 0, value_name = "EPOCH")]
@@ -132,12 +139,20 @@ pub struct Train {
     #[command(flatten)]
     callbacks: CallbackArguments,
 
+    /// Go on where the loss or weights become NaN or infinite, and save the model all the same
+    #[arg(long)]
+    allow_nan: bool,
+
     /// Output: 0 nothing, 1 a progress bar, 2 a line per epoch, auto 1 on a terminal and 2 elsewhere
     #[arg(long, default_value = "auto", value_name = "0|1|2|auto")]
     verbose: Verbosity,
     /// Loss and metrics of every epoch, as JSON
     #[arg(long, value_name = "FILE.json")]
     history: Option<PathBuf>,
+    /// The Keras that is to read the file: 2 writes an .h5 that Keras 2.6 to 2.15 load, without the
+    /// optimizer's state
+    #[arg(long, default_value = "3", value_name = "2|3", value_parser = ["2", "3"])]
+    keras: String,
     /// Keras file to write, .h5 or .keras
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -146,17 +161,19 @@ pub struct Train {
 impl Train {
     pub fn run(&self) -> Outcome {
         self.check_outputs()?;
-        let given = match &self.model {
-            Some(path) => Some(Sequential::load(path)?.with_seed(self.seed)),
-            None => None,
+        let given = self.model.as_deref().map(Loaded::read).transpose()?;
+        let own = given.as_ref().and_then(compile::settings);
+        let keep = match &given {
+            Some(loaded) => self.keeps_settings(loaded)?,
+            None => false,
         };
         let meaning = match (&given, &self.model) {
-            (Some(model), Some(path)) => Meaning::of(model, path),
+            (Some(loaded), Some(path)) => Meaning::of(&loaded.model, path),
             _ => Meaning::none(),
         };
         let mut rows = self.data.labelled(&meaning)?;
         let mut model = match given {
-            Some(model) => model,
+            Some(loaded) => loaded.model.with_seed(self.seed),
             None => self.build(&rows.data)?,
         };
         if !model.is_built() {
@@ -169,9 +186,8 @@ impl Train {
             .data
             .cautions(|row| rows.data.line_of_row(&rows.x_path, row))
         {
-            eprintln!("note: {}: {caution}", rows.x_path.display());
+            console::note(&format!("note: {}: {caution}", rows.x_path.display()));
         }
-        let own = model.compile_config();
         if self.quantize_aware.is_some() {
             // Folding needs the weights, and leaves no optimizer state that would fit.
             if let Some(path) = &self.weights {
@@ -179,7 +195,8 @@ impl Train {
             }
             model = folded(&model)?.with_seed(self.seed);
         }
-        self.compile(&mut model, own, &rows)?;
+        let keep = keep && self.quantize_aware.is_none();
+        self.compile(&mut model, own, keep, &rows)?;
         let signature = self.signature(&model, &meaning, &rows)?;
         model.set_signature(Some(signature))?;
         let validation = self.validation(&model)?;
@@ -203,7 +220,8 @@ impl Train {
                 }
             }
         };
-        let callbacks = self.callbacks(&rows, validation.as_ref())?;
+        let callbacks = self.callbacks(&model, &rows, validation.as_ref())?;
+        let printed = console::follow(&mut model);
         let options = FitOptions {
             epochs: self.epochs,
             batch_size: self.batch_size.0,
@@ -225,8 +243,8 @@ impl Train {
         };
         let history = model.fit(&rows.data.x, rows.y(), options)?;
         if model.values().iter().any(|value| !value.is_finite()) {
-            eprintln!(
-                "warning: training ended with weights that are not finite; lower --learning-rate, or check the data's ranges"
+            console::note(
+                "warning: training ended with weights that are not finite; lower --learning-rate, or check the data's ranges",
             );
         }
         if let Some(path) = &self.history {
@@ -235,11 +253,32 @@ impl Train {
             json.push(b'\n');
             output::write_bytes(path, &json)?;
         }
-        model.save(&self.output)?;
+        match self.keras.as_str() {
+            "2" => model.save_for_keras_2(&self.output)?,
+            _ => model.save(&self.output)?,
+        }
+        printed()?;
         if self.verbose.level() > 0 {
-            println!("saved {}", self.output.display());
+            console::print(&format!("saved {}\n", self.output.display()))?;
         }
         Ok(())
+    }
+
+    /// Whether the settings and the optimizer of the model's file hold. An error where they would have to,
+    /// but thumbnet does not have them.
+    fn keeps_settings(&self, loaded: &Loaded) -> Outcome<bool> {
+        let keep = match self.compile.keep(loaded) {
+            Err(Failure::Error(error)) => {
+                return Err(Error::unsupported(format!("{error}; and --optimizer")).into());
+            }
+            keep => keep? && self.optimizer.is_none(),
+        };
+        if let (true, Some(error)) = (keep, &loaded.optimizer_error) {
+            console::note(&format!(
+                "note: the optimizer begins anew, as its state cannot be taken over: {error}"
+            ));
+        }
+        Ok(keep)
     }
 
     /// Refuses epochs that do not exist and outputs that could not be written, before the work and not after it.
@@ -264,18 +303,61 @@ impl Train {
             ));
         }
         check_keras_name(&self.output)?;
+        if self.keras == "2" && has_extension(&self.output, &["keras"]) {
+            return Err(Failure::usage(format!(
+                "--keras 2 reads .h5 files only, but --output is {}; give it a name that ends in .h5",
+                self.output.display()
+            )));
+        }
         for path in [Some(&self.output), self.history.as_ref()]
             .into_iter()
             .flatten()
         {
             output::check(path)?;
         }
-        self.callbacks.check_outputs()
+        self.callbacks.check_outputs()?;
+        self.check_overlap()
+    }
+
+    /// Refuses outputs that are inputs or each other.
+    fn check_overlap(&self) -> Outcome {
+        let inputs = [
+            Named::of("--data", self.data.data.as_ref()),
+            Named::of("--x", self.data.x.as_ref()),
+            Named::of("--y", self.data.y.as_ref()),
+            Named::of("--model", self.model.as_ref()),
+            Named::of("--weights", self.weights.as_ref()),
+            Named::of("--compile", self.compile.compile.as_ref()),
+            Named::of("--validation-data", self.validation_data.as_ref()),
+            Named::of("--validation-x", self.validation_x.as_ref()),
+            Named::of("--validation-y", self.validation_y.as_ref()),
+            Named::of(
+                "--validation-sample-weight",
+                self.validation_sample_weight.as_ref(),
+            ),
+            Named::of("--sample-weight", self.sample_weight.as_ref()),
+        ];
+        let outputs = [
+            Named::of("--output", Some(&self.output)),
+            Named::of("--history", self.history.as_ref()),
+        ];
+        let listed = self.callbacks.listed_outputs()?;
+        let listed = listed
+            .iter()
+            .map(|path| Named::of("--callbacks", Some(path)));
+        outputs::check(
+            inputs.into_iter().chain(self.callbacks.inputs()),
+            outputs
+                .into_iter()
+                .chain(self.callbacks.outputs())
+                .chain(listed),
+        )
     }
 
     /// Callbacks in the order that they are called in.
     fn callbacks(
         &self,
+        model: &Sequential,
         rows: &Labelled,
         validation: Option<&Labelled>,
     ) -> Outcome<Vec<Box<dyn Callback>>> {
@@ -285,7 +367,16 @@ impl Train {
             None => rows.data.rows() - training,
         };
         let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
-        // First, so that the others see the device's metrics.
+        // First, so that the others save nothing that is not finite.
+        if !self.allow_nan {
+            let normalized = model
+                .layers()
+                .first()
+                .is_some_and(|layer| matches!(layer.class_name(), "Normalization" | "Rescaling"));
+            let within = self.callbacks.saves_within_epochs();
+            callbacks.push(Box::new(StopAtNan::new(&rows.data, normalized, within)));
+        }
+        // Before those that watch the device's metrics.
         if let Some(data_type) = self.q_metrics {
             if held == 0 {
                 return Err(Failure::usage(
@@ -406,16 +497,7 @@ impl Train {
             normalization.adapt(&data.x.slice_axis(Axis(0), training))?;
             model.add(normalization)?;
         }
-        for layer in &self.layers {
-            match layer {
-                LayerSpec::Dense { units, activation } => {
-                    model.add(Dense::new(*units).with_activation(activation.clone()))?;
-                }
-                LayerSpec::Dropout { rate } => model.add(Dropout::new(*rate))?,
-                LayerSpec::BatchNormalization => model.add(BatchNormalization::new())?,
-                LayerSpec::Flatten => model.add(Flatten::new())?,
-            };
-        }
+        layers::add(&mut model, &self.layers)?;
         model.build(data.row_shape())?;
         if normalize {
             widen_constant_columns(&mut model)?;
@@ -424,13 +506,21 @@ impl Train {
     }
 
     /// Compiles with `own` settings, those of the model's file, where no options ask for others.
-    fn compile(&self, model: &mut Sequential, own: Option<Value>, rows: &Labelled) -> Outcome {
+    fn compile(
+        &self,
+        model: &mut Sequential,
+        mut own: Option<Value>,
+        keep: bool,
+        rows: &Labelled,
+    ) -> Outcome {
         let outputs = model
             .output_shape()
             .and_then(<[usize]>::last)
             .copied()
             .unwrap_or(1);
-        let keep = self.compile.keep(model.compile_config().as_ref()) && self.optimizer.is_none();
+        if let (Some(own), Some(optimizer)) = (&mut own, &self.optimizer) {
+            own["optimizer"] = json!(optimizer);
+        }
         let mut options = self
             .compile
             .options(own, Head::of(model), outputs, rows.y().shape())?;

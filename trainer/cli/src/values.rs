@@ -137,6 +137,14 @@ pub fn positive<T: FromStr + PartialOrd + Default + Display>(text: &str) -> Resu
     }
 }
 
+/// A number from 0 on.
+pub fn not_negative(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
+        _ => Err("expected a number from 0".to_string()),
+    }
+}
+
 /// A number from 0 to below 1.
 pub fn fraction(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -217,6 +225,17 @@ mod tests {
             assert_eq!(
                 text.parse::<Epochs>(),
                 Err("expected a number above 0, or epochs such as 1,2,10".to_string())
+            );
+        }
+    }
+
+    #[test]
+    fn not_negative_has_zero() {
+        assert_eq!(not_negative("0"), Ok(0.0));
+        for text in ["-1", "nan", "inf", "x"] {
+            assert_eq!(
+                not_negative(text),
+                Err("expected a number from 0".to_string())
             );
         }
     }

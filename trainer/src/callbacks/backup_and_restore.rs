@@ -1,7 +1,8 @@
 //! `BackupAndRestore`: a training that was killed goes on where it was.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -35,9 +36,13 @@ pub struct State {
     batches: usize,
     /// Name of the current backup's weights.
     weights: Option<String>,
+    /// Locked as long as this training may write to the folder.
+    lock: Option<Arc<File>>,
 }
 
 const METADATA: &str = "training_metadata.json";
+/// Empty; its lock tells that a training uses the folder. The system gives it up when a process is killed.
+const LOCK: &str = ".lock";
 
 impl BackupAndRestore {
     /// Backs up after every epoch to this folder.
@@ -47,6 +52,24 @@ impl BackupAndRestore {
             save_freq: SaveFrequency::Epoch,
             delete_checkpoint: true,
             state: State::default(),
+        }
+    }
+
+    /// Keeps other trainings out of the folder.
+    fn lock(&self) -> Result<Arc<File>> {
+        let folder = &self.backup_dir;
+        fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        let path = folder.join(LOCK);
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).write(true);
+        let file = file.open(&path).map_err(|e| Error::io(&path, e))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::value(format!(
+                "{}: another training keeps its backups here, expected a folder of its own for each; give another one, or wait for its end",
+                folder.display()
+            ))),
+            // Some network folders have no locks.
+            Err(TryLockError::Error(_)) | Ok(()) => Ok(Arc::new(file)),
         }
     }
 
@@ -149,6 +172,7 @@ impl Callback for BackupAndRestore {
 
     fn on_train_begin(&mut self, model: &mut Sequential) -> Result<()> {
         self.state = State::default();
+        self.state.lock = Some(self.lock()?);
         self.restore(model)
     }
 
@@ -187,6 +211,7 @@ impl Callback for BackupAndRestore {
     }
 
     fn on_train_end(&mut self, _model: &mut Sequential, _logs: &Logs) -> Result<()> {
+        let lock = self.state.lock.take();
         if !self.delete_checkpoint {
             return Ok(());
         }
@@ -200,6 +225,8 @@ impl Callback for BackupAndRestore {
         }
         self.remove_weights(None);
         self.state.weights = None;
+        let _ = fs::remove_file(self.backup_dir.join(LOCK));
+        drop(lock);
         // The folder stays when it holds something else.
         let _ = fs::remove_dir(&self.backup_dir);
         Ok(())

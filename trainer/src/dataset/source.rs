@@ -20,6 +20,9 @@ const EXPANSION: u64 = 200;
 /// Bytes that any gzip file may unpack to.
 const SMALL: u64 = 64 << 20;
 
+/// Most bytes between two line ends: a million columns have fewer.
+const LONGEST_LINE: usize = 32 << 20;
+
 /// A table to read, more than once where needed.
 pub(super) struct Source<'a> {
     path: &'a Path,
@@ -123,7 +126,10 @@ impl<'a> Source<'a> {
     ///
     /// [`Error::Io`] where the file cannot be opened.
     pub fn open(&self) -> Result<Box<dyn Read + 'a>> {
-        let raw = self.unpacked()?;
+        let raw = Lines {
+            inner: self.unpacked()?,
+            length: 0,
+        };
         Ok(match self.encoding {
             None => Box::new(WithoutMark::new(raw)),
             Some(_) => Box::new(
@@ -147,6 +153,35 @@ impl<'a> Source<'a> {
             (false, Some(name)) => Some(name.to_string()),
             (true, Some(name)) => Some(format!("gzip, {name}")),
         }
+    }
+}
+
+/// Bytes that give up on a line which does not end, before it fills the memory.
+struct Lines<R> {
+    inner: R,
+    /// Bytes since the last line end.
+    length: usize,
+}
+
+impl<R: Read> Read for Lines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let found = buffer.get(..count).unwrap_or_default();
+        let end = found
+            .iter()
+            .rposition(|&byte| matches!(byte, b'\n' | b'\r'));
+        self.length = match end {
+            Some(end) => count - end,
+            None => self.length + count,
+        };
+        if self.length > LONGEST_LINE {
+            let message = format!(
+                "a line goes on after {} MiB, expected a row of a table; save the table again as CSV",
+                LONGEST_LINE >> 20
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(count)
     }
 }
 
@@ -255,6 +290,19 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
 
     use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_refused() {
+        let mut endless = Lines {
+            inner: io::repeat(b'1'),
+            length: 0,
+        };
+        let error = io::copy(&mut endless, &mut io::sink()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a line goes on after 32 MiB, expected a row of a table; save the table again as CSV"
+        );
+    }
 
     fn text(bytes: &[u8]) -> (String, Option<String>) {
         let source = Source::bytes(bytes, Path::new("d.csv")).unwrap();

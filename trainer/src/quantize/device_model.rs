@@ -53,7 +53,7 @@ impl DeviceModel {
     /// [`Error::Io`], or [`Error::Format`] with what the runtime's verifier finds.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let blob = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+        let blob = crate::input::read(path)?;
         Self::from_bytes(&blob).map_err(|error| {
             Error::corrupt(
                 path,

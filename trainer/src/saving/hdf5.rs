@@ -11,13 +11,10 @@ use std::path::{Path, PathBuf};
 
 use hdf5_pure::{AttrValue, DType, FileBuilder, FinishedGroup, FormatError, GroupBuilder};
 
+use super::most_expanded;
 use crate::variable::{ArrayData, NamedArray};
 use crate::{Error, FormatKind, Result};
 
-/// Most bytes of an array for one byte of the file: what deflate reaches at best.
-const MOST_EXPANSION: u64 = 1032;
-/// Most bytes of all compressed arrays of one file, whatever it claims.
-const MOST_EXPANDED: u64 = 1 << 32;
 /// Longest text attributes are kept whole below this many bytes, as Keras has it; see
 /// [`Node::set_names`].
 const OBJECT_HEADER_LIMIT: usize = 64_512;
@@ -63,8 +60,14 @@ impl H5File {
             path: path.to_path_buf(),
             file,
             size,
-            budget: Cell::new(size.max(size.saturating_mul(MOST_EXPANSION).min(MOST_EXPANDED))),
+            budget: Cell::new(most_expanded(size)),
         })
+    }
+
+    /// The same file, whose arrays take no more than `most` bytes.
+    pub(crate) fn within(self, most: u64) -> Self {
+        self.budget.set(self.budget.get().min(most));
+        self
     }
 
     /// Attributes of the group at `group` (`""` is the root).
@@ -546,6 +549,28 @@ mod tests {
                 format!("two arrays have the name \"{path}\", or one is a folder of the other")
             );
         }
+    }
+
+    #[test]
+    fn what_expands_beyond_the_files_means_is_refused_before_it_is_read() {
+        let mut file = FileBuilder::new();
+        let values = 20 << 20;
+        file.create_dataset("kernel")
+            .with_f32_data(&vec![0.0; values])
+            .with_shape(&[values as u64])
+            .with_chunks(&[1 << 20])
+            .with_deflate(6);
+        let bytes = file.finish().unwrap();
+        let size = bytes.len();
+        // 80 MiB of zeros, where 64 MiB and 8 times the file's size are allowed.
+        assert!(size < 1 << 20);
+        let file = H5File::open(Path::new("a.h5"), bytes).unwrap();
+        assert_eq!(
+            file.array("", "kernel").unwrap_err().to_string(),
+            format!(
+                "a.h5: array \"kernel\" of group \"\" claims shape [20971520] of 4 bytes each, more than a file of {size} bytes can hold; the file is damaged or hostile"
+            )
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::hdf5::H5File;
-use super::{KERAS_VERSION, SavedModel, config, weights_h5};
+use super::{KERAS_VERSION, SavedModel, config, most_expanded, weights_h5};
 use crate::{Error, FormatKind, Result};
 
 const METADATA: &str = "metadata.json";
@@ -17,12 +17,6 @@ const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.weights.h5";
 /// A member that Keras does not look at.
 const SIGNATURE: &str = "thumbnet.json";
-/// Most bytes that a member may have for one byte in the archive: what deflate reaches at best.
-const MOST_EXPANSION: u64 = 1032;
-/// Most bytes of compressed weights, whatever they claim.
-const MOST_WEIGHTS: u64 = 1 << 32;
-/// Most bytes of a JSON member: a model of a million layers has fewer.
-const MOST_JSON: u64 = 1 << 30;
 
 /// Reads the model in `bytes`; `path` is for messages only.
 pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
@@ -63,7 +57,7 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
         .as_object_mut()
         .and_then(|config| config.shift_remove("compile_config"))
         .filter(|settings| !settings.is_null());
-    let file = H5File::open(path, weights)?;
+    let file = H5File::open(path, weights)?.within(most_expanded(size));
     Ok(SavedModel {
         keras_version,
         compile_config,
@@ -104,13 +98,7 @@ fn member(
     let most = if file.compression() == CompressionMethod::Stored {
         size
     } else {
-        let stored = file.compressed_size().min(size);
-        let most = if name == WEIGHTS {
-            MOST_WEIGHTS
-        } else {
-            MOST_JSON
-        };
-        stored.saturating_mul(MOST_EXPANSION).min(most)
+        most_expanded(size)
     };
     let claimed = file.size();
     let too_large = || {
@@ -254,6 +242,22 @@ mod tests {
             refusal(bytes),
             format!(
                 "a.keras: member config.json claims 4294967280 bytes, more than an archive of {total} bytes can hold; the file is damaged or hostile"
+            )
+        );
+    }
+
+    #[test]
+    fn a_member_that_expands_beyond_the_files_means_is_refused() {
+        let zeros = vec![0; 80 << 20];
+        let bytes = archive(
+            &[(CONFIG, b"{}"), (WEIGHTS, &zeros)],
+            CompressionMethod::Deflated,
+        );
+        let size = bytes.len();
+        assert_eq!(
+            refusal(bytes),
+            format!(
+                "a.keras: member model.weights.h5 claims 83886080 bytes, more than an archive of {size} bytes can hold; the file is damaged or hostile"
             )
         );
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::config::{self, Leaf, Structure};
 use super::hdf5::{Attributes, H5File, Node};
-use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel};
+use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel, keras_2};
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result};
 
@@ -28,7 +28,7 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
     let unsupported = |message: String| FormatKind::Unsupported.error(file.path(), message);
     let Some(model_config) = root.text("model_config")? else {
         let message = if is_weights(file)? || file.has_group("layers")? {
-            "holds weights without a model; load the model's file, then these into it by load_weights (--weights of the command line)"
+            "holds weights without a model; load the model's file, then these into it by load_weights (--weights of the command line), or name its layers by --layers 16:relu,3:softmax or --config model.json"
         } else {
             "has no attribute \"model_config\", expected a whole model as Keras' model.save writes it"
         };
@@ -207,6 +207,28 @@ fn by_path(group: String, weights: Vec<NamedArray>) -> Vec<SavedLayer> {
         }
     }
     parts.into_iter().map(|(_, part)| part).collect()
+}
+
+/// The bytes of a whole model for Keras 2, without the optimizer's state.
+pub(super) fn write_keras_2(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
+    let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
+    let Structure { leaves, .. } = Structure::of(&model.config).map_err(wrong)?;
+    let names = config::layer_names(&model.config).map_err(wrong)?;
+    let layers = model.by_leaf(&leaves).map_err(wrong)?;
+    let model_config = keras_2::model(&model.config).map_err(wrong)?;
+    let mut root = Node::default();
+    root.set_text("keras_version", keras_2::VERSION);
+    root.set_text("backend", BACKEND);
+    root.set_bytes("model_config", &config::to_json(&model_config));
+    if let Some(settings) = &model.compile_config {
+        let settings = keras_2::compile(settings);
+        root.set_bytes("training_config", &config::to_json(&settings));
+    }
+    if let Some(signature) = &model.signature {
+        root.set_text(SIGNATURE, &signature.to_json());
+    }
+    write_layers(root.group(WEIGHTS), &names, &leaves, &layers).map_err(wrong)?;
+    root.into_bytes().map_err(wrong)
 }
 
 /// The bytes of a whole model.

@@ -16,6 +16,7 @@
 
 mod config;
 mod hdf5;
+mod keras_2;
 mod keras_zip;
 mod legacy_h5;
 mod sequential;
@@ -34,7 +35,7 @@ use self::hdf5::H5File;
 use crate::file_kind::FileKind;
 use crate::signature::Signature;
 use crate::variable::NamedArray;
-use crate::{Error, FormatKind, Result};
+use crate::{Error, FormatKind, Result, input};
 
 /// The Keras whose files ours are like.
 const KERAS_VERSION: &str = "3.15.1";
@@ -128,6 +129,23 @@ pub fn read_weights(path: &Path, config: &Value) -> Result<SavedModel> {
     }
 }
 
+/// How many values each row has that a model of these weights takes: the first axis of the first array.
+///
+/// # Errors
+///
+/// Those of [`read_weights`]; [`Error::Format`] for a file without weights.
+pub fn inputs_of_weights(path: &Path, config: &Value) -> Result<usize> {
+    let saved = read_weights(path, config)?;
+    let arrays = saved.layers.iter().flat_map(|layer| &layer.weights);
+    let inputs = arrays.filter_map(|array| array.shape.first()).next();
+    inputs.copied().ok_or_else(|| {
+        Error::format(
+            path,
+            "has no weights, which would say how many inputs the model has",
+        )
+    })
+}
+
 /// Writes a whole model as a legacy `.h5` file.
 ///
 /// # Errors
@@ -136,6 +154,16 @@ pub fn read_weights(path: &Path, config: &Value) -> Result<SavedModel> {
 /// cannot hold, such as two layers of one name.
 pub fn write_h5(path: &Path, model: &SavedModel) -> Result<()> {
     write_atomically(path, &legacy_h5::write(path, model)?)
+}
+
+/// Writes a whole model as the `.h5` file of Keras 2.6 to 2.15, without the optimizer's state, which
+/// each of them names in another way.
+///
+/// # Errors
+///
+/// As [`write_h5`]; [`Error::Value`] for a layer or an activation that Keras 2 does not have.
+pub fn write_h5_of_keras_2(path: &Path, model: &SavedModel) -> Result<()> {
+    write_atomically(path, &legacy_h5::write_keras_2(path, model)?)
 }
 
 /// Writes a whole model as a `.keras` file. Errors are those of [`write_h5`].
@@ -154,6 +182,12 @@ pub fn write_legacy_weights(path: &Path, model: &SavedModel) -> Result<()> {
     write_atomically(path, &legacy_h5::write_weights(path, model)?)
 }
 
+/// Most bytes that compressed parts of a file of `size` bytes may take together. Weights hardly
+/// compress: what claims more is damaged or hostile, and is refused before it is read.
+fn most_expanded(size: u64) -> u64 {
+    (64 << 20) + size.saturating_mul(8)
+}
+
 /// The signature in a file; an error of it begins with `place`.
 fn signature(path: &Path, place: &str, text: Option<&str>) -> Result<Option<Signature>> {
     let read = text.map(Signature::from_json).transpose();
@@ -167,7 +201,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
             "is a folder, expected a .h5 or .keras file; save a TensorFlow SavedModel again as .keras",
         ));
     }
-    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+    let bytes = input::read(path)?;
     match FileKind::of(&bytes[..bytes.len().min(4096)], path) {
         // A zip archive of any kind may be a damaged .keras file, and says what it lacks.
         None | Some(FileKind::Hdf5 | FileKind::Keras | FileKind::Zip) => Ok(bytes),

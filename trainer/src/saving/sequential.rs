@@ -86,6 +86,25 @@ impl Sequential {
         }
     }
 
+    /// [`Sequential::save`] as the `.h5` file of Keras 2.6 to 2.15, without the optimizer's state.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequential::save`]; [`Error::Value`] for another name than one in `.h5` or `.hdf5`, and for a
+    /// layer or an activation that Keras 2 does not have.
+    pub fn save_for_keras_2(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        match extension(path) {
+            Extension::H5 => super::write_h5_of_keras_2(path, &self.to_saved()?),
+            Extension::Keras | Extension::WeightsH5 | Extension::Other => {
+                Err(Error::value(format!(
+                    "{}: Keras 2 reads whole models of .h5, expected a name that ends so",
+                    path.display()
+                )))
+            }
+        }
+    }
+
     /// Loads a model from a `.keras` or legacy `.h5` file of Keras 2 or 3, or of our own; compiled,
     /// with the optimizer where it stopped, when the file says how. The contents count, not the
     /// name.
