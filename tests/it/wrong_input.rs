@@ -236,9 +236,9 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
             "--x is given without --y, expected the targets too; add --y y.npy",
         ),
         (
-            "train --data iris.csv --layers 3:softmax --epochs 0 --output model.h5",
+            "train --data iris.csv --layers 3:softmax --steps-per-epoch 0 --output model.h5",
             2,
-            "invalid value '0' for '--epochs <EPOCHS>': expected a number above 0; see thumbnet train --help",
+            "invalid value '0' for '--steps-per-epoch <N>': expected a number above 0; see thumbnet train --help",
         ),
         (
             "train --data iris.csv --layers 3:softmax --batch-size 0 --output model.h5",
