@@ -207,7 +207,7 @@ fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/custom")
 }
 
-fn array(value: &Value) -> Array2<f32> {
+pub fn array(value: &Value) -> Array2<f32> {
     let rows: Vec<Vec<f32>> = serde_json::from_value(value.clone()).expect("rows");
     Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, j)| rows[i][j])
 }
@@ -220,7 +220,7 @@ fn flat(value: &Value) -> Vec<f64> {
 }
 
 /// Within a hundred-thousandth of numbers above 1, as trainings in f32 are.
-fn assert_near(what: &str, found: impl IntoIterator<Item = f64>, expected: &Value) {
+pub fn assert_near(what: &str, found: impl IntoIterator<Item = f64>, expected: &Value) {
     let (found, expected): (Vec<_>, _) = (found.into_iter().collect(), flat(expected));
     assert_eq!(found.len(), expected.len(), "{what}");
     for (found, expected) in found.iter().zip(&expected) {
@@ -232,7 +232,7 @@ fn assert_near(what: &str, found: impl IntoIterator<Item = f64>, expected: &Valu
     }
 }
 
-fn values(array: &ArrayD<f32>) -> impl Iterator<Item = f64> {
+pub fn values(array: &ArrayD<f32>) -> impl Iterator<Item = f64> {
     array.iter().map(|&value| f64::from(value))
 }
 

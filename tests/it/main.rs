@@ -24,6 +24,7 @@ mod keras_rules;
 mod keras_tests;
 mod killed;
 mod layers;
+mod normalizations;
 mod parity;
 mod quantization;
 mod real_keras;

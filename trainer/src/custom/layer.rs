@@ -8,7 +8,7 @@ use super::{AnyPart, Custom, LAYERS, Own};
 use crate::Result;
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
-use crate::layers::{self, Layer};
+use crate::layers::{self, Layer, ScaleOffset};
 use crate::regularizers::Regularizer;
 
 /// A layer of one's own. Shapes are those of one sample, without the batch axis.
@@ -41,15 +41,6 @@ pub trait CustomLayer: Custom {
     fn scale_offset(&self, _weights: LayerWeights) -> Option<ScaleOffset> {
         None
     }
-}
-
-/// `y = scale * x + offset`, with one value for all or one per element of the last axis in each.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScaleOffset {
-    /// What values are multiplied by.
-    pub scale: Vec<f64>,
-    /// What is added then.
-    pub offset: Vec<f64>,
 }
 
 /// One weight of a layer.

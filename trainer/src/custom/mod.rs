@@ -74,10 +74,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+pub use crate::layers::ScaleOffset;
 pub use activation::{AnyActivation, CustomActivation, register_activation};
 pub use layer::{
     AnyLayer, CustomLayer, LayerBackward, LayerForward, LayerGradients, LayerWeight, LayerWeights,
-    ScaleOffset, register_layer,
+    register_layer,
 };
 pub use loss::{AnyLoss, CustomLoss, register_loss};
 pub use metric::{AnyMetric, CustomMetric, register_metric};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weights};
+use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, Scratch, Weights};
 use super::base::{layer_options, op_base, sample_axis};
 use super::config::Config;
 use super::groups::Groups;
@@ -184,16 +184,23 @@ impl Softmax {
 
 /// [`Op`] of a layer that is its activation.
 macro_rules! activation_op {
-    ($layer:ident, $class:literal, $self:ident => $function:expr, $($key:literal: $value:expr),*) => {
+    ($layer:ident, $self:ident => $function:expr, $($key:literal: $value:expr),*
+     ; $($method:tt)*) => {
         impl Op for $layer {
-            op_base!($class);
+            op_base!();
 
             fn extend_config(&$self, config: &mut Map<String, Value>) {
                 $(config.insert($key.to_string(), json!($value));)*
             }
 
+            $($method)*
+
             fn flow(&self, _training: bool) -> Flow {
                 Flow::InPlace
+            }
+
+            fn on_device(&self, _built: &Built) -> OnDevice {
+                OnDevice::Nothing
             }
 
             fn activation(&$self) -> Option<Function> {
@@ -214,25 +221,45 @@ macro_rules! activation_op {
     };
 }
 
-activation_op!(Activation, "Activation", self => self.function.clone(),
-    "activation": self.function.config());
-activation_op!(ReLU, "ReLU", self => Function::Relu {
+activation_op!(Activation, self => self.function.clone(),
+    "activation": self.function.config(););
+activation_op!(ReLU, self => Function::Relu {
         negative_slope: self.negative_slope as f32, // Keras computes in f32, too
         max_value: self.max_value.map(|v| v as f32),
         threshold: self.threshold as f32,
     },
-    "max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold);
-activation_op!(LeakyReLU, "LeakyReLU", self => Function::LeakyRelu {
-        negative_slope: self.negative_slope as f32, // Keras computes in f32, too
-    },
-    "negative_slope": self.negative_slope);
-activation_op!(ELU, "ELU", self => Function::Elu {
-        alpha: self.alpha as f32, // Keras computes in f32, too
-    },
-    "alpha": self.alpha);
+    "max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold;);
+activation_op!(LeakyReLU, self => Function::LeakyRelu {
+    negative_slope: self.negative_slope as f32, // Keras computes in f32, too
+},
+"negative_slope": self.negative_slope;
+fn other_keys(&self) -> &'static [&'static str] {
+    &["alpha"]
+});
+activation_op!(ELU, self => Function::Elu {
+    alpha: self.alpha as f32, // Keras computes in f32, too
+},
+"alpha": self.alpha;
+// The one class where Keras puts an option of its own first.
+fn config(&self) -> Value {
+    let mut config = self.base.config();
+    config.shift_insert(1, "alpha".to_owned(), json!(self.alpha));
+    Value::Object(config)
+});
 
 impl Op for Softmax {
-    op_base!("Softmax");
+    op_base!();
+
+    fn call_arguments(&self) -> Value {
+        json!({"mask": null})
+    }
+
+    fn on_device(&self, _built: &Built) -> OnDevice {
+        match self.groups {
+            None => OnDevice::Nothing,
+            Some(_) => OnDevice::Refused("take the softmax over the last axis"),
+        }
+    }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
         let axis = match self.axis[..] {

@@ -263,11 +263,24 @@ impl Weights<'_> {
 
 /// The inside view of a layer. Shapes are those of one sample, without the batch axis.
 pub(crate) trait Op {
-    fn class_name(&self) -> &'static str;
     fn base(&self) -> &Base;
     fn base_mut(&mut self) -> &mut Base;
     /// Adds the class's own keys to a Keras 3 config.
     fn extend_config(&self, config: &mut Map<String, Value>);
+    /// Keras 3's whole config.
+    fn config(&self) -> Value {
+        let mut config = self.base().config();
+        self.extend_config(&mut config);
+        Value::Object(config)
+    }
+    /// What files have beside the class's own keys and those of every layer.
+    fn other_keys(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// What Keras calls the layer with, beside the input.
+    fn call_arguments(&self) -> Value {
+        json!({})
+    }
     /// Whether Keras 3 writes a `build_config` for this class.
     fn has_build_config(&self) -> bool {
         false
@@ -291,6 +304,13 @@ pub(crate) trait Op {
     }
     fn forward(&self, pass: Forward);
     fn backward(&self, pass: Backward);
+    /// What the layer is on the device; its activation aside.
+    fn on_device(&self, built: &Built) -> OnDevice;
+    /// Whether a loss sees the logits of the layer before it, as through one that changes nothing.
+    /// `Flatten` and `Reshape` do not count as such: Keras loses sight of the logits there.
+    fn shows_logits(&self) -> bool {
+        false
+    }
     /// What the last activation was applied to, of the last forward pass with logits kept.
     fn logits<'a>(&self, x: &'a [f32], _scratch: &'a [f32]) -> &'a [f32] {
         x
@@ -301,6 +321,48 @@ pub(crate) trait Op {
     }
     /// Updates state that is not learnt by gradients, after a forward pass in training.
     fn update_state(&self, _values: &mut [f32], _scratch: &[f32]) {}
+}
+
+/// What a layer is on the device.
+pub(crate) enum OnDevice {
+    /// Nothing: it acts in training only, or changes the shape.
+    Nothing,
+    /// A kernel and a bias, the weights of these names.
+    Dense,
+    /// A scale and an offset of each value.
+    Scale(ScaleOffset),
+    /// It does not run there; what to do.
+    Refused(&'static str),
+}
+
+/// `y = scale * x + offset`, with one value for all, one per element of the last axis, or one per value of
+/// a sample in each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaleOffset {
+    /// What values are multiplied by.
+    pub scale: Vec<f64>,
+    /// What is added then.
+    pub offset: Vec<f64>,
+}
+
+/// The weights of a layer that is built.
+pub(crate) struct Built<'a> {
+    /// Of this layer.
+    pub variables: &'a [Variable],
+    /// Of the whole model.
+    pub values: &'a [f32],
+}
+
+impl Built<'_> {
+    /// The values of the weight of this name.
+    pub fn find(&self, name: &str) -> Option<Vec<f64>> {
+        let variable = self
+            .variables
+            .iter()
+            .find(|variable| variable.name == name)?;
+        let values = &self.values[variable.range.clone()];
+        Some(values.iter().map(|&value| f64::from(value)).collect())
+    }
 }
 
 /// What a layer's scratch depends on.
@@ -356,11 +418,7 @@ pub(crate) use layer_options;
 
 /// The parts of [`Op`] that every layer struct has alike.
 macro_rules! op_base {
-    ($class:literal) => {
-        fn class_name(&self) -> &'static str {
-            $class
-        }
-
+    () => {
         fn base(&self) -> &crate::layers::base::Base {
             &self.base
         }
@@ -401,4 +459,12 @@ pub(crate) fn broadcast_index(sample: &[usize], kept: &[usize]) -> Vec<usize> {
         indices = indices.iter().flat_map(along).collect();
     }
     indices
+}
+
+/// `-1` before the layer is built and `[-1]` after it, as Keras has it.
+pub(crate) fn axis_config(axis: &[i64], built: bool) -> Value {
+    match axis {
+        [axis] if !built => json!(axis),
+        axis => json!(axis),
+    }
 }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weight, Weights};
-use super::base::{layer_options, op_base, sample_axis};
+use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, ScaleOffset, Scratch};
+use super::base::{Weight, Weights, layer_options, op_base, sample_axis};
 use super::config::Config;
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
@@ -230,7 +230,45 @@ struct Stats<'a> {
 }
 
 impl Op for BatchNormalization {
-    op_base!("BatchNormalization");
+    op_base!();
+
+    fn other_keys(&self) -> &'static [&'static str] {
+        &[
+            "renorm",
+            "renorm_clipping",
+            "renorm_momentum",
+            "fused",
+            "virtual_batch_size",
+            "synchronized",
+        ]
+    }
+
+    fn call_arguments(&self) -> Value {
+        json!({"mask": null})
+    }
+
+    /// `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, as in inference.
+    fn on_device(&self, built: &base::Built) -> OnDevice {
+        let of = |name: &str, missing: f64| {
+            let found = built.find(name);
+            found.unwrap_or_else(|| vec![missing; self.built.channels])
+        };
+        let variance = of("moving_variance", 1.0).into_iter();
+        let deviations = variance.map(|variance| (variance + self.epsilon).sqrt());
+        let scale = deviations
+            .zip(of("gamma", 1.0))
+            .map(|(d, gamma)| 1.0 / d * gamma);
+        let scale: Vec<f64> = scale.collect();
+        let shift = of("moving_mean", 0.0).into_iter().zip(&scale);
+        let offset = of("beta", 0.0)
+            .into_iter()
+            .zip(shift)
+            .map(|(beta, (mean, scale))| beta - mean * scale);
+        OnDevice::Scale(ScaleOffset {
+            offset: offset.collect(),
+            scale,
+        })
+    }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
         let entries = [

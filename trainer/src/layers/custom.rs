@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::base::{Backward, Base, Flow, Forward, Op, Weight, Weights, layer_options};
+use super::base::layer_options;
+use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, Weight, Weights};
 use super::config::Config;
 use crate::Result;
 use crate::config::Object;
 use crate::custom::{
-    AnyLayer, LAYERS, LayerBackward, LayerForward, LayerGradients, LayerWeights, Own, ScaleOffset,
+    AnyLayer, LAYERS, LayerBackward, LayerForward, LayerGradients, LayerWeights, Own,
 };
 
 /// A [`CustomLayer`](crate::custom::CustomLayer) with the options that every layer has; from one by
@@ -35,7 +36,7 @@ impl Custom {
     }
 
     /// The layer of this registered name.
-    pub(crate) fn read(name: &str, config: &Value) -> Result<Self> {
+    pub(crate) fn from_config(name: &str, config: &Value) -> Result<Self> {
         let object = Object {
             class_name: name,
             config: config.as_object(),
@@ -61,17 +62,12 @@ impl Custom {
         }
     }
 
-    /// What it is with the weights of this model, where that is a scale and an offset.
-    pub(crate) fn scale_offset(&self, values: &[f32]) -> Option<ScaleOffset> {
-        self.layer.map(self.values(values))
+    pub(crate) fn class_name(&self) -> &'static str {
+        self.layer.class_name()
     }
 }
 
 impl Op for Custom {
-    fn class_name(&self) -> &'static str {
-        self.layer.class_name()
-    }
-
     fn base(&self) -> &Base {
         &self.base
     }
@@ -86,6 +82,16 @@ impl Op for Custom {
 
     fn has_build_config(&self) -> bool {
         true
+    }
+
+    fn on_device(&self, built: &Built) -> OnDevice {
+        let map = self.layer.map(self.values(built.values));
+        map.map_or(
+            OnDevice::Refused(
+                "use one of Keras' own, or say in its scale_offset what it multiplies by and adds",
+            ),
+            OnDevice::Scale,
+        )
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weight, Weights};
+use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Scratch, Weight, Weights};
 use super::base::{layer_options, op_base};
 use super::config::Config;
 use super::matmul;
@@ -125,7 +125,15 @@ impl Dense {
 }
 
 impl Op for Dense {
-    op_base!("Dense");
+    op_base!();
+
+    fn other_keys(&self) -> &'static [&'static str] {
+        &["lora_rank", "lora_alpha", "quantization_config"]
+    }
+
+    fn on_device(&self, _built: &base::Built) -> OnDevice {
+        OnDevice::Dense
+    }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
         let entries = [

@@ -41,6 +41,11 @@ impl Groups {
         self.offsets.len().max(1)
     }
 
+    /// Whether the values of a group lie side by side, and the groups one after the other.
+    pub fn is_contiguous(&self) -> bool {
+        self.offsets.iter().copied().eq(0..self.offsets.len())
+    }
+
     /// The positions of the first values of all groups of `values` values.
     pub fn starts(&self, values: usize) -> impl Iterator<Item = usize> {
         let sample = self.starts.len() * self.offsets.len();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weight, Weights};
+use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Scratch, Weight, Weights};
 use super::base::{layer_options, op_base, sample_axis};
 use super::config::Config;
 use super::groups::Groups;
@@ -115,14 +115,6 @@ impl LayerNormalization {
     }
 }
 
-/// `-1` before the layer is built and `[-1]` after it, as Keras has it.
-fn axis_config(axis: &[i64], built: bool) -> Value {
-    match axis {
-        [axis] if !built => json!(axis),
-        axis => json!(axis),
-    }
-}
-
 impl LayerNormalization {
     fn subtracted(&self, mean: f32) -> f32 {
         match self.rms_scaling {
@@ -133,11 +125,18 @@ impl LayerNormalization {
 }
 
 impl Op for LayerNormalization {
-    op_base!("LayerNormalization");
+    op_base!();
+
+    fn on_device(&self, _built: &base::Built) -> OnDevice {
+        OnDevice::Refused("use BatchNormalization, which disappears into the layer before it")
+    }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
         let entries = [
-            ("axis", axis_config(&self.axis, self.built.groups.is_some())),
+            (
+                "axis",
+                base::axis_config(&self.axis, self.built.groups.is_some()),
+            ),
             ("epsilon", json!(self.epsilon)),
             ("center", json!(self.center)),
             ("scale", json!(self.scale)),
@@ -325,10 +324,14 @@ impl UnitNormalization {
 const SHORTEST: f32 = 1e-12;
 
 impl Op for UnitNormalization {
-    op_base!("UnitNormalization");
+    op_base!();
+
+    fn on_device(&self, _built: &base::Built) -> OnDevice {
+        OnDevice::Refused("use BatchNormalization, which disappears into the layer before it")
+    }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
-        config.insert("axis".into(), axis_config(&self.axis, false));
+        config.insert("axis".into(), base::axis_config(&self.axis, false));
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {

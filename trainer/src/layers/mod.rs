@@ -6,6 +6,7 @@ mod batch_normalization;
 mod config;
 mod custom;
 mod dense;
+mod group_normalization;
 mod groups;
 mod kernel;
 mod layer_normalization;
@@ -15,24 +16,28 @@ mod nested;
 mod noise;
 mod normalization;
 mod prelu;
+mod rms_normalization;
 mod shape;
 
 use serde_json::{Value, json};
 
 pub use activation::{Activation, ELU, LeakyReLU, ReLU, Softmax};
-pub use base::Base;
+pub use base::{Base, ScaleOffset};
 pub use batch_normalization::BatchNormalization;
 pub use custom::Custom;
 pub use dense::Dense;
+pub use group_normalization::GroupNormalization;
 pub use layer_normalization::{LayerNormalization, UnitNormalization};
 pub use nested::Nested;
 pub use noise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise};
 pub use normalization::{Normalization, Rescaling, Statistics};
 pub use prelu::PReLU;
+pub use rms_normalization::RMSNormalization;
 pub use shape::{ActivityRegularization, Flatten, Identity, Input, Reshape};
 
 pub(crate) use base::{
-    Backward, Flow, Forward, MOST_VALUES, Op, Scratch, Weights, dtype_policy, value_count,
+    Backward, Built, Flow, Forward, MOST_VALUES, OnDevice, Op, Scratch, Weights, dtype_policy,
+    value_count,
 };
 pub(crate) use naming::Names;
 pub(crate) use shape::batch_shape;
@@ -43,9 +48,10 @@ use crate::regularizers::Regularizer;
 use crate::{Error, Result};
 use config::Config;
 
-/// Declares [`Layer`], its dispatch and its reading from configs, once for every class.
+/// Declares [`Layer`], its dispatch and its reading from configs, once for every class: a row has its
+/// name in files, and the names that it had before.
 macro_rules! layers {
-    ($($class:ident = $name:literal),* $(,)?) => {
+    ($($class:ident = $name:literal $(| $old_name:literal)*),* $(,)?) => {
         /// Any layer of a model.
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
@@ -74,40 +80,33 @@ macro_rules! layers {
                 }
             }
 
-            /// A layer from its Keras class and config, of Keras 2 or 3.
-            ///
-            /// # Errors
-            ///
-            /// [`Error::Unsupported`] for a class or an option that thumbnet has not,
-            /// [`Error::Value`] for a config that Keras would not write.
-            pub fn from_config(class_name: &str, config: &Value) -> Result<Self> {
-                let layer = match class_name.contains('>') {
-                    true => Self::Custom(Custom::read(class_name, config)?),
-                    false => Self::read(class_name, config)?,
-                };
-                if !matches!(layer, Self::Sequential(_)) {
-                    check_keys(
-                        "layer",
-                        class_name,
-                        config.as_object(),
-                        &layer.config(),
-                        &other_keys(class_name),
-                    )?;
+            /// Keras' class, such as `Dense`.
+            pub fn class_name(&self) -> &'static str {
+                match self {
+                    $(Self::$class(_) => $name,)*
+                    Self::Sequential(layer) => layer.class_name(),
+                    Self::Custom(layer) => layer.class_name(),
                 }
-                Ok(layer)
+            }
+
+            /// Keras 3's serialized object around the config.
+            fn object(&self) -> Value {
+                let config = self.config();
+                match self {
+                    $(Self::$class(_) => serialized("keras.layers", $name, config),)*
+                    Self::Sequential(nested) => nested.serialized(config),
+                    Self::Custom(own) => serialized_own(own.registered_name(), config),
+                }
             }
 
             fn read(class_name: &str, config: &Value) -> Result<Self> {
                 let reader = Config::new(class_name, config);
                 match class_name {
-                    $($name => $class::from_config(&reader).map(Self::$class),)*
+                    $($name $(| $old_name)* => $class::from_config(&reader).map(Self::$class),)*
                     "Sequential" | "Functional" | "Model" => {
                         Nested::from_config(class_name, config).map(Self::Sequential)
                     }
-                    // TensorFlow's own name of the class in older files.
-                    "BatchNormalizationV1" | "BatchNormalizationV2" => {
-                        BatchNormalization::from_config(&reader).map(Self::BatchNormalization)
-                    }
+                    own if own.contains('>') => Custom::from_config(own, config).map(Self::Custom),
                     _ => Err(Error::unsupported(format!(
                         "layer {:?} is a {class_name}, which thumbnet does not have; build the model of {} and save it again",
                         config.get("name").and_then(Value::as_str).unwrap_or_default(),
@@ -132,26 +131,6 @@ const OTHER_KEYS: [&str; 9] = [
     "build_config",
 ];
 
-/// What they have beside these, of single classes.
-fn other_keys(class_name: &str) -> Vec<&'static str> {
-    let of_class: &[&str] = match class_name {
-        "InputLayer" => &["sparse", "ragged", "optional"],
-        "Dense" => &["lora_rank", "lora_alpha", "quantization_config"],
-        "Flatten" => &["data_format"],
-        "LeakyReLU" => &["alpha"],
-        "BatchNormalization" | "BatchNormalizationV1" | "BatchNormalizationV2" => &[
-            "renorm",
-            "renorm_clipping",
-            "renorm_momentum",
-            "fused",
-            "virtual_batch_size",
-            "synchronized",
-        ],
-        _ => &[],
-    };
-    [&OTHER_KEYS, of_class].concat()
-}
-
 layers! {
     Input = "InputLayer",
     Dense = "Dense",
@@ -167,9 +146,12 @@ layers! {
     AlphaDropout = "AlphaDropout",
     GaussianNoise = "GaussianNoise",
     GaussianDropout = "GaussianDropout",
-    BatchNormalization = "BatchNormalization",
+    // TensorFlow's own names of the class in older files.
+    BatchNormalization = "BatchNormalization" | "BatchNormalizationV1" | "BatchNormalizationV2",
     LayerNormalization = "LayerNormalization",
     UnitNormalization = "UnitNormalization",
+    GroupNormalization = "GroupNormalization",
+    RMSNormalization = "RMSNormalization",
     Normalization = "Normalization",
     Rescaling = "Rescaling",
     Identity = "Identity",
@@ -177,9 +159,20 @@ layers! {
 }
 
 impl Layer {
-    /// Keras' class, such as `Dense`.
-    pub fn class_name(&self) -> &'static str {
-        self.op().class_name()
+    /// A layer from its Keras class and config, of Keras 2 or 3.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for a class or an option that thumbnet has not,
+    /// [`Error::Value`] for a config that Keras would not write.
+    pub fn from_config(class_name: &str, config: &Value) -> Result<Self> {
+        let layer = Self::read(class_name, config)?;
+        if !matches!(layer, Self::Sequential(_)) {
+            let others = [&OTHER_KEYS, layer.op().other_keys()].concat();
+            let given = config.as_object();
+            check_keys("layer", class_name, given, &layer.config(), &others)?;
+        }
+        Ok(layer)
     }
 
     /// The name, or the empty string before the layer was added to a model without one.
@@ -204,57 +197,19 @@ impl Layer {
 
     /// Keras 3's `config` dict.
     pub fn config(&self) -> Value {
-        match self {
-            Self::Input(input) => input.config(),
-            Self::Sequential(nested) => nested.config(),
-            _ => {
-                let mut config = self.op().base().config();
-                self.op().extend_config(&mut config);
-                if let (Self::ELU(_), Some(alpha)) = (self, config.shift_remove("alpha")) {
-                    // The one class where Keras puts an option of its own first.
-                    config.shift_insert(1, "alpha".to_string(), alpha);
-                }
-                Value::Object(config)
-            }
-        }
+        self.op().config()
     }
 
     /// Keras 3's serialized object around the config. `input_shape` is that of one sample, when
     /// the layer was built.
     pub(crate) fn serialized(&self, input_shape: Option<&Value>) -> Value {
-        let mut object = match self {
-            Self::Sequential(nested) if nested.functional => {
-                let mut object = crate::sequential::functional::object(self.config());
-                object["compile_config"] = json!({});
-                return object;
-            }
-            Self::Sequential(_) => serialized("keras", self.class_name(), self.config()),
-            Self::Custom(own) => serialized_own(own.registered_name(), self.config()),
-            _ => serialized("keras.layers", self.class_name(), self.config()),
-        };
+        let mut object = self.object();
         if let Some(shape) = input_shape
             && self.op().has_build_config()
         {
             object["build_config"] = json!({"input_shape": shape});
         }
-        if let Self::Sequential(_) = self {
-            object["compile_config"] = json!({});
-        }
         object
-    }
-
-    /// What Keras calls the layer with, beside the input.
-    pub(crate) fn call_arguments(&self) -> Value {
-        match self {
-            Self::Sequential(_) | Self::BatchNormalization(_) | Self::Softmax(_) => {
-                json!({"mask": null})
-            }
-            Self::Dropout(_)
-            | Self::AlphaDropout(_)
-            | Self::GaussianNoise(_)
-            | Self::GaussianDropout(_) => json!({"training": false}),
-            _ => json!({}),
-        }
     }
 }
 

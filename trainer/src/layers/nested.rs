@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op};
+use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op};
 use super::{Input, Layer, batch_shape};
+use crate::config::serialized;
 use crate::sequential::{Sequential, functional};
 use crate::{Error, Result};
 
@@ -51,7 +52,36 @@ impl Nested {
         Ok(nested)
     }
 
-    pub(crate) fn config(&self) -> Value {
+    pub(crate) fn class_name(&self) -> &'static str {
+        match self.functional {
+            true => "Functional",
+            false => "Sequential",
+        }
+    }
+
+    /// Keras 3's serialized object around the config.
+    pub(crate) fn serialized(&self, config: Value) -> Value {
+        let mut object = match self.functional {
+            true => functional::object(config),
+            false => serialized("keras", "Sequential", config),
+        };
+        object["compile_config"] = json!({});
+        object
+    }
+}
+
+impl Op for Nested {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut Base {
+        &mut self.base
+    }
+
+    fn extend_config(&self, _config: &mut Map<String, Value>) {}
+
+    fn config(&self) -> Value {
         let name = self.base.name();
         let shapes: Vec<_> = self
             .input_shapes
@@ -66,25 +96,14 @@ impl Nested {
         config["trainable"] = json!(self.base.trainable);
         config
     }
-}
 
-impl Op for Nested {
-    fn class_name(&self) -> &'static str {
-        match self.functional {
-            true => "Functional",
-            false => "Sequential",
-        }
+    fn call_arguments(&self) -> Value {
+        json!({"mask": null})
     }
 
-    fn base(&self) -> &Base {
-        &self.base
+    fn on_device(&self, _built: &Built) -> OnDevice {
+        OnDevice::Refused("add its layers to the model one by one")
     }
-
-    fn base_mut(&mut self) -> &mut Base {
-        &mut self.base
-    }
-
-    fn extend_config(&self, _config: &mut Map<String, Value>) {}
 
     fn has_build_config(&self) -> bool {
         true

@@ -5,7 +5,8 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weights, layer_options, op_base};
+use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, Scratch, Weights};
+use super::base::{layer_options, op_base};
 use super::config::Config;
 use crate::{Error, Result};
 
@@ -137,7 +138,7 @@ noise_layer!(GaussianDropout, "GaussianDropout", rate);
 /// What the four have alike of a layer.
 macro_rules! noise_op {
     ($name:literal, $key:ident $(, $shared:ident)?) => {
-        op_base!($name);
+        op_base!();
 
         fn extend_config(&self, config: &mut Map<String, Value>) {
             config.insert(stringify!($key).into(), json!(self.$key));
@@ -163,6 +164,18 @@ macro_rules! noise_op {
 
         fn flow(&self, training: bool) -> Flow {
             self.active(training)
+        }
+
+        fn call_arguments(&self) -> Value {
+            json!({"training": false})
+        }
+
+        fn on_device(&self, _built: &Built) -> OnDevice {
+            OnDevice::Nothing
+        }
+
+        fn shows_logits(&self) -> bool {
+            self.active(true) == Flow::Same
         }
     };
 }

@@ -5,7 +5,9 @@ use std::ops::Range;
 use ndarray::{ArrayBase, Data, Dimension};
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, Scratch, Weight, Weights};
+use super::base::{
+    self, Backward, Base, Flow, Forward, OnDevice, Op, ScaleOffset, Scratch, Weight, Weights,
+};
 use super::base::{broadcast_index, layer_options, op_base, sample_axis};
 use super::config::Config;
 use crate::Number;
@@ -202,7 +204,29 @@ impl Normalization {
 }
 
 impl Op for Normalization {
-    op_base!("Normalization");
+    op_base!();
+
+    /// `(x - mean) / max(sqrt(variance), 1e-7)`, or its inverse.
+    fn on_device(&self, built: &base::Built) -> OnDevice {
+        let (mean, variance) = match &self.given {
+            Some(given) => (given.mean.clone(), given.variance.clone()),
+            None => (
+                built.find("mean").unwrap_or_default(),
+                built.find("variance").unwrap_or_default(),
+            ),
+        };
+        let deviation = variance.iter().map(|v| v.sqrt().max(1e-7));
+        OnDevice::Scale(match self.invert {
+            true => ScaleOffset {
+                scale: deviation.collect(),
+                offset: mean,
+            },
+            false => ScaleOffset {
+                scale: deviation.clone().map(|d| 1.0 / d).collect(),
+                offset: mean.iter().zip(deviation).map(|(m, d)| -m / d).collect(),
+            },
+        })
+    }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
         let list = |values: &[f64]| match values {
@@ -364,7 +388,14 @@ impl Rescaling {
 }
 
 impl Op for Rescaling {
-    op_base!("Rescaling");
+    op_base!();
+
+    fn on_device(&self, _built: &base::Built) -> OnDevice {
+        OnDevice::Scale(ScaleOffset {
+            scale: self.scale.clone(),
+            offset: self.offset.clone(),
+        })
+    }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
         for (key, values) in [("scale", &self.scale), ("offset", &self.offset)] {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, Weight, Weights};
+use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Weight, Weights};
 use super::base::{broadcast_index, layer_options, op_base};
 use super::config::Config;
 use crate::constraints::Constraint;
@@ -71,7 +71,11 @@ impl PReLU {
 }
 
 impl Op for PReLU {
-    op_base!("PReLU");
+    op_base!();
+
+    fn on_device(&self, _built: &base::Built) -> OnDevice {
+        OnDevice::Refused("use LeakyReLU, whose slope is one constant")
+    }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
         let shared = Some(&self.shared_axes).filter(|axes| !axes.is_empty());

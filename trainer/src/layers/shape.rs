@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::base::{Backward, Base, Flow, Forward, Op, layer_options, op_base};
+use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, layer_options, op_base};
 use super::config::Config;
 use crate::regularizers::Regularizer;
 use crate::{Error, Result};
@@ -121,12 +121,6 @@ impl Input {
     /// `[null, 4]`
     pub(crate) fn batch_shape(&self) -> Value {
         batch_shape(self.batch_size, &self.shape)
-    }
-
-    /// Keras 3's whole config.
-    pub(crate) fn config(&self) -> Value {
-        json!({"batch_shape": self.batch_shape(), "dtype": self.dtype, "sparse": false,
-               "ragged": false, "name": self.base.name(), "optional": false})
     }
 }
 
@@ -248,10 +242,10 @@ impl ActivityRegularization {
 
 /// [`Op`] of a layer that passes the values on.
 macro_rules! shape_op {
-    ($layer:ident, $class:literal, $self:ident, $config:ident => $extend:expr,
-     $input:ident => $output:expr, build_config: $build_config:literal) => {
+    ($layer:ident, $self:ident, $config:ident => $extend:expr,
+     $input:ident => $output:expr, build_config: $build_config:literal, $($method:tt)*) => {
         impl Op for $layer {
-            op_base!($class);
+            op_base!();
 
             fn extend_config(&$self, $config: &mut Map<String, Value>) {
                 $extend
@@ -265,6 +259,12 @@ macro_rules! shape_op {
                 $output
             }
 
+            fn on_device(&self, _built: &Built) -> OnDevice {
+                OnDevice::Nothing
+            }
+
+            $($method)*
+
             fn flow(&self, _training: bool) -> Flow {
                 Flow::Same
             }
@@ -276,26 +276,43 @@ macro_rules! shape_op {
     };
 }
 
-shape_op!(Input, "InputLayer", self, _config => (), input => Ok(input.to_vec()),
-    build_config: false);
-shape_op!(Flatten, "Flatten", self,
-    config => { config.insert("data_format".into(), json!("channels_last")); },
-    input => Ok(vec![input.iter().product()]),
-    build_config: true);
-shape_op!(Reshape, "Reshape", self,
+shape_op!(Input, self, _config => (), input => Ok(input.to_vec()),
+build_config: false,
+fn config(&self) -> Value {
+    json!({"batch_shape": self.batch_shape(), "dtype": self.dtype, "sparse": false,
+           "ragged": false, "name": self.base.name(), "optional": false})
+}
+
+fn other_keys(&self) -> &'static [&'static str] {
+    &["sparse", "ragged", "optional"]
+});
+shape_op!(Flatten, self,
+config => { config.insert("data_format".into(), json!("channels_last")); },
+input => Ok(vec![input.iter().product()]),
+build_config: true,
+fn other_keys(&self) -> &'static [&'static str] {
+    &["data_format"]
+});
+shape_op!(Reshape, self,
     config => { config.insert("target_shape".into(), json!(self.target_shape)); },
     input => reshaped(input, &self.target_shape),
-    build_config: false);
-shape_op!(Identity, "Identity", self, _config => (), input => Ok(input.to_vec()),
-    build_config: false);
-shape_op!(ActivityRegularization, "ActivityRegularization", self,
-    config => {
-        config.shift_remove("activity_regularizer");
-        config.insert("l1".into(), json!(self.l1));
-        config.insert("l2".into(), json!(self.l2));
-    },
-    input => Ok(input.to_vec()),
-    build_config: false);
+    build_config: false,);
+shape_op!(Identity, self, _config => (), input => Ok(input.to_vec()),
+build_config: false,
+fn shows_logits(&self) -> bool {
+    true
+});
+shape_op!(ActivityRegularization, self,
+config => {
+    config.shift_remove("activity_regularizer");
+    config.insert("l1".into(), json!(self.l1));
+    config.insert("l2".into(), json!(self.l2));
+},
+input => Ok(input.to_vec()),
+build_config: false,
+fn shows_logits(&self) -> bool {
+    true
+});
 
 /// Resolves the one -1 of a target shape.
 fn reshaped(input: &[usize], target: &[i64]) -> Result<Vec<usize>> {

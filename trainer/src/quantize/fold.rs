@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::chain::{Affine, Chain, ChainBuilder};
-use crate::layers::{Layer, Normalization, Rescaling};
+use crate::layers::{Built, Layer, OnDevice};
 use crate::sequential::Sequential;
 use crate::sequential::engine::Leaf;
 use crate::{Error, Result};
@@ -25,56 +25,17 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
     for leaf in leaves {
         let layer = leaf.layer(model.layers());
         let weights = Weights { model, leaf, layer };
-        match layer {
-            Layer::Dense(_) => {
+        match layer.op().on_device(&weights.built()) {
+            OnDevice::Nothing => {}
+            OnDevice::Dense => {
                 let (kernel, bias) = weights.dense()?;
                 builder.dense(layer.name(), kernel, bias);
             }
-            Layer::BatchNormalization(_) => builder.affine(&weights.batch_normalization()?),
-            Layer::Normalization(normalization) => {
-                builder.affine(&weights.normalization(normalization)?);
-            }
-            Layer::Rescaling(rescaling) => builder.affine(&weights.rescaling(rescaling)?),
-            Layer::Input(_)
-            | Layer::Flatten(_)
-            | Layer::Reshape(_)
-            | Layer::Dropout(_)
-            | Layer::GaussianNoise(_)
-            | Layer::AlphaDropout(_)
-            | Layer::GaussianDropout(_)
-            | Layer::Identity(_)
-            | Layer::ActivityRegularization(_)
-            | Layer::Activation(_)
-            | Layer::ReLU(_)
-            | Layer::LeakyReLU(_)
-            | Layer::ELU(_)
-            | Layer::Softmax(_) => {}
-            Layer::PReLU(_) => {
-                return Err(weights.unsupported("use LeakyReLU, whose slope is one constant"));
-            }
-            Layer::LayerNormalization(_) | Layer::UnitNormalization(_) => {
-                return Err(weights.unsupported(
-                    "use BatchNormalization, which disappears into the layer before it",
-                ));
-            }
-            Layer::Custom(custom) => match custom.scale_offset(model.values()) {
-                Some(map) => {
-                    builder.affine(&weights.repeated(&map.scale.into(), &map.offset.into())?);
-                }
-                None => {
-                    return Err(weights.unsupported(
-                        "use one of Keras' own, or say in its scale_offset what it multiplies by and adds",
-                    ));
-                }
-            },
-            Layer::Sequential(_) => {
-                return Err(weights.unsupported("add its layers to the model one by one"));
-            }
-        }
-        if let Layer::Softmax(softmax) = layer
-            && softmax.groups.is_some()
-        {
-            return Err(weights.unsupported("take the softmax over the last axis"));
+            OnDevice::Scale(map) => builder.affine(&Affine {
+                scale: weights.repeat(&map.scale)?,
+                offset: weights.repeat(&map.offset)?,
+            }),
+            OnDevice::Refused(instead) => return Err(weights.unsupported(instead)),
         }
         if let Some(activation) = layer.op().activation() {
             if !activation.is_elementwise() && leaf.outputs != leaf.width {
@@ -102,87 +63,31 @@ impl Weights<'_> {
         ))
     }
 
-    fn find(&self, name: &str) -> Option<Array1<f64>> {
-        let variable = self.model.variables()[self.leaf.variables.clone()]
-            .iter()
-            .find(|variable| variable.name == name)?;
-        let values = &self.model.values()[variable.range.clone()];
-        Some(values.iter().map(|&v| f64::from(v)).collect())
-    }
-
-    fn get(&self, name: &str) -> Result<Array1<f64>> {
-        self.find(name).ok_or_else(|| {
-            Error::value(format!(
-                "layer \"{}\" has no weight \"{name}\"; build the model first",
-                self.layer.name()
-            ))
-        })
+    fn built(&self) -> Built<'_> {
+        Built {
+            variables: &self.model.variables()[self.leaf.variables.clone()],
+            values: self.model.values(),
+        }
     }
 
     /// `[units, inputs]` and `[units]`.
     fn dense(&self) -> Result<(Array2<f64>, Array1<f64>)> {
-        let kernel = self.get("kernel")?;
+        let kernel = self.built().find("kernel").unwrap_or_default();
         let units = self.leaf.width;
         let inputs = kernel.len().checked_div(units).unwrap_or(0);
         if inputs != self.leaf.inputs {
             return Err(self.unsupported("flatten its inputs, so that a sample is one row"));
         }
-        let kernel = kernel.as_slice().expect("collected, so contiguous");
-        let kernel = ArrayView2::from_shape((inputs, units), kernel)
+        let kernel = ArrayView2::from_shape((inputs, units), &kernel)
             .map_err(|error| Error::shape(format!("layer \"{}\": {error}", self.layer.name())))?;
-        let bias = self.find("bias").unwrap_or_else(|| Array1::zeros(units));
+        let bias = self.built().find("bias");
+        let bias = bias.map_or_else(|| Array1::zeros(units), Array1::from);
         Ok((kernel.t().as_standard_layout().into_owned(), bias))
-    }
-
-    /// `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, as in inference.
-    fn batch_normalization(&self) -> Result<Affine> {
-        let Layer::BatchNormalization(layer) = self.layer else {
-            return Err(self.unsupported("this is no BatchNormalization"));
-        };
-        let mean = self.get("moving_mean")?;
-        let variance = self.get("moving_variance")?;
-        let ones = || Array1::ones(mean.len());
-        let mut scale = variance.mapv(|v| 1.0 / (v + layer.epsilon).sqrt());
-        scale *= &self.find("gamma").unwrap_or_else(ones);
-        let offset = self.find("beta").unwrap_or_else(|| ones() * 0.0) - &mean * &scale;
-        self.repeated(&scale, &offset)
-    }
-
-    /// `(x - mean) / max(sqrt(variance), 1e-7)`, or its inverse.
-    fn normalization(&self, layer: &Normalization) -> Result<Affine> {
-        let (mean, variance) = match &layer.given {
-            Some(given) => (
-                Array1::from(given.mean.clone()),
-                Array1::from(given.variance.clone()),
-            ),
-            None => (self.get("mean")?, self.get("variance")?),
-        };
-        let deviation = variance.mapv(|v| v.sqrt().max(1e-7));
-        if layer.invert {
-            return self.repeated(&deviation, &mean);
-        }
-        self.repeated(&(1.0 / &deviation), &(-&mean / &deviation))
-    }
-
-    fn rescaling(&self, layer: &Rescaling) -> Result<Affine> {
-        let scale = Array1::from(layer.scale.clone());
-        let offset = Array1::from(layer.offset.clone());
-        Ok(Affine {
-            scale: self.repeat(&scale)?,
-            offset: self.repeat(&offset)?,
-        })
-    }
-
-    fn repeated(&self, scale: &Array1<f64>, offset: &Array1<f64>) -> Result<Affine> {
-        Ok(Affine {
-            scale: self.repeat(scale)?,
-            offset: self.repeat(offset)?,
-        })
     }
 
     /// One value for each value of a sample, from one for all or one per element of the last
     /// axis.
-    fn repeat(&self, values: &Array1<f64>) -> Result<Array1<f64>> {
+    fn repeat(&self, values: &[f64]) -> Result<Array1<f64>> {
         let (sample, width) = (self.leaf.outputs, self.leaf.width);
         let found = values.len();
         if found == 1 || found == width || found == sample {
@@ -195,7 +100,9 @@ impl Weights<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::{BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization};
+    use crate::layers::{
+        BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization, Normalization,
+    };
     use ndarray::{Array2, Array3};
 
     #[test]

@@ -352,32 +352,13 @@ pub(crate) fn last_activation(chain: Chain) -> Option<Activation> {
 }
 
 /// The leaf whose activation the model ends with, whatever comes after it that changes nothing.
-///
-/// `Flatten` and `Reshape` do not count as such: Keras loses sight of the logits there.
 fn fused(chain: Chain) -> Option<usize> {
-    let last = chain.plan.iter().rposition(|leaf| {
-        let layer = leaf.layer(chain.layers);
-        !matches!(layer, Layer::Identity(_) | Layer::ActivityRegularization(_))
-            && !leaf.is_off(layer)
-    })?;
+    let mut leaves = chain.plan.iter();
+    let last = leaves.rposition(|leaf| !leaf.layer(chain.layers).op().shows_logits())?;
     let activation = activation_of(chain, last)?;
     matches!(activation, Activation::Softmax | Activation::Sigmoid).then_some(last)
 }
 
 fn activation_of(chain: Chain, leaf: usize) -> Option<Activation> {
     chain.plan[leaf].layer(chain.layers).op().activation()
-}
-
-impl Leaf {
-    /// A noise layer of rate 0.
-    fn is_off(&self, layer: &Layer) -> bool {
-        let noise = matches!(
-            layer,
-            Layer::Dropout(_)
-                | Layer::AlphaDropout(_)
-                | Layer::GaussianDropout(_)
-                | Layer::GaussianNoise(_)
-        );
-        noise && self.same
-    }
 }

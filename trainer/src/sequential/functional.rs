@@ -43,7 +43,7 @@ pub(crate) fn config(input: &Input, layers: &[Layer], shapes: &[Value]) -> Value
         let shape = shapes.get(i);
         let tensor = json!({"class_name": "__keras_tensor__", "config":
             {"shape": shape, "dtype": "float32", "keras_history": end(&source)}});
-        let inbound = json!([{"args": [tensor], "kwargs": layer.call_arguments()}]);
+        let inbound = json!([{"args": [tensor], "kwargs": layer.op().call_arguments()}]);
         nodes.push(node(layer, layer.serialized(shape), inbound));
         source = layer.clone();
     }
