@@ -34,7 +34,6 @@
 
 pub mod activations;
 pub mod callbacks;
-mod config;
 pub mod constraints;
 pub mod custom;
 pub mod dataset;
@@ -44,6 +43,7 @@ mod file_kind;
 pub mod history;
 pub mod initializers;
 pub mod input;
+mod keras_object;
 pub mod layers;
 pub mod losses;
 pub mod metrics;

@@ -10,8 +10,8 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{Object, folded, unknown};
 use crate::custom::{ACTIVATIONS, AnyActivation, Own};
+use crate::keras_object::{Object, folded, unknown};
 use crate::{Error, Result};
 
 /// An activation function. Parameters have Keras' names; `from_str` gives Keras' defaults.
@@ -279,7 +279,7 @@ impl Activation {
             }
             _ => return self.function_config(),
         };
-        crate::config::serialized("keras.layers", layer, Value::Object(parameters))
+        crate::keras_object::serialized("keras.layers", layer, Value::Object(parameters))
     }
 
     /// The name; with its parameters where they are not Keras' defaults.

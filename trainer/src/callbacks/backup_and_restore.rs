@@ -221,7 +221,7 @@ impl Callback for BackupAndRestore {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io(path, error));
             }
-            _ => {}
+            Ok(()) | Err(_) => {}
         }
         self.remove_weights(None);
         self.state.weights = None;

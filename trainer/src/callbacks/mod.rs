@@ -2,23 +2,23 @@
 //! own implement [`Callback`].
 
 mod backup_and_restore;
-mod config;
 mod csv_logger;
 mod early_stopping;
 mod lambda;
 mod learning_rate;
 mod model_checkpoint;
 mod monitor;
+mod serialized;
 mod terminate_on_nan;
 
 pub use backup_and_restore::BackupAndRestore;
-pub use config::from_config;
 pub use csv_logger::CSVLogger;
 pub use early_stopping::EarlyStopping;
 pub use lambda::LambdaCallback;
 pub use learning_rate::{LearningRateScheduler, ReduceLROnPlateau};
 pub use model_checkpoint::{ModelCheckpoint, SaveFrequency};
 pub use monitor::Direction;
+pub use serialized::from_config;
 pub use terminate_on_nan::TerminateOnNaN;
 
 use ndarray::ArrayViewD;

@@ -37,7 +37,7 @@ impl Callback for TerminateOnNaN {
                 ));
                 model.stop_training();
             }
-            _ => {}
+            Some(_) | None => {}
         }
         Ok(())
     }

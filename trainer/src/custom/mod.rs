@@ -85,7 +85,7 @@ pub use metric::{AnyMetric, CustomMetric, register_metric};
 pub(crate) use registry::{ACTIVATIONS, LAYERS, LOSSES, METRICS};
 
 use crate::Result;
-use crate::config::{Object, snake_case};
+use crate::keras_object::{Object, snake_case};
 
 /// A part of one's own: its name in Keras, and its arguments there and back.
 pub trait Custom: Clone + Debug + Send + Sync + 'static {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{Object, check_keys, folded, serialized, unknown};
+use crate::keras_object::{Object, check_keys, entries, folded, serialized, unknown};
 use crate::{Error, Result};
 use orthogonal::orthogonal_factor;
 pub use philox::Philox;
@@ -263,92 +263,84 @@ impl Initializer {
 
     /// Keras 3's serialized form.
     pub fn config(&self) -> Value {
+        let none = Map::new;
+        let fan = |seed: &Option<u64>| {
+            entries([
+                ("seed", json!(seed)),
+                ("input_axes", Value::Null),
+                ("output_axes", Value::Null),
+            ])
+        };
+        let normal = |seed: &Option<u64>, mean: &f64, stddev: &f64| {
+            entries([
+                ("seed", json!(seed)),
+                ("mean", json!(mean)),
+                ("stddev", json!(stddev)),
+            ])
+        };
         let (name, config) = match self {
-            Self::Zeros => ("Zeros", json!({})),
-            Self::Ones => ("Ones", json!({})),
-            Self::Constant { value } => ("Constant", json!({"value": value})),
+            Self::Zeros => ("Zeros", none()),
+            Self::Ones => ("Ones", none()),
+            Self::Constant { value } => ("Constant", entries([("value", json!(value))])),
             // Keras forgets the gain; it takes one when it is given.
-            Self::Identity { gain: 1.0 } => ("Identity", json!({})),
-            Self::Identity { gain } => ("Identity", json!({"gain": gain})),
-            _ => {
-                let mut config = Map::new();
-                config.insert("seed".into(), json!(self.seed()));
-                let name = self.random_config(&mut config);
-                (name, Value::Object(config))
-            }
-        };
-        serialized("keras.initializers", name, config)
-    }
-
-    /// Adds the entries after `seed` of a random initializer; returns its class name.
-    fn random_config(&self, config: &mut Map<String, Value>) -> &'static str {
-        let mut axes = true;
-        let mut put = |key: &str, value: Value| {
-            config.insert(key.into(), value);
-        };
-        let name = match self {
-            Self::GlorotUniform { .. } => "GlorotUniform",
-            Self::GlorotNormal { .. } => "GlorotNormal",
-            Self::HeUniform { .. } => "HeUniform",
-            Self::HeNormal { .. } => "HeNormal",
-            Self::LecunUniform { .. } => "LecunUniform",
-            Self::LecunNormal { .. } => "LecunNormal",
+            Self::Identity { gain: 1.0 } => ("Identity", none()),
+            Self::Identity { gain } => ("Identity", entries([("gain", json!(gain))])),
+            Self::GlorotUniform { seed } => ("GlorotUniform", fan(seed)),
+            Self::GlorotNormal { seed } => ("GlorotNormal", fan(seed)),
+            Self::HeUniform { seed } => ("HeUniform", fan(seed)),
+            Self::HeNormal { seed } => ("HeNormal", fan(seed)),
+            Self::LecunUniform { seed } => ("LecunUniform", fan(seed)),
+            Self::LecunNormal { seed } => ("LecunNormal", fan(seed)),
             Self::VarianceScaling {
                 scale,
                 mode,
                 distribution,
-                ..
+                seed,
             } => {
-                put("scale", json!(scale));
-                put(
-                    "mode",
-                    json!(match mode {
-                        FanMode::FanIn => "fan_in",
-                        FanMode::FanOut => "fan_out",
-                        FanMode::FanAvg => "fan_avg",
-                    }),
-                );
-                put(
-                    "distribution",
-                    json!(match distribution {
-                        Distribution::Uniform => "uniform",
-                        Distribution::TruncatedNormal => "truncated_normal",
-                        Distribution::UntruncatedNormal => "untruncated_normal",
-                    }),
-                );
-                "VarianceScaling"
+                let mode = match mode {
+                    FanMode::FanIn => "fan_in",
+                    FanMode::FanOut => "fan_out",
+                    FanMode::FanAvg => "fan_avg",
+                };
+                let distribution = match distribution {
+                    Distribution::Uniform => "uniform",
+                    Distribution::TruncatedNormal => "truncated_normal",
+                    Distribution::UntruncatedNormal => "untruncated_normal",
+                };
+                let config = entries([
+                    ("seed", json!(seed)),
+                    ("scale", json!(scale)),
+                    ("mode", json!(mode)),
+                    ("distribution", json!(distribution)),
+                    ("input_axes", Value::Null),
+                    ("output_axes", Value::Null),
+                ]);
+                ("VarianceScaling", config)
             }
-            other => {
-                axes = false;
-                match other {
-                    Self::RandomUniform { minval, maxval, .. } => {
-                        put("minval", json!(minval));
-                        put("maxval", json!(maxval));
-                        "RandomUniform"
-                    }
-                    Self::RandomNormal { mean, stddev, .. } => {
-                        put("mean", json!(mean));
-                        put("stddev", json!(stddev));
-                        "RandomNormal"
-                    }
-                    Self::TruncatedNormal { mean, stddev, .. } => {
-                        put("mean", json!(mean));
-                        put("stddev", json!(stddev));
-                        "TruncatedNormal"
-                    }
-                    Self::Orthogonal { gain, .. } => {
-                        put("gain", json!(gain));
-                        "Orthogonal"
-                    }
-                    _ => unreachable!("config() handles the ones without a seed"),
-                }
+            Self::RandomUniform {
+                minval,
+                maxval,
+                seed,
+            } => {
+                let config = entries([
+                    ("seed", json!(seed)),
+                    ("minval", json!(minval)),
+                    ("maxval", json!(maxval)),
+                ]);
+                ("RandomUniform", config)
+            }
+            Self::RandomNormal { mean, stddev, seed } => {
+                ("RandomNormal", normal(seed, mean, stddev))
+            }
+            Self::TruncatedNormal { mean, stddev, seed } => {
+                ("TruncatedNormal", normal(seed, mean, stddev))
+            }
+            Self::Orthogonal { gain, seed } => {
+                let config = entries([("seed", json!(seed)), ("gain", json!(gain))]);
+                ("Orthogonal", config)
             }
         };
-        if axes {
-            put("input_axes", Value::Null);
-            put("output_axes", Value::Null);
-        }
-        name
+        serialized("keras.initializers", name, Value::Object(config))
     }
 
     /// The initializer's own seed.
@@ -428,23 +420,36 @@ impl Initializer {
                 distribution,
                 ..
             } => variance_scaled(philox, shape, scale, mode, distribution),
-            ref named => {
-                let (scale, mode, distribution) = named.variance();
-                variance_scaled(philox, shape, scale, mode, distribution)
+            Self::GlorotUniform { .. } => {
+                variance_scaled(philox, shape, 1.0, FanMode::FanAvg, Distribution::Uniform)
             }
-        }
-    }
-
-    /// The Glorot, He and LeCun initializers as variance scaling.
-    fn variance(&self) -> (f64, FanMode, Distribution) {
-        use Distribution::{TruncatedNormal, Uniform};
-        match self {
-            Self::GlorotUniform { .. } => (1.0, FanMode::FanAvg, Uniform),
-            Self::GlorotNormal { .. } => (1.0, FanMode::FanAvg, TruncatedNormal),
-            Self::HeUniform { .. } => (2.0, FanMode::FanIn, Uniform),
-            Self::HeNormal { .. } => (2.0, FanMode::FanIn, TruncatedNormal),
-            Self::LecunUniform { .. } => (1.0, FanMode::FanIn, Uniform),
-            _ => (1.0, FanMode::FanIn, TruncatedNormal),
+            Self::GlorotNormal { .. } => variance_scaled(
+                philox,
+                shape,
+                1.0,
+                FanMode::FanAvg,
+                Distribution::TruncatedNormal,
+            ),
+            Self::HeUniform { .. } => {
+                variance_scaled(philox, shape, 2.0, FanMode::FanIn, Distribution::Uniform)
+            }
+            Self::HeNormal { .. } => variance_scaled(
+                philox,
+                shape,
+                2.0,
+                FanMode::FanIn,
+                Distribution::TruncatedNormal,
+            ),
+            Self::LecunUniform { .. } => {
+                variance_scaled(philox, shape, 1.0, FanMode::FanIn, Distribution::Uniform)
+            }
+            Self::LecunNormal { .. } => variance_scaled(
+                philox,
+                shape,
+                1.0,
+                FanMode::FanIn,
+                Distribution::TruncatedNormal,
+            ),
         }
     }
 }

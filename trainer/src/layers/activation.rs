@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::arguments::Config;
 use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, Scratch, Weights};
 use super::base::{layer_options, op_base, sample_axis};
-use super::config::Config;
 use super::groups::Groups;
 use crate::activations::Activation as Function;
 use crate::{Error, Result};

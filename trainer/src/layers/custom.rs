@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use super::arguments::Config;
 use super::base::layer_options;
 use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, Weight, Weights};
-use super::config::Config;
 use crate::Result;
-use crate::config::Object;
 use crate::custom::{
     AnyLayer, LAYERS, LayerBackward, LayerForward, LayerGradients, LayerWeights, Own,
 };
+use crate::keras_object::Object;
 
 /// A [`CustomLayer`](crate::custom::CustomLayer) with the options that every layer has; from one by
 /// `into`, or straight from `model.add`.

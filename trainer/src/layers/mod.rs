@@ -1,11 +1,12 @@
 //! The layers, one closed set. Each struct holds Keras' options; [`Layer`] is any of them.
 
 mod activation;
+mod arguments;
 mod base;
 mod batch_normalization;
-mod config;
 mod custom;
 mod dense;
+pub(crate) mod functional;
 mod group_normalization;
 mod groups;
 mod kernel;
@@ -42,11 +43,11 @@ pub(crate) use base::{
 pub(crate) use naming::Names;
 pub(crate) use shape::batch_shape;
 
-use crate::config::{check_keys, serialized, serialized_own};
 use crate::constraints::Constraint;
+use crate::keras_object::{check_keys, serialized, serialized_own};
 use crate::regularizers::Regularizer;
 use crate::{Error, Result};
-use config::Config;
+use arguments::Config;
 
 /// Declares [`Layer`], its dispatch and its reading from configs, once for every class: a row has its
 /// name in files, and the names that it had before.
@@ -208,6 +209,9 @@ impl Layer {
             && self.op().has_build_config()
         {
             object["build_config"] = json!({"input_shape": shape});
+        }
+        if let Self::Sequential(_) = self {
+            object["compile_config"] = json!({});
         }
         object
     }

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op};
+use super::functional;
 use super::{Input, Layer, batch_shape};
-use crate::config::serialized;
-use crate::sequential::{Sequential, functional};
+use crate::keras_object::serialized;
+use crate::sequential::Sequential;
 use crate::{Error, Result};
 
 /// The layers of a model that is itself a layer. Made from a [`Sequential`] by `into`.
@@ -22,12 +23,6 @@ pub struct Nested {
     pub(crate) values: Vec<f32>,
     /// Input shape of each of its layers, once built.
     pub(crate) input_shapes: Vec<Vec<usize>>,
-}
-
-impl From<Sequential> for Layer {
-    fn from(model: Sequential) -> Self {
-        Self::Sequential(Nested::from(model))
-    }
 }
 
 impl Nested {
@@ -61,12 +56,10 @@ impl Nested {
 
     /// Keras 3's serialized object around the config.
     pub(crate) fn serialized(&self, config: Value) -> Value {
-        let mut object = match self.functional {
+        match self.functional {
             true => functional::object(config),
             false => serialized("keras", "Sequential", config),
-        };
-        object["compile_config"] = json!({});
-        object
+        }
     }
 }
 
@@ -105,8 +98,9 @@ impl Op for Nested {
         OnDevice::Refused("add its layers to the model one by one")
     }
 
+    /// That of a Functional is always the same.
     fn has_build_config(&self) -> bool {
-        true
+        !self.functional
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {

@@ -5,9 +5,9 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
+use super::arguments::Config;
 use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, Scratch, Weights};
 use super::base::{layer_options, op_base};
-use super::config::Config;
 use crate::{Error, Result};
 
 /// Sets a fraction of its inputs to 0 in training and scales the others by `1 / (1 - rate)`.

@@ -5,11 +5,11 @@ use std::ops::Range;
 use ndarray::{ArrayBase, Data, Dimension};
 use serde_json::{Map, Value, json};
 
+use super::arguments::Config;
 use super::base::{
     self, Backward, Base, Flow, Forward, OnDevice, Op, ScaleOffset, Scratch, Weight, Weights,
 };
 use super::base::{broadcast_index, layer_options, op_base, sample_axis};
-use super::config::Config;
 use crate::Number;
 use crate::initializers::Initializer;
 use crate::sequential::Samples;

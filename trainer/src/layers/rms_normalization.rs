@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
+use super::arguments::Config;
 use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Scratch, Weight, Weights};
 use super::base::{layer_options, op_base};
-use super::config::Config;
 use super::groups::Groups;
 use crate::initializers::Initializer;
 use crate::{Error, Result};

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::arguments::Config;
 use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, layer_options, op_base};
-use super::config::Config;
 use crate::regularizers::Regularizer;
 use crate::{Error, Result};
 

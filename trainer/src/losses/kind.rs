@@ -17,8 +17,8 @@ use super::regression::{
 use super::similarity::{CategoricalGeneralizedCrossEntropy, CosineSimilarity, KLDivergence};
 use super::targets::Wanted;
 use crate::Result;
-use crate::config::Object;
 use crate::custom::{AnyLoss, Own};
+use crate::keras_object::Object;
 
 /// What the outputs of a model that is trained with a loss say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,6 @@
 
 mod batch;
 mod circle;
-mod config;
 mod crossentropy;
 mod elementwise;
 mod focal;
@@ -21,6 +20,7 @@ mod kind;
 mod math;
 mod overlap;
 mod regression;
+mod serialized;
 pub(crate) mod similarity;
 mod targets;
 

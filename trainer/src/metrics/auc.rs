@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::confusion::{Confusion, Selection, is_even};
 use super::precision::thresholds;
 use super::{Accumulate, divide_no_nan, fits, total};
-use crate::config::Object;
 use crate::error::{Error, Result};
+use crate::keras_object::Object;
 use crate::losses::{Batch, EPSILON, Wanted};
 use crate::variable::NamedArray;
 

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::accuracy::argmax;
 use super::{Accumulate, total, weight};
-use crate::config::Object;
 use crate::error::{Error, Result};
+use crate::keras_object::Object;
 use crate::losses::{Batch, EPSILON};
 use crate::variable::NamedArray;
 

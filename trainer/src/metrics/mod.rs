@@ -15,7 +15,7 @@
 
 mod accuracy;
 mod auc;
-mod config;
+mod classes;
 mod confusion;
 mod constrained;
 mod correlation;

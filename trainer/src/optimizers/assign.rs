@@ -2,7 +2,7 @@
 //! Keras 3 and in the `.keras` files of Keras 2, by name in Keras 2's `.h5` files.
 
 use super::algorithm::Slot;
-use super::names::Place;
+use super::variables::Place;
 use super::{Algorithm, Optimizer};
 use crate::{Error, NamedArray, Result};
 

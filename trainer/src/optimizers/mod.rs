@@ -10,13 +10,13 @@ mod adam;
 mod algorithm;
 mod assign;
 mod clip;
-mod config;
 mod descent;
 mod lamb;
 mod muon;
-mod names;
 pub mod schedules;
+mod serialized;
 mod state;
+mod variables;
 
 use std::ops::Range;
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::config;
-use crate::sequential::functional;
+use super::keras_json;
+use crate::layers::functional;
 
 /// The version that files for Keras 2 name.
 pub(super) const VERSION: &str = "2.15.0";
@@ -69,7 +69,7 @@ const NEW_ARGUMENTS: [&str; 14] = [
 
 /// `model`, `{"class_name", "config"}`, as Keras 2 reads it.
 pub(super) fn model(model: &Value) -> Result<Value, String> {
-    let model = config::legacy_model(model);
+    let model = keras_json::legacy_model(model);
     let config = &model["config"];
     let functional = matches!(model["class_name"].as_str(), Some("Functional" | "Model"));
     let listed: Vec<&Value> = match functional {
@@ -141,7 +141,7 @@ fn layer(layer: &Value) -> Result<Value, String> {
 
 /// Compile settings as `training_config`, from either dialect.
 pub(super) fn compile(settings: &Value) -> Value {
-    let mut known = known(&config::legacy_compile(settings));
+    let mut known = known(&keras_json::legacy_compile(settings));
     if let Some(loss) = known["loss"]["config"].as_object_mut() {
         loss.shift_remove("dtype");
     }

@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::hdf5::H5File;
-use super::{KERAS_VERSION, SavedModel, config, most_expanded, weights_h5};
+use super::{KERAS_VERSION, SavedModel, keras_json, most_expanded, weights_h5};
 use crate::{Error, FormatKind, Result};
 
 const METADATA: &str = "metadata.json";
@@ -121,15 +121,15 @@ fn member(
 
 /// The bytes of a `.keras` file. Equal models give equal bytes: the date is that of zip's epoch.
 pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
-    let mut config = config::full_model(&model.config);
+    let mut config = keras_json::full_model(&model.config);
     if let Some(settings) = &model.compile_config {
-        config["compile_config"] = config::full_compile(settings);
+        config["compile_config"] = keras_json::full_compile(settings);
     }
     let metadata = json!({"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"});
     let weights = weights_h5::write(path, model)?;
     let mut members = vec![
-        (METADATA, config::to_json(&metadata).into_bytes()),
-        (CONFIG, config::to_json(&config).into_bytes()),
+        (METADATA, keras_json::to_json(&metadata).into_bytes()),
+        (CONFIG, keras_json::to_json(&config).into_bytes()),
         (WEIGHTS, weights),
     ];
     if let Some(signature) = &model.signature {

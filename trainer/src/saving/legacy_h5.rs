@@ -10,8 +10,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::config::{self, Leaf, Structure};
 use super::hdf5::{Attributes, H5File, Node};
+use super::keras_json::{self, Leaf, Structure};
 use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel, keras_2};
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result};
@@ -213,16 +213,16 @@ fn by_path(group: String, weights: Vec<NamedArray>) -> Vec<SavedLayer> {
 pub(super) fn write_keras_2(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
     let Structure { leaves, .. } = Structure::of(&model.config).map_err(wrong)?;
-    let names = config::layer_names(&model.config).map_err(wrong)?;
+    let names = keras_json::layer_names(&model.config).map_err(wrong)?;
     let layers = model.by_leaf(&leaves).map_err(wrong)?;
     let model_config = keras_2::model(&model.config).map_err(wrong)?;
     let mut root = Node::default();
     root.set_text("keras_version", keras_2::VERSION);
     root.set_text("backend", BACKEND);
-    root.set_bytes("model_config", &config::to_json(&model_config));
+    root.set_bytes("model_config", &keras_json::to_json(&model_config));
     if let Some(settings) = &model.compile_config {
         let settings = keras_2::compile(settings);
-        root.set_bytes("training_config", &config::to_json(&settings));
+        root.set_bytes("training_config", &keras_json::to_json(&settings));
     }
     if let Some(signature) = &model.signature {
         root.set_text(SIGNATURE, &signature.to_json());
@@ -235,7 +235,7 @@ pub(super) fn write_keras_2(path: &Path, model: &SavedModel) -> Result<Vec<u8>> 
 pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
     let Structure { leaves, .. } = Structure::of(&model.config).map_err(wrong)?;
-    let names = config::layer_names(&model.config).map_err(wrong)?;
+    let names = keras_json::layer_names(&model.config).map_err(wrong)?;
     let layers = model.by_leaf(&leaves).map_err(wrong)?;
 
     let mut root = Node::default();
@@ -243,12 +243,12 @@ pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     root.set_text("backend", BACKEND);
     root.set_bytes(
         "model_config",
-        &config::to_json(&config::legacy_model(&model.config)),
+        &keras_json::to_json(&keras_json::legacy_model(&model.config)),
     );
     if let Some(settings) = &model.compile_config {
         root.set_bytes(
             "training_config",
-            &config::to_json(&config::legacy_compile(settings)),
+            &keras_json::to_json(&keras_json::legacy_compile(settings)),
         );
     }
     if let Some(signature) = &model.signature {
@@ -267,7 +267,7 @@ pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
 pub(super) fn write_weights(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
     let Structure { leaves, .. } = Structure::of(&model.config).map_err(wrong)?;
-    let names = config::layer_names(&model.config).map_err(wrong)?;
+    let names = keras_json::layer_names(&model.config).map_err(wrong)?;
     let layers = model.by_leaf(&leaves).map_err(wrong)?;
     let mut root = Node::default();
     write_layers(&mut root, &names, &leaves, &layers).map_err(wrong)?;
@@ -280,7 +280,7 @@ fn named_apart(variables: &[NamedArray]) -> Vec<NamedArray> {
     let mut used = HashMap::new();
     let mut apart = variables.to_vec();
     for variable in &mut apart {
-        variable.name = config::unique(&variable.name, &mut used);
+        variable.name = keras_json::unique(&variable.name, &mut used);
     }
     apart
 }

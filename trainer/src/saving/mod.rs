@@ -14,9 +14,9 @@
 //! error that names it. Weights of float64 are rounded to f32; other types (float16, bfloat16) are
 //! refused. Writes are atomic: a killed process leaves the old file or the new one.
 
-mod config;
 mod hdf5;
 mod keras_2;
+mod keras_json;
 mod keras_zip;
 mod legacy_h5;
 mod sequential;
@@ -30,8 +30,8 @@ pub use crate::output::write_bytes as write_atomically;
 
 pub use self::sequential::Loaded;
 
-use self::config::Leaf;
 use self::hdf5::H5File;
+use self::keras_json::Leaf;
 use crate::file_kind::FileKind;
 use crate::signature::Signature;
 use crate::variable::NamedArray;

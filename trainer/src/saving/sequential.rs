@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
 
-use super::config::{self, Leaf, Structure};
+use super::keras_json::{self, Leaf, Structure};
 use super::{KERAS_VERSION, SavedLayer, SavedModel};
 use crate::sequential::is_compiled;
 use crate::variable::{ArrayData, NamedArray, Variable};
@@ -37,9 +37,9 @@ impl Loaded {
         let saved = super::read(path)?;
         let mut model = restored(path, &saved)?;
         let settings = saved.compile_config.filter(is_compiled).map(|settings| {
-            let mut settings = config::full_compile(&settings);
+            let mut settings = keras_json::full_compile(&settings);
             if saved.keras_version.starts_with("2.") {
-                config::name_metrics_by_class(&mut settings);
+                keras_json::name_metrics_by_class(&mut settings);
             }
             settings
         });

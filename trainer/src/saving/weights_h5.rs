@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::config::{self, Nested, Structure};
 use super::hdf5::{H5File, Node};
+use super::keras_json::{self, Nested, Structure};
 use super::{SavedLayer, SavedModel};
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result};
@@ -95,7 +95,7 @@ pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     let mut root = Node::default();
     root.group("layers");
     root.group("vars")
-        .set_text("name", config::model_name(&model.config));
+        .set_text("name", keras_json::model_name(&model.config));
     for Nested { name, folder } in &nested {
         root.group(&format!("{folder}/layers"));
         root.group(&format!("{folder}/vars")).set_text("name", name);

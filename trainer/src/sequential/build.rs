@@ -399,6 +399,12 @@ impl Builder<'_> {
     }
 }
 
+impl From<Sequential> for Layer {
+    fn from(model: Sequential) -> Self {
+        Self::Sequential(Nested::from(model))
+    }
+}
+
 impl From<Sequential> for Nested {
     fn from(model: Sequential) -> Self {
         Self {

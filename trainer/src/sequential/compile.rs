@@ -43,10 +43,20 @@ impl CompileOptions {
     ///
     /// [`Error::Value`] for a name that Keras does not know.
     pub fn named(optimizer: &str, loss: &str, metrics: &[&str]) -> Result<Self> {
-        let options = Self::new(optimizer.parse()?, loss.parse::<Loss>()?);
+        Self::of(optimizer, loss, metrics)
+    }
+
+    fn of(
+        optimizer: impl TryInto<Optimizer, Error: Into<Error>>,
+        loss: impl TryInto<Loss, Error: Into<Error>>,
+        metrics: impl IntoIterator<Item: AsRef<str>>,
+    ) -> Result<Self> {
+        let optimizer = optimizer.try_into().map_err(Into::into)?;
+        let loss = loss.try_into().map_err(Into::into)?;
+        let names = metrics.into_iter().map(|name| name.as_ref().into());
         Ok(Self {
-            metrics: metrics.iter().map(|&name| name.into()).collect(),
-            ..options
+            metrics: names.collect(),
+            ..Self::new(optimizer, loss)
         })
     }
 
@@ -296,13 +306,7 @@ impl Sequential {
         loss: impl TryInto<Loss, Error: Into<Error>>,
         metrics: impl IntoIterator<Item: AsRef<str>>,
     ) -> Result<()> {
-        let optimizer = optimizer.try_into().map_err(Into::into)?;
-        let loss = loss.try_into().map_err(Into::into)?;
-        let names = metrics.into_iter().map(|name| name.as_ref().into());
-        self.compile_with(CompileOptions {
-            metrics: names.collect(),
-            ..CompileOptions::new(optimizer, loss)
-        })
+        self.compile_with(CompileOptions::of(optimizer, loss, metrics)?)
     }
 
     /// [`Sequential::compile`] with all of Keras' arguments.

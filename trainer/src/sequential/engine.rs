@@ -5,7 +5,6 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 
 use super::rounding::Rounding;
-use super::step::LossBuffers;
 use crate::activations::Activation;
 use crate::layers::{Backward, Flow, Forward, Layer, Scratch};
 use crate::losses::Logits;
@@ -89,6 +88,16 @@ pub(crate) struct Workspace {
     pub loss: LossBuffers,
     /// The device's rounding, in quantization-aware training.
     pub rounding: Option<Rounding>,
+}
+
+/// Room for the loss of a batch; see `Workspace`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LossBuffers {
+    /// `[rows of the loss]` each.
+    pub per_sample: Vec<f32>,
+    pub scale: Vec<f32>,
+    /// Sample weights, repeated for outputs of several rows per sample.
+    pub repeated: Vec<f32>,
 }
 
 /// One gathered batch.

@@ -7,12 +7,12 @@ use std::time::Instant;
 use ndarray::{ArrayBase, ArrayD, ArrayView1, Data, Dimension, IxDyn};
 
 use super::Sequential;
-use super::calls::Callbacks;
+use super::callback_list::Callbacks;
 use super::compile::Sums;
+use super::console::Output;
 use super::data::{Rows, Samples, Targets};
 use super::engine::{BackwardStep, Chain, Mode};
 use super::fit::row_weights;
-use super::output::Output;
 use super::progress::{Progress, Verbosity};
 use super::step::Batches;
 use crate::Number;

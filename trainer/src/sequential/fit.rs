@@ -6,7 +6,7 @@ use std::fmt;
 use ndarray::{ArrayBase, ArrayView1, Data, Dimension};
 
 use super::Sequential;
-use super::calls::Callbacks;
+use super::callback_list::Callbacks;
 use super::data::{Rows, Samples};
 use super::training::Training;
 use crate::Number;

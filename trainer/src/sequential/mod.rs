@@ -2,21 +2,20 @@
 //! model of that name.
 
 mod build;
-mod calls;
+mod callback_list;
 mod compile;
-mod config;
+mod console;
 mod data;
 pub(crate) mod engine;
 mod evaluate;
 mod fit;
-pub(crate) mod functional;
 mod inference;
-mod output;
 mod penalties;
 mod predict;
 mod progress;
 pub(crate) mod rounding;
 mod run;
+mod serialized;
 mod step;
 mod summary;
 mod training;
@@ -28,20 +27,20 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 pub use compile::CompileOptions;
-pub(crate) use config::is_compiled;
 pub use data::Samples;
 pub use evaluate::{EvaluateOptions, Pass};
 pub use fit::{FitOptions, ValidationData, ValidationFrequency};
 pub use predict::PredictOptions;
 pub(crate) use progress::number;
+pub(crate) use serialized::is_compiled;
 pub use summary::SummaryOptions;
 
 use crate::layers::{Input, Layer, Names};
 use crate::signature::Signature;
 use crate::variable::Variable;
 use compile::Compiled;
+use console::Output;
 use engine::{Leaf, Workspace};
-use output::Output;
 use rounding::Rounding;
 use run::Run;
 

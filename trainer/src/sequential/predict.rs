@@ -5,7 +5,7 @@ use std::fmt;
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 
 use super::Sequential;
-use super::calls::Callbacks;
+use super::callback_list::Callbacks;
 use super::data::Samples;
 use super::engine::Chain;
 use super::evaluate::{Shown, checked_batch_size};

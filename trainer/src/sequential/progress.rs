@@ -1,6 +1,6 @@
 //! The progress bar, byte for byte Keras' `Progbar` (times aside).
 
-use super::output::Output;
+use super::console::Output;
 use crate::history::Logs;
 
 /// Characters of the bar.

@@ -3,7 +3,7 @@
 use super::Sequential;
 use super::compile::Compiled;
 use super::data::{BatchRows, Rows, Targets};
-use super::engine::{BackwardStep, Chain, Leaf, Mode, grow};
+use super::engine::{BackwardStep, Chain, Leaf, LossBuffers, Mode, grow};
 use super::inference::Inference;
 use super::penalties::penalized;
 use crate::losses::{Batch, Logits};
@@ -233,16 +233,6 @@ impl<'a> Outputs<'a> {
         pair.logits = self.logits;
         pair
     }
-}
-
-/// Room for the loss of a batch; see `Workspace`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LossBuffers {
-    /// `[rows of the loss]` each.
-    per_sample: Vec<f32>,
-    scale: Vec<f32>,
-    /// Sample weights, repeated for outputs of several rows per sample.
-    repeated: Vec<f32>,
 }
 
 impl Compiled {

@@ -6,7 +6,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::Sequential;
-use super::calls::Callbacks;
+use super::callback_list::Callbacks;
 use super::compile::Sums;
 use super::data::{Order, Rows, Targets};
 use super::evaluate::TestPass;

@@ -9,11 +9,11 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{registered_name, serialized, serialized_own, snake_case};
 use crate::custom::class_name;
+use crate::keras_object::{registered_name, serialized, serialized_own, snake_case};
+use crate::layers::functional;
 use crate::losses::LossKind;
 use crate::metrics::Metric;
-use crate::sequential::functional;
 
 /// A layer that is not itself a model, as a file stores it.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use super::{Loss, LossKind, Reduction};
-use crate::config::{Object, check_keys, serialized, serialized_own, unknown};
 use crate::custom::LOSSES;
 use crate::error::{Error, Result};
+use crate::keras_object::{Object, check_keys, serialized, serialized_own, unknown};
 
 impl Reduction {
     /// From Keras' name; `auto` is Keras 2's default.

@@ -17,8 +17,8 @@ use super::mean::{CosineSimilarity, Function, Mean, RootMeanSquaredError};
 use super::precision::{Count, Counted};
 use super::r2::R2Score;
 use super::{Accumulate, Metric};
-use crate::config::{Object, check_keys, serialized, serialized_own, unknown};
 use crate::error::{Error, Result};
+use crate::keras_object::{Object, check_keys, serialized, serialized_own, unknown};
 use crate::losses::{LogCosh, LossKind};
 
 /// A metric of Keras.

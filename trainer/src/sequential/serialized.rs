@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Sequential, functional};
+use super::Sequential;
 use crate::activations::KERAS_2_HARD_SIGMOID;
-use crate::config::registered_name;
+use crate::keras_object::registered_name;
+use crate::layers::functional;
 use crate::layers::{Layer, batch_shape};
 use crate::{Error, Result};
 
@@ -194,7 +195,7 @@ fn name_old_activations(config: &mut Value) {
             }
         }
         Value::Array(list) => list.iter_mut().for_each(name_old_activations),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -155,7 +155,7 @@ fn collect_sources(node: &Value, sources: &mut Vec<String>) {
                 .values()
                 .for_each(|value| collect_sources(value, sources)),
         },
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
