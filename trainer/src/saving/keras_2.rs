@@ -142,10 +142,10 @@ fn layer(layer: &Value) -> Result<Value, String> {
 /// Compile settings as `training_config`, from either dialect.
 pub(super) fn compile(settings: &Value) -> Value {
     let mut known = known(&keras_json::legacy_compile(settings));
-    if let Some(loss) = known["loss"]["config"].as_object_mut() {
+    if let Some(Value::Object(loss)) = known.pointer_mut("/loss/config") {
         loss.shift_remove("dtype");
     }
-    if let Some(optimizer) = known["optimizer_config"]["config"].as_object_mut() {
+    if let Some(Value::Object(optimizer)) = known.pointer_mut("/optimizer_config/config") {
         // Its optimizers do not know all of them, whose absence means the same.
         optimizer.retain(|_, value| !value.is_null());
     }
@@ -208,6 +208,15 @@ mod tests {
                     "bias_initializer": {"class_name": "Zeros", "config": {}},
                     "kernel_regularizer": null}}]}});
         assert_eq!(model(&new), Ok(old));
+    }
+
+    #[test]
+    fn a_loss_may_be_a_name() {
+        let settings = json!({"loss": "mse", "optimizer_config": {"class_name": "Adam",
+            "config": {"learning_rate": 0.5, "clipnorm": null, "use_ema": false}}});
+        let old = json!({"loss": "mean_squared_error", "optimizer_config": {"class_name": "Adam",
+            "config": {"learning_rate": 0.5}}});
+        assert_eq!(compile(&settings), old);
     }
 
     #[test]
