@@ -230,7 +230,7 @@ fn samples_give_the_bits_of_their_floats() {
     let model = Model::new(&blob).unwrap();
     let mut scratch = vec![0; model.scratch_len()];
     let (mut expected, mut found) = ([0.0], [0.0]);
-    for a in -128..=127i16 {
+    for a in (-128..=127i16).step_by(if cfg!(miri) { 51 } else { 1 }) {
         for b in [-128, -7, 0, 1, 127i16] {
             let floats = [f32::from(a), f32::from(b)];
             model.predict(&floats, &mut scratch, &mut expected).unwrap();
