@@ -73,7 +73,7 @@ pub fn command(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsS
     command
 }
 
-/// The binary of the profile that the tests are built with, up to date.
+/// The command line that cargo builds with the tests.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -83,20 +83,15 @@ pub fn binary() -> &'static Path {
             .ancestors()
             .nth(2)
             .expect("tests are built in <profile>/deps");
-        let profile = match folder.file_name().and_then(OsStr::to_str) {
-            Some("debug") => "dev",
-            Some(profile) => profile,
-            None => panic!("{} has no profile", folder.display()),
-        };
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "thumbnet"])
-            .args(["--profile", profile, "--target-dir"])
-            .arg(folder.parent().expect("<target>/<profile>"))
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
-            .status()
-            .expect("cargo starts");
-        assert!(built.success(), "thumbnet does not build");
-        folder.join(format!("thumbnet{}", std::env::consts::EXE_SUFFIX))
+        let binary = folder.join(format!(
+            "thumbnet-under-test{}",
+            std::env::consts::EXE_SUFFIX
+        ));
+        assert!(
+            binary.is_file(),
+            "{} is not there; run the tests with cargo test --workspace",
+            binary.display()
+        );
+        binary
     })
 }
