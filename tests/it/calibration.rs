@@ -76,7 +76,7 @@ fn few_rows_do_not_stand_for_all() {
     write_npy(&folder.path().join("few.npy"), &few).unwrap();
     let printed = export(folder.path(), "few.npy", "--report r.json").ok();
     // 2 / (9 + 1) of what comes is the least or the greatest of ten.
-    let caution = "there are only 9 calibration rows: about 20 % of the values of an input that are to come lie beyond theirs and are clipped; calibrate with several hundred";
+    let caution = "there are only 9 calibration rows: about 20 % of the values of an input that are to come lie beyond theirs, and how far is a guess; calibrate with several hundred";
     assert!(
         printed.contains(&format!("caution: {caution}")),
         "{printed}"

@@ -52,7 +52,7 @@ fn named(labels: &[&str], threshold: Option<f32>) -> QuantizeOptions {
         labels: labels.iter().map(|&label| label.to_string()).collect(),
         threshold,
         range: Some(RangeMethod::MinMax),
-        self_tests: 0,
+        self_tests: Some(0),
         ..QuantizeOptions::default()
     }
 }

@@ -27,6 +27,7 @@ mod layers;
 mod normalizations;
 mod parity;
 mod quantization;
+mod quantzoo;
 mod real_keras;
 mod signature;
 mod softfloat;

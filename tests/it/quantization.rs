@@ -125,7 +125,7 @@ fn study_split(task: &Task, split: &Split, seed: u64) -> Found {
     let export = |model: &Sequential, data_type: DataType| {
         let options = QuantizeOptions {
             types: LayerTypes::All(data_type),
-            self_tests: 0,
+            self_tests: Some(0),
             ..QuantizeOptions::default()
         };
         let rows = split.train.split_at(1000).0.x;

@@ -85,8 +85,8 @@ pub struct Export {
     /// of the rows decided as in float32
     #[arg(long, value_name = "LOSS", conflicts_with = "dtype", value_parser = share)]
     budget: Option<f64>,
-    /// Labelled rows to compare float32 and the device on, better not those trained on: a CSV file,
-    /// or .npy with --evaluate-y [default: the rows of --calibrate]
+    /// Rows to compare float32 and the device on, better not those trained on: a CSV file, or .npy; with
+    /// labels, or --evaluate-y, they are scored too [default: the rows of --calibrate]
     #[arg(long, value_name = "FILE")]
     evaluate: Option<PathBuf>,
     /// Targets of --evaluate
@@ -95,13 +95,17 @@ pub struct Export {
     /// File for the whole comparison, .html or .json; may be given twice
     #[arg(long, value_name = "FILE")]
     report: Vec<PathBuf>,
-    /// How ranges are chosen: auto (by the measured result), min-max, percentile:99.99, mse or
-    /// entropy
+    /// How ranges are chosen: auto (what costs least on rows to come, estimated), min-max,
+    /// percentile:99.99, mse or entropy
     #[arg(long, default_value = "auto", value_name = "METHOD", value_parser = range_method)]
     range: Range,
     /// Core to arrange the weights for: other cores run them many times slower, with the same results
     #[arg(long = "core", default_value = "m4", value_name = "CORE", value_parser = core())]
     packing: Packing,
+    /// Calibration rows to store for the device's self-test, 0 for none [default: 2, or as many as 3 % of
+    /// the file have room for]
+    #[arg(long, value_name = "N")]
+    self_tests: Option<usize>,
     /// File to write, usually .tnet
     #[arg(long, value_name = "FILE.tnet")]
     output: PathBuf,
@@ -156,6 +160,7 @@ impl Export {
             labels,
             threshold: self.threshold,
             input_names: self.names_of_inputs(&model, &rows)?,
+            self_tests: self.self_tests,
             ..QuantizeOptions::default()
         };
         let scores = compared.y.as_ref().is_some_and(|y| {
@@ -172,7 +177,7 @@ impl Export {
             })),
         };
         let Quantized { device, mut report } = quantize(&model, &rows.x, &options)?;
-        if scores {
+        if scores || evaluation.is_some() {
             let found = compare(&model, &device, &compared.x, compared.y.as_ref())?;
             match evaluation {
                 Some(_) => report.evaluation = Some(found),
@@ -337,17 +342,6 @@ impl Export {
         };
         let names = Some(labels.to_vec()).filter(|names| !names.is_empty());
         let rows = self.rows(path, self.evaluate_y.as_deref(), meaning, names)?;
-        if rows.y.is_none() {
-            let how = if is_npy(path) {
-                "--evaluate-y"
-            } else {
-                "--target"
-            };
-            return Err(Failure::usage(format!(
-                "{} has no labels, expected some to score with; name them with {how}",
-                path.display()
-            )));
-        }
         Ok(Some(rows))
     }
 

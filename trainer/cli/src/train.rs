@@ -385,7 +385,7 @@ impl Train {
             }
             let options = QuantizeOptions {
                 types: LayerTypes::All(data_type.or(self.quantize_aware).unwrap_or_default()),
-                self_tests: 0,
+                self_tests: Some(0),
                 ..QuantizeOptions::default()
             };
             let (training, rest) = rows.data.split_at(training);

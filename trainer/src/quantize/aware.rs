@@ -116,7 +116,7 @@ impl QuantizeAware {
         for step in &plan.steps {
             match step {
                 Step::Quantize { .. } => {
-                    let (low, high) = calibration.seen_inputs.range(RangeMethod::MinMax, 127);
+                    let (low, high) = calibration.seen_inputs.range(RangeMethod::Unseen, 127);
                     if let (Some(first), Some(before)) = (leaves.first(), 1usize.checked_sub(1))
                         && *first > before
                     {

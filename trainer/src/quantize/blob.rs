@@ -1,6 +1,6 @@
 //! From a plan to the device's blob.
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use thumbnet_runtime as runtime;
 use thumbnet_runtime::{
     DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, SelfTest, WeightsSpec,
@@ -24,19 +24,25 @@ pub struct Metadata {
     pub input_names: Vec<String>,
     /// Rows kept with their outputs, `[rows, inputs]`, for `Model::self_test`.
     pub self_tests: Array2<f32>,
+    /// Only as many of them as [`SELF_TESTS`] of the blob have room for.
+    pub self_tests_fit: bool,
 }
+
+/// Share of a blob that the rows of its self-test may take unless they are asked for.
+const SELF_TESTS: f64 = 0.03;
 
 impl Metadata {
     /// As the options say, with the first calibration rows for the self-test.
     pub fn of(tuned: &Tuned, options: &QuantizeOptions) -> Self {
         let rows = &tuned.calibration.rows;
-        let tests = options.self_tests.min(rows.nrows());
+        let tests = options.self_tests.unwrap_or(2).min(rows.nrows());
         Self {
             labels: options.labels.clone(),
             threshold: options.threshold,
             input_names: options.input_names.clone(),
             // The rows came from f32.
             self_tests: rows.slice(s![..tests, ..]).mapv(|v| v as f32),
+            self_tests_fit: options.self_tests.is_none(),
         }
     }
 }
@@ -78,10 +84,20 @@ pub fn build(plan: &Plan, packing: Packing, metadata: &Metadata) -> Result<Devic
         input_names: &input_names,
     };
     let untested = encode(&spec)?;
-    if metadata.self_tests.is_empty() {
+    let numbers_of_a_row = untested.inputs() + untested.outputs() + layers.len();
+    let room = if metadata.self_tests_fit {
+        // Far below 2^52; a row's three lengths take up to 3 bytes each.
+        (SELF_TESTS * untested.bytes().len() as f64) as usize / (4 * numbers_of_a_row + 9)
+    } else {
+        usize::MAX
+    };
+    let rows = metadata
+        .self_tests
+        .slice(s![..room.min(metadata.self_tests.nrows()), ..]);
+    if rows.is_empty() {
         return Ok(untested);
     }
-    let recorded = record(&untested, layers.len(), &metadata.self_tests)?;
+    let recorded = record(&untested, layers.len(), &rows)?;
     let self_tests: Vec<SelfTest> = recorded
         .iter()
         .map(|(inputs, outputs, checksums)| SelfTest {
@@ -224,7 +240,7 @@ fn encode(spec: &ModelSpec) -> Result<DeviceModel> {
 
 type Recorded = (Vec<f32>, Vec<f32>, Vec<u32>);
 
-fn record(model: &DeviceModel, layers: usize, rows: &Array2<f32>) -> Result<Vec<Recorded>> {
+fn record(model: &DeviceModel, layers: usize, rows: &ArrayView2<f32>) -> Result<Vec<Recorded>> {
     let model = model.model();
     let mut scratch = vec![0; model.scratch_len()];
     rows.rows()

@@ -4,12 +4,16 @@ use std::cell::{OnceCell, RefCell};
 
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::chain::Chain;
+use super::chain::{Chain, FoldedDense};
+use super::tail::Tails;
 use crate::{Error, Result};
 
 /// How the range of a tensor is chosen from what was observed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RangeMethod {
+    /// The range that costs least on values to come: beyond those seen as far as their tails reach,
+    /// against the steps that a wider range makes coarser.
+    Unseen,
     /// Smallest to largest value.
     MinMax,
     /// Leaves out this share of the values at each end, in percent of 100, such as 99.99.
@@ -22,8 +26,9 @@ pub enum RangeMethod {
 }
 
 impl RangeMethod {
-    /// Every method, in the order in which ties are broken.
-    pub const ALL: [Self; 4] = [
+    /// Every method.
+    pub const ALL: [Self; 5] = [
+        Self::Unseen,
         Self::MinMax,
         Self::Percentile(99.99),
         Self::MeanSquaredError,
@@ -34,6 +39,7 @@ impl RangeMethod {
 impl std::fmt::Display for RangeMethod {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Unseen => f.write_str("unseen"),
             Self::MinMax => f.write_str("min-max"),
             Self::Percentile(percent) => write!(f, "percentile {percent}"),
             Self::MeanSquaredError => f.write_str("mse"),
@@ -51,6 +57,10 @@ pub struct Observed {
     pub high: f64,
     /// At most [`SAMPLE`] of the values, sorted.
     sample: Vec<f64>,
+    /// Of each column.
+    tails: Tails,
+    /// How much an error of each column counts.
+    weights: Vec<f64>,
     /// Ranges that were asked for: every plan asks anew.
     ranges: RefCell<Vec<FoundRange>>,
 }
@@ -71,8 +81,8 @@ const CANDIDATES: u32 = 48;
 const BINS: usize = 2048;
 
 impl Observed {
-    /// Reads a tensor, `[rows, width]`.
-    pub fn of(values: &ArrayView2<f64>) -> Self {
+    /// Reads a tensor, `[rows, width]`; `weights` say how much an error of each column counts.
+    pub fn of(values: &ArrayView2<f64>, weights: Vec<f64>) -> Self {
         let stride = values.len().div_ceil(SAMPLE).max(1);
         let mut sample: Vec<f64> = values.iter().step_by(stride).copied().collect();
         sample.sort_by(f64::total_cmp);
@@ -88,11 +98,18 @@ impl Observed {
             low,
             high,
             sample,
+            tails: Tails::of(values, &(nearest..=farthest)),
+            weights,
             ranges: RefCell::default(),
         }
     }
 
-    /// The range to quantize, within `[low, high]`.
+    /// A range for each column.
+    pub fn ranges_of_columns(&self, limit: i32) -> Vec<(f64, f64)> {
+        self.tails.ranges(limit)
+    }
+
+    /// The range to quantize; within `[low, high]` but for [`RangeMethod::Unseen`].
     pub fn range(&self, method: RangeMethod, limit: i32) -> (f64, f64) {
         let mut ranges = self.ranges.borrow_mut();
         let known = ranges
@@ -112,6 +129,7 @@ impl Observed {
 
     fn find_range(&self, method: RangeMethod, limit: i32) -> (f64, f64) {
         match method {
+            RangeMethod::Unseen => self.tails.range(&self.weights, limit),
             RangeMethod::MinMax => (self.low, self.high),
             RangeMethod::Percentile(percent) => (
                 self.quantile(1.0 - percent / 100.0),
@@ -281,11 +299,12 @@ impl Calibration {
         let stride = rows.nrows().div_ceil(KEPT);
         let kept: Vec<usize> = (0..rows.nrows()).step_by(stride).collect();
         let mut x = chain.scaled_inputs(rows);
-        let seen_inputs = Observed::of(&x.view());
+        let seen_inputs = Observed::of(&x.view(), gains(chain.layers.first(), x.ncols()));
         let mut layers = Vec::with_capacity(chain.layers.len());
-        for layer in &chain.layers {
+        for (index, layer) in chain.layers.iter().enumerate() {
+            let gains = gains(chain.layers.get(index + 1), layer.units());
             let mut y = layer.sums(&x.view());
-            let seen_sums = Observed::of(&y.view());
+            let seen_sums = Observed::of(&y.view(), gains.clone());
             let sums = y.select(Axis(0), &kept);
             layer.activate(&mut y);
             if y.iter().any(|v| !v.is_finite()) {
@@ -297,7 +316,7 @@ impl Calibration {
             }
             layers.push(LayerTrace {
                 seen_sums,
-                seen_outputs: Observed::of(&y.view()),
+                seen_outputs: Observed::of(&y.view(), gains),
                 sums,
                 outputs: y.select(Axis(0), &kept),
             });
@@ -317,16 +336,27 @@ impl Calibration {
             let inputs = chain.scaled_inputs(&self.rows.view());
             let columns = inputs.axis_iter(Axis(1));
             columns
-                .map(|column| Observed::of(&column.insert_axis(Axis(1))))
+                .map(|column| Observed::of(&column.insert_axis(Axis(1)), vec![1.0]))
                 .collect()
         })
+    }
+}
+
+/// How much an error of each value that a layer reads does to the squared error of its sums, `[inputs]`.
+fn gains(next: Option<&FoldedDense>, width: usize) -> Vec<f64> {
+    match next {
+        Some(next) => {
+            let columns = next.kernel.columns().into_iter();
+            columns.map(|column| column.dot(&column)).collect()
+        }
+        None => vec![1.0; width],
     }
 }
 
 fn check(chain: &Chain, rows: &ArrayView2<f64>) -> Result<()> {
     if rows.nrows() == 0 {
         return Err(Error::value(
-            "there are no calibration rows; give at least one, better a hundred, of the kind that \
+            "there are no calibration rows; give at least one, better several hundred, of the kind that \
              the device will see",
         ));
     }
@@ -356,7 +386,7 @@ mod tests {
         let mut values: Vec<f64> = (0..10_000).map(|i| f64::from(i % 100) / 100.0).collect();
         values.push(1000.0);
         let values = Array2::from_shape_vec((1, values.len()), values).expect("one row");
-        Observed::of(&values.view())
+        Observed::of(&values.view(), vec![1.0; values.ncols()])
     }
 
     #[test]
@@ -364,12 +394,12 @@ mod tests {
         let mut values = Array2::from_shape_fn((100, 1), |(row, _)| row as f64);
         values[[7, 0]] = 1e30;
         values[[8, 0]] = 1e6;
-        let observed = Observed::of(&values.view());
+        let observed = Observed::of(&values.view(), vec![1.0; values.ncols()]);
         assert_eq!((observed.low, observed.high), (0.0, 1e6));
         // Nothing to compare with.
         let mut values = Array2::zeros((100, 1));
         values[[7, 0]] = 1e30;
-        assert_eq!(Observed::of(&values.view()).high, 1e30);
+        assert_eq!(Observed::of(&values.view(), vec![1.0]).high, 1e30);
     }
 
     #[test]
@@ -385,8 +415,8 @@ mod tests {
         let observed = observed_with_outlier();
         let (low, high) = observed.range(RangeMethod::MeanSquaredError, 127);
         let best = observed.squared_error(low, high, 127);
-        for method in RangeMethod::ALL {
-            let (low, high) = observed.range(method, 127);
+        for method in &RangeMethod::ALL[1..] {
+            let (low, high) = observed.range(*method, 127);
             assert!(best <= observed.squared_error(low, high, 127), "{method}");
         }
     }
@@ -398,7 +428,7 @@ mod tests {
             .map(|i| -(f64::from(i) / 20_000.0).ln().powi(3))
             .collect();
         let values = Array2::from_shape_vec((1, values.len()), values).expect("one row");
-        let observed = Observed::of(&values.view());
+        let observed = Observed::of(&values.view(), vec![1.0; values.ncols()]);
         let (_, high) = observed.range(RangeMethod::Entropy, 127);
         assert!(
             high > 0.0 && high < observed.high,

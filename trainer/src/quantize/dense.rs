@@ -1,7 +1,7 @@
 //! One dense layer in integers: weights, folded biases and multipliers, with the proof that no
 //! accumulator can leave its range.
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 
 use super::range::TensorQuant;
 use crate::sequential::rounding::round_weight;
@@ -95,6 +95,7 @@ pub fn quantize_dense(
     input: &Input,
     target: Target,
     weight_scales: &[f64],
+    rounding: &Rounding,
     weight_limit: i8,
 ) -> QuantizedDense {
     let units = kernel.nrows();
@@ -108,7 +109,8 @@ pub fn quantize_dense(
     };
     let limits = limits(input, target, weight_limit);
     for (unit, (row, &start)) in kernel.rows().into_iter().zip(weight_scales).enumerate() {
-        let fitted = fit_unit(row, bias[unit], input, target, start, weight_limit, limits);
+        let rounded = |scale: f64| rounding.weights(row, scale, weight_limit);
+        let fitted = fit_unit(rounded, bias[unit], input, target, start, limits);
         quantized
             .weights
             .row_mut(unit)
@@ -167,6 +169,88 @@ pub fn least_error_scales(kernel: &Array2<f64>, power: &Array1<f64>, weight_limi
         .collect()
 }
 
+/// How the weights of a unit become integers.
+pub enum Rounding {
+    /// Each to the nearest.
+    Nearest,
+    /// One after the other, what each loses being made up for by those that follow (Frantar et al. 2022,
+    /// "GPTQ"): `[inputs, inputs]`, upper triangular, whose transpose times itself is the inverse of the
+    /// inputs' covariance.
+    Adaptive(Array2<f64>),
+}
+
+impl Rounding {
+    /// For the integers that a layer reads on the calibration rows, `[rows, inputs]`.
+    pub fn adaptive(inputs: &Array2<f64>) -> Self {
+        let (rows, width) = inputs.dim();
+        let Some(mean) = inputs.mean_axis(Axis(0)) else {
+            return Self::Nearest;
+        };
+        let centered = inputs - &mean;
+        // Counts of rows are far below 2^52.
+        let mut covariance = centered.t().dot(&centered) / rows as f64;
+        // Few rows invent correlations: they count the less, the fewer there are.
+        let believed = rows as f64 / (rows + width) as f64;
+        let least = 0.01 * covariance.diag().mean().unwrap_or(0.0) + 1e-9;
+        for ((i, j), value) in covariance.indexed_iter_mut() {
+            *value = if i == j {
+                *value + least
+            } else {
+                *value * believed
+            };
+        }
+        match inverse_factor(&covariance) {
+            Some(factor) => Self::Adaptive(factor),
+            None => Self::Nearest,
+        }
+    }
+
+    fn weights(&self, row: ArrayView1<f64>, scale: f64, limit: i8) -> Vec<i8> {
+        let Self::Adaptive(factor) = self else {
+            return row.iter().map(|&w| round_weight(w, scale, limit)).collect();
+        };
+        let mut left = row.to_owned();
+        let mut weights = Vec::with_capacity(row.len());
+        for (i, factors) in factor.rows().into_iter().enumerate() {
+            let q = round_weight(left[i], scale, limit);
+            let lost = (left[i] - f64::from(q) * scale) / factors[i];
+            left.scaled_add(-lost, &factors);
+            weights.push(q);
+        }
+        weights
+    }
+}
+
+/// The upper triangular matrix whose transpose times itself is the inverse of a symmetric one; none where
+/// that is not positive definite.
+fn inverse_factor(matrix: &Array2<f64>) -> Option<Array2<f64>> {
+    let n = matrix.nrows();
+    // matrix = root * transpose of root, from the last row upwards so that the root is upper triangular.
+    let mut root = Array2::<f64>::zeros((n, n));
+    for i in (0..n).rev() {
+        for j in (i..n).rev() {
+            let known = root.slice(s![i, j + 1..]).dot(&root.slice(s![j, j + 1..]));
+            let left = matrix[[i, j]] - known;
+            root[[i, j]] = if i == j {
+                if left <= 0.0 {
+                    return None;
+                }
+                left.sqrt()
+            } else {
+                left / root[[j, j]]
+            };
+        }
+    }
+    let mut inverse = Array2::<f64>::zeros((n, n));
+    for i in (0..n).rev() {
+        inverse[[i, i]] = 1.0 / root[[i, i]];
+        let below = inverse.slice(s![i + 1.., i + 1..]);
+        let row = root.slice(s![i, i + 1..]).dot(&below) / -root[[i, i]];
+        inverse.slice_mut(s![i, i + 1..]).assign(&row);
+    }
+    Some(inverse)
+}
+
 struct Unit {
     weights: Vec<i8>,
     bias: i32,
@@ -178,12 +262,11 @@ struct Unit {
 }
 
 fn fit_unit(
-    row: ArrayView1<f64>,
+    rounded: impl Fn(f64) -> Vec<i8>,
     bias: f64,
     input: &Input,
     target: Target,
     start: f64,
-    weight_limit: i8,
     limits: Limits,
 ) -> Unit {
     let limit = f64::from(limits.sum);
@@ -199,10 +282,7 @@ fn fit_unit(
         (bias.abs() / input.scale / (limit / 4.0)).max(1e-30)
     };
     loop {
-        let weights: Vec<i8> = row
-            .iter()
-            .map(|&w| round_weight(w, scale, weight_limit))
-            .collect();
+        let weights = rounded(scale);
         let zeros: f64 = weights
             .iter()
             .zip(&input.zeros)
@@ -269,6 +349,7 @@ mod tests {
             &input(2),
             Target::Integer(output),
             &scales,
+            &Rounding::Nearest,
             127,
         );
         assert_eq!(dense.weights, arr2(&[[127, -63]]));
@@ -289,6 +370,7 @@ mod tests {
             &input(4096),
             Target::Float,
             &scales,
+            &Rounding::Nearest,
             127,
         );
         let largest = dense.weights.iter().map(|&w| i64::from(w)).max();
@@ -300,6 +382,29 @@ mod tests {
     }
 
     #[test]
+    fn inverse_factors_multiply_to_the_inverse() {
+        let matrix = arr2(&[[4.0, 1.0, 0.5], [1.0, 3.0, -0.25], [0.5, -0.25, 2.0]]);
+        let factor = inverse_factor(&matrix).expect("positive definite");
+        assert_eq!(factor[[2, 0]], 0.0);
+        let identity = factor.t().dot(&factor).dot(&matrix);
+        for ((i, j), value) in identity.indexed_iter() {
+            let right = if i == j { 1.0 } else { 0.0 };
+            assert!((value - right).abs() < 1e-12, "{identity}");
+        }
+        assert!(inverse_factor(&arr2(&[[1.0, 2.0], [2.0, 1.0]])).is_none());
+    }
+
+    #[test]
+    fn what_a_weight_loses_the_next_one_makes_up_for() {
+        // Two inputs that are nearly the same, and weights of 0.4 each: 0 and 1 lose 0.2, 0 and 0 lose 0.8.
+        let inputs = Array2::from_shape_fn((1000, 2), |(row, _)| f64::from(row as u32 % 100));
+        let row = arr1(&[0.4, 0.4]);
+        let weights = |rounding: Rounding| rounding.weights(row.view(), 1.0, 127);
+        assert_eq!(weights(Rounding::Nearest), [0, 0]);
+        assert_eq!(weights(Rounding::adaptive(&inputs)), [0, 1]);
+    }
+
+    #[test]
     fn a_unit_without_weights_keeps_its_bias() {
         let kernel = arr2(&[[0.0, 0.0]]);
         let dense = quantize_dense(
@@ -308,6 +413,7 @@ mod tests {
             &input(2),
             Target::Float,
             &[0.0],
+            &Rounding::Nearest,
             127,
         );
         let value = f64::from(dense.scales[0]) * f64::from(dense.bias[0]);

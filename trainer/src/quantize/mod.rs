@@ -11,6 +11,7 @@ mod dense;
 mod device_model;
 mod equalize;
 mod fold;
+mod folds;
 pub mod instructions;
 mod output_error;
 mod outputs;
@@ -23,6 +24,7 @@ mod report_text;
 mod rows;
 mod score;
 mod scores;
+mod tail;
 mod tune;
 mod types;
 mod weakest;
@@ -37,7 +39,7 @@ pub use data_type::DataType;
 pub use device_model::DeviceModel;
 pub use instructions::Instructions;
 pub use outputs::Outputs;
-pub use report::{LayerReport, Report};
+pub use report::{LayerReport, LeftOutReport, Report};
 pub use rows::FarRow;
 pub use score::Score;
 pub use scores::{evaluate, scores};
@@ -55,8 +57,7 @@ use tune::{Tuned, tune};
 /// What [`quantize`] may be told.
 #[derive(Clone, Debug)]
 pub struct QuantizeOptions {
-    /// How the ranges of tensors are chosen. Defaults to none: the method that measures best on
-    /// the calibration rows.
+    /// How the ranges of tensors are chosen. Defaults to none: [`RangeMethod::Unseen`].
     pub range: Option<RangeMethod>,
     /// The arithmetic of the layers. Defaults to int8 for all.
     pub types: LayerTypes,
@@ -73,8 +74,9 @@ pub struct QuantizeOptions {
     /// Names of the inputs, which the device does not need; the blob grows by them. Defaults to
     /// none.
     pub input_names: Vec<String>,
-    /// Calibration rows that travel in the blob for the device's self-test. Defaults to 2.
-    pub self_tests: usize,
+    /// Calibration rows that travel in the blob for the device's self-test. Defaults to none: 2, or as many
+    /// as 3 % of the blob have room for.
+    pub self_tests: Option<usize>,
 }
 
 impl Default for QuantizeOptions {
@@ -86,7 +88,7 @@ impl Default for QuantizeOptions {
             labels: Vec::new(),
             threshold: None,
             input_names: Vec::new(),
-            self_tests: 2,
+            self_tests: None,
         }
     }
 }
@@ -240,6 +242,14 @@ fn pack(tuned: &Tuned, reference: &dyn Reference, options: &QuantizeOptions) -> 
     let mut report = Report::new(tuned, &device, calibration);
     let rows = tuned.calibration.rows.view();
     report.cautions = rows::cautions(&rows, &float.view(), &found.view(), kind, &device.labels());
+    report.left_out = tuned.left_out.as_ref().map(|left_out| {
+        // The device's outputs are f32.
+        let outputs = left_out.outputs.mapv(|v| v as f32);
+        LeftOutReport {
+            comparison: Comparison::new(&float.view(), &outputs.view(), kind, None),
+            clipped: left_out.clipped,
+        }
+    });
     Ok(Quantized { device, report })
 }
 
@@ -337,7 +347,7 @@ mod tests {
         };
         assert_eq!(
             refused(Array2::zeros((0, 2))),
-            "there are no calibration rows; give at least one, better a hundred, of the kind that \
+            "there are no calibration rows; give at least one, better several hundred, of the kind that \
              the device will see"
         );
         assert_eq!(

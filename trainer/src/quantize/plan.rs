@@ -7,7 +7,8 @@ use super::calibrate::{Calibration, LayerTrace, Observed, RangeMethod};
 use super::chain::{Affine, Chain, FoldedDense, activate};
 use super::data_type::DataType;
 use super::dense::{
-    Input, QuantizedDense, Target, largest_weight_scales, least_error_scales, quantize_dense,
+    Input, QuantizedDense, Rounding, Target, largest_weight_scales, least_error_scales,
+    quantize_dense,
 };
 use super::output_error::OutputError;
 use super::range::TensorQuant;
@@ -22,22 +23,29 @@ pub struct PlanOptions {
     pub ranges: Vec<RangeMethod>,
     /// Whether each input has a range of its own instead of one for all.
     pub range_per_feature: bool,
+    /// How much of the way from the range of all inputs to its own each input's goes, from 0 to 1: finer
+    /// inputs leave coarser weights.
+    pub own_range: f64,
     /// Whether weight scales are chosen by the error of the sums instead of the largest weight.
     pub least_error_weights: bool,
     /// Whether each unit's mean error on the calibration rows goes into its bias.
     pub bias_correction: bool,
+    /// Whether a weight is rounded so that what the ones before lost is made up for.
+    pub adaptive_rounding: bool,
     /// One per dense layer.
     pub types: Vec<DataType>,
 }
 
 impl PlanOptions {
-    /// Everything in int8, min-max ranges, nothing tried.
+    /// Everything in int8, nothing tried.
     pub fn plain(layers: usize) -> Self {
         Self {
-            ranges: vec![RangeMethod::MinMax; layers + 1],
+            ranges: vec![RangeMethod::Unseen; layers + 1],
             range_per_feature: false,
+            own_range: 1.0,
             least_error_weights: false,
             bias_correction: false,
+            adaptive_rounding: false,
             types: vec![DataType::Int8; layers],
         }
     }
@@ -311,6 +319,25 @@ impl Plan {
         x
     }
 
+    /// How many of the rows, `[rows, inputs]`, have an input beyond its range.
+    pub fn clipped(&self, rows: &Array2<f64>) -> usize {
+        let Some(Step::Quantize {
+            scale,
+            zero_point,
+            input,
+        }) = self.steps.first()
+        else {
+            return 0;
+        };
+        let limit = f64::from(input.limit) + 0.5;
+        let is_beyond =
+            |(x, (scale, zero)): (&f64, (&f64, &i32))| (x / scale + f64::from(*zero)).abs() > limit;
+        let pairs = || scale.iter().zip(zero_point);
+        let rows = rows.outer_iter();
+        rows.filter(|row| row.iter().zip(pairs()).any(is_beyond))
+            .count()
+    }
+
     /// The dense layers.
     pub fn layers(&self) -> impl Iterator<Item = &PlannedLayer> {
         self.steps.iter().filter_map(|step| match step {
@@ -333,10 +360,15 @@ const LARGEST_ZERO: f64 = 4_194_304.0; // 2^22
 /// pressure of 101325 +- 300 in 65,535 steps has one beyond what the device adds up; f32 itself has
 /// hardly finer steps there.
 fn too_fine(chain: &Chain, tensor: TensorQuant, feature: usize) -> f64 {
-    let zero = chain.input.offset[feature] / tensor.scale + f64::from(tensor.zero);
     // With as many of the steps left as eight bits have; else it is refused.
     let most = f64::from(tensor.limit) / 127.0;
-    (1.001 * zero.abs() / LARGEST_ZERO).clamp(1.0, most.max(1.0))
+    far_by(chain, tensor, feature).clamp(1.0, most.max(1.0))
+}
+
+/// A feature's zero point in units of the greatest.
+fn far_by(chain: &Chain, tensor: TensorQuant, feature: usize) -> f64 {
+    let zero = chain.input.offset[feature] / tensor.scale + f64::from(tensor.zero);
+    1.001 * zero.abs() / LARGEST_ZERO
 }
 
 /// Raw inputs to integers, with the normalization folded in.
@@ -358,7 +390,25 @@ fn quantize_inputs(
         whole = whole.coarser(widest.fold(1.0, f64::max));
     }
     let mut tensors = vec![whole; chain.inputs()];
-    if options.range_per_feature {
+    if options.range_per_feature && method == RangeMethod::Unseen {
+        let ranges = calibration.seen_inputs.ranges_of_columns(limit);
+        let widest = whole.scale * f64::from(2 * limit);
+        for (feature, (tensor, (low, high))) in tensors.iter_mut().zip(ranges).enumerate() {
+            let width = high - low;
+            let wanted = width * (widest / width).max(1.0).powf(1.0 - options.own_range);
+            let wider = if width > 0.0 {
+                (wanted - width) / 2.0
+            } else {
+                0.0
+            };
+            let (low, high) = (low - wider, high + wider);
+            *tensor = TensorQuant::spanning(low, high, limit)?;
+            // As coarse as its distance from 0 asks for.
+            let most = far_by(chain, *tensor, feature).max(1.0);
+            let wider = (most - 1.0) * tensor.scale * f64::from(limit);
+            *tensor = TensorQuant::spanning(low - wider, high + wider, limit)?;
+        }
+    } else if options.range_per_feature {
         for (tensor, column) in tensors.iter_mut().zip(calibration.columns(chain)) {
             let (low, high) = column.range(method, limit);
             // A column that hardly moves must not get steps so fine that the next value saturates.
@@ -401,7 +451,7 @@ fn quantize_inputs(
 
 /// Outputs of a float layer to the integers that the next layer reads.
 fn quantize_between(x: &Array2<f64>, method: RangeMethod, limit: i32) -> Result<(Step, Signal)> {
-    let (low, high) = Observed::of(&x.view()).range(method, limit);
+    let (low, high) = Observed::of(&x.view(), vec![1.0; x.ncols()]).range(method, limit);
     let tensor = TensorQuant::covering(low, high, limit)?;
     let width = x.ncols();
     let factors = Array1::from_elem(width, 1.0 / tensor.scale);
@@ -568,7 +618,14 @@ fn integer_dense(
     let limit = data_type.weight_limit();
     let kernel = &layer.kernel * &input.columns;
     let scales = if options.least_error_weights {
-        let power = (integers - &input.zeros)
+        let mut distances = integers - &input.zeros;
+        // The bias takes up what a weight does to the mean.
+        if options.bias_correction
+            && let Some(mean) = distances.mean_axis(Axis(0))
+        {
+            distances -= &mean;
+        }
+        let power = distances
             .mapv(|v| v * v)
             .mean_axis(Axis(0))
             .unwrap_or_else(|| Array1::ones(layer.inputs()));
@@ -576,8 +633,14 @@ fn integer_dense(
     } else {
         largest_weight_scales(&kernel, limit)
     };
-    let quantize =
-        |bias: &Array1<f64>| quantize_dense(&kernel, bias, input, target, &scales, limit);
+    let rounding = if options.adaptive_rounding {
+        Rounding::adaptive(&(integers - &input.zeros))
+    } else {
+        Rounding::Nearest
+    };
+    let quantize = |bias: &Array1<f64>| {
+        quantize_dense(&kernel, bias, input, target, &scales, &rounding, limit)
+    };
     let dense = quantize(&layer.bias);
     if !options.bias_correction {
         return dense;
@@ -706,10 +769,14 @@ fn integer_output(
         Activation::Relu {
             negative_slope: 0.0,
             threshold: 0.0,
-            ..
+            max_value,
+        } => {
+            let cap = max_value.map_or(f64::INFINITY, f64::from);
+            let tensor = TensorQuant::covering(0.0, high.clamp(0.0, cap), limit)?;
+            Ok(Output::Clamp(tensor))
         }
-        | Activation::Relu6 => {
-            let tensor = TensorQuant::covering(0.0, high.max(0.0), limit)?;
+        Activation::Relu6 => {
+            let tensor = TensorQuant::covering(0.0, high.clamp(0.0, 6.0), limit)?;
             Ok(Output::Clamp(tensor))
         }
         _ => {

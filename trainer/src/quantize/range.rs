@@ -51,6 +51,31 @@ impl TensorQuant {
         })
     }
 
+    /// Covers `[low, high]` as it is, 0 within it or not: the integer for 0 may lie beyond the limit.
+    ///
+    /// # Errors
+    ///
+    /// A range that is not finite or not ordered.
+    pub fn spanning(low: f64, high: f64, limit: i32) -> Result<Self> {
+        // Of steps from 0 that a layer's sums have room for.
+        const FARTHEST: f64 = 16_384.0;
+        let covering = Self::covering(low, high, limit)?;
+        let steps = f64::from(2 * limit);
+        let least = steps * low.abs().max(high.abs()) / FARTHEST;
+        let wider = ((least - (high - low)) / 2.0).max(0.0);
+        let (low, high) = (low - wider, high + wider);
+        let scale = (high - low) / steps;
+        if (low..=high).contains(&0.0) || scale < f64::from(f32::MIN_POSITIVE) {
+            return Self::covering(low, high, limit).or(Ok(covering));
+        }
+        Ok(Self {
+            scale,
+            // At most FARTHEST and the limit.
+            zero: (f64::from(-limit) - low / scale).round() as i32,
+            limit,
+        })
+    }
+
     /// The same with coarser steps, and a range that many times as wide.
     pub fn coarser(self, factor: f64) -> Self {
         Self {

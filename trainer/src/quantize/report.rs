@@ -38,6 +38,16 @@ pub struct LayerReport {
     pub output_zero: Option<i32>,
 }
 
+/// What the device makes of calibration rows that it was not calibrated with: each part of them by a plan
+/// that was made with the others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LeftOutReport {
+    /// Against the float model.
+    pub comparison: Comparison,
+    /// Rows of which an input lay beyond its range and was clipped.
+    pub clipped: usize,
+}
+
 /// Everything about one export.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -57,12 +67,14 @@ pub struct Report {
     pub weakest: Option<Weakest>,
     /// On the calibration rows.
     pub calibration: Comparison,
+    /// On calibration rows left out in turn: what to expect of rows to come. None of fewer than 20.
+    pub left_out: Option<LeftOutReport>,
     /// What these rows cannot tell, in sentences.
     pub cautions: Vec<String>,
     /// Rows that lie far from all others, and were left out.
     pub far_rows: Vec<FarRow>,
-    /// Squared error of the outputs on the calibration rows over their variance, rows far from all
-    /// others counted no more than the spread: 1 is as bad as one answer for all rows. None where
+    /// Squared error of the outputs on the calibration rows, left out in turn where they are enough, over
+    /// their variance, rows far from all others counted no more than the spread: 1 is as bad as one answer for all rows. None where
     /// the outputs do not vary.
     pub relative_error: Option<f64>,
     /// On the rows to evaluate on, where some were given: see [`compare`](super::compare).
@@ -109,9 +121,10 @@ impl Report {
             weakest: None,
             layers: tuned.plan.layers().map(layer).collect(),
             calibration,
+            left_out: None,
             cautions: Vec::new(),
             far_rows: Vec::new(),
-            relative_error: tuned.plan.relative_error,
+            relative_error: tuned.relative_error(),
             evaluation: None,
             error_bound: bound.to_vec(),
             input_low: low.to_vec(),

@@ -18,6 +18,20 @@ fn text(report: &Report) -> String {
         lines.extend(comparison("rows to evaluate on", evaluation));
     }
     lines.extend(comparison("calibration rows", &report.calibration));
+    if let Some(left_out) = &report.left_out {
+        lines.extend(comparison(
+            "of them, each left out of the calibration once",
+            &left_out.comparison,
+        ));
+        // Counts of rows are far below 2^52.
+        let share = left_out.clipped as f64 / left_out.comparison.rows.max(1) as f64;
+        lines.push(format!(
+            "rows to come: about {:.1} % have an input beyond its range, which is clipped ({} of {} left out)",
+            100.0 * share,
+            thousands(left_out.clipped),
+            thousands(left_out.comparison.rows)
+        ));
+    }
     let cautions = report.cautions.iter();
     lines.extend(cautions.map(|caution| format!("caution: {caution}")));
     lines.push(String::new());

@@ -112,7 +112,7 @@ pub fn cautions(
         // A new value is the least or the greatest of all with that probability.
         let beyond = 200.0 / (count as f64 + 1.0);
         cautions.push(format!(
-            "there {} only {count} calibration row{}: about {beyond:.0} % of the values of an input that are to come lie beyond theirs and are clipped; calibrate with several hundred",
+            "there {} only {count} calibration row{}: about {beyond:.0} % of the values of an input that are to come lie beyond theirs, and how far is a guess; calibrate with several hundred",
             if count == 1 { "is" } else { "are" },
             if count == 1 { "" } else { "s" },
         ));
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(
             one,
             [
-                "there is only 1 calibration row: about 100 % of the values of an input that are to come lie beyond theirs and are clipped; calibrate with several hundred"
+                "there is only 1 calibration row: about 100 % of the values of an input that are to come lie beyond theirs, and how far is a guess; calibrate with several hundred"
             ]
         );
         let rng = &mut ChaCha8Rng::seed_from_u64(4);

@@ -1,11 +1,13 @@
-//! Chooses what the user left open, by trying it on the calibration rows.
+//! Chooses what the user left open, by trying it on calibration rows that are left out.
 
 use ndarray::{Array1, ArrayView2, Axis};
 
-use super::calibrate::{Calibration, RangeMethod};
+use super::calibrate::{Calibration, LayerTrace, RangeMethod};
 use super::chain::Chain;
 use super::data_type::DataType;
 use super::equalize::equalize;
+use super::folds::{Folds, LeftOut};
+use super::output_error::OutputError;
 use super::plan::{Plan, PlanOptions};
 use crate::Result;
 use crate::activations::Activation;
@@ -20,13 +22,14 @@ pub struct Tuned {
     pub options: PlanOptions,
     /// Whether scales were moved between layers.
     pub equalized: bool,
+    /// The choices on rows that were left out of the calibration; none of too few rows.
+    pub left_out: Option<LeftOut>,
 }
 
-/// The plan with the least squared error of the outputs on the calibration rows.
+/// The plan with the least squared error of the outputs on calibration rows that were left out.
 ///
-/// Choices are tried one after the other, each on top of the best so far: the range method where
-/// `range` is none, weight scales by error, ranges per input, equalization, bias correction; then
-/// the range methods again, tensor by tensor. A choice that does not lower the error by at least
+/// Choices are tried one after the other, each on top of the best so far: weight scales by error, ranges per
+/// input, equalization, bias correction, adaptive rounding. A choice that does not lower the error by at least
 /// 1 % is not taken.
 ///
 /// # Errors
@@ -40,45 +43,107 @@ pub fn tune(
 ) -> Result<Tuned> {
     let calibration = Calibration::run(chain, rows)?;
     let options = PlanOptions {
-        ranges: vec![range.unwrap_or(RangeMethod::MinMax); chain.layers.len() + 1],
+        ranges: vec![range.unwrap_or(RangeMethod::Unseen); chain.layers.len() + 1],
         types: types.to_vec(),
+        bias_correction: true,
         ..PlanOptions::plain(chain.layers.len())
     };
-    let plan = Plan::new(chain, &calibration, &options)?;
-    let mut best = Tuned {
+    let folds = Folds::new(chain, &calibration)?;
+    let mut best = Choice {
+        error: folds.error(chain, &options)?,
         chain: chain.clone(),
-        calibration,
-        plan,
+        folds,
         options,
         equalized: false,
     };
-    if range.is_none() {
-        for method in RangeMethod::ALL {
-            best.improve(|options| options.ranges.fill(method))?;
-        }
-    }
     best.improve(|options| options.least_error_weights = true)?;
-    best.improve(|options| options.range_per_feature = true)?;
-    best.equalize(rows)?;
-    best.improve(|options| options.bias_correction = true)?;
-    if range.is_none() {
-        for method in RangeMethod::ALL {
-            best.improve(|options| options.ranges.fill(method))?;
-        }
-        // The last layer's outputs stay floats.
-        for tensor in 0..chain.layers.len() {
-            for method in RangeMethod::ALL {
-                best.improve(|options| options.ranges[tensor] = method)?;
-            }
-        }
+    // Narrower ranges clip more of what is not seen yet: they have to win.
+    for own_range in [0.25, 0.5, 0.75, 1.0] {
+        best.improve(|options| {
+            options.range_per_feature = true;
+            options.own_range = own_range;
+        })?;
     }
-    Ok(best)
+    best.equalize(&calibration)?;
+    best.improve(|options| options.adaptive_rounding = true)?;
+    best.improve(|options| options.least_error_weights ^= true)?;
+    best.improve(|options| options.bias_correction = false)?;
+    let calibration = if best.equalized {
+        Calibration::run(&best.chain, rows)?
+    } else {
+        calibration
+    };
+    Ok(Tuned {
+        plan: Plan::new(&best.chain, &calibration, &best.options)?,
+        left_out: best.folds.left_out(&best.chain, &best.options)?,
+        calibration,
+        chain: best.chain,
+        options: best.options,
+        equalized: best.equalized,
+    })
 }
 
 /// What a choice has to leave of the error to be worth its complexity.
 const WORTH: f64 = 0.99;
 
+/// The best so far.
+struct Choice {
+    error: f64,
+    chain: Chain,
+    folds: Folds,
+    options: PlanOptions,
+    equalized: bool,
+}
+
+impl Choice {
+    fn improve(&mut self, change: impl FnOnce(&mut PlanOptions)) -> Result<()> {
+        let mut options = self.options.clone();
+        change(&mut options);
+        if options == self.options {
+            return Ok(());
+        }
+        let error = self.folds.error(&self.chain, &options)?;
+        if error < self.error * self.folds.worth() {
+            self.error = error;
+            self.options = options;
+        }
+        Ok(())
+    }
+
+    fn equalize(&mut self, calibration: &Calibration) -> Result<()> {
+        let largest = |layer: &LayerTrace| -> Array1<f64> {
+            let units = layer.outputs.axis_iter(Axis(1));
+            units
+                .map(|unit| unit.iter().fold(0.0, |most: f64, v| most.max(v.abs())))
+                .collect()
+        };
+        let ranges: Vec<Array1<f64>> = calibration.layers.iter().map(largest).collect();
+        let mut chain = self.chain.clone();
+        equalize(&mut chain, &ranges);
+        let folds = self.folds.of(&chain)?;
+        let error = folds.error(&chain, &self.options)?;
+        if error < self.error * self.folds.worth() {
+            self.error = error;
+            self.chain = chain;
+            self.folds = folds;
+            self.equalized = true;
+        }
+        Ok(())
+    }
+}
+
 impl Tuned {
+    /// The outputs' squared error over their variance, on rows left out where they are enough; none where
+    /// the outputs do not vary.
+    pub fn relative_error(&self) -> Option<f64> {
+        match (&self.left_out, self.calibration.layers.last()) {
+            (Some(left_out), Some(last)) => {
+                OutputError::of(&left_out.outputs, &last.outputs, self.activation()).relative()
+            }
+            (None, _) | (_, None) => self.plan.relative_error,
+        }
+    }
+
     /// The last one.
     pub fn activation(&self) -> &Activation {
         self.chain.activation()
@@ -99,42 +164,10 @@ impl Tuned {
     fn improve(&mut self, change: impl FnOnce(&mut PlanOptions)) -> Result<()> {
         let mut options = self.options.clone();
         change(&mut options);
-        if options == self.options {
-            return Ok(());
-        }
         let plan = Plan::new(&self.chain, &self.calibration, &options)?;
         if plan.error < self.plan.error * WORTH {
             self.plan = plan;
             self.options = options;
-        }
-        Ok(())
-    }
-
-    fn equalize(&mut self, rows: &ArrayView2<f64>) -> Result<()> {
-        let ranges: Vec<Array1<f64>> = self
-            .calibration
-            .layers
-            .iter()
-            .map(|layer| {
-                layer
-                    .outputs
-                    .axis_iter(Axis(1))
-                    .map(|unit| {
-                        unit.iter()
-                            .fold(0.0, |largest: f64, v| largest.max(v.abs()))
-                    })
-                    .collect()
-            })
-            .collect();
-        let mut chain = self.chain.clone();
-        equalize(&mut chain, &ranges);
-        let calibration = Calibration::run(&chain, rows)?;
-        let plan = Plan::new(&chain, &calibration, &self.options)?;
-        if plan.error < self.plan.error * WORTH {
-            self.chain = chain;
-            self.calibration = calibration;
-            self.plan = plan;
-            self.equalized = true;
         }
         Ok(())
     }
