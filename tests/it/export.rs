@@ -139,7 +139,7 @@ fn bad_calibration_rows_are_refused_and_no_output_is_touched() {
         (
             "nan",
             "5,3,nan,1,0\n",
-            "nan.csv:2: column \"petal_length\" is \"nan\", expected a number",
+            "nan.csv:2: 1 cell has no value, expected numbers: 1 of column \"petal_length\" (line 2); fill the cells",
         ),
         (
             "infinite",
