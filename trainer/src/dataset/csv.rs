@@ -145,6 +145,9 @@ impl Problem {
     }
 }
 
+/// Records of a table's text.
+type Records<'a> = csv::Reader<Box<dyn Read + 'a>>;
+
 /// A table in its dialect.
 struct Table<'a> {
     source: &'a Source<'a>,
@@ -197,7 +200,7 @@ impl Table<'_> {
     }
 
     /// A reader behind the header, and the names of all columns.
-    fn open(&self) -> Result<(csv::Reader<Box<dyn Read + '_>>, Vec<String>)> {
+    fn open(&self) -> Result<(Records<'_>, Vec<String>)> {
         let mut reader = self.dialect.reader(self.source.open()?);
         if let Some(names) = &self.dialect.names {
             return Ok((reader, names.clone()));
