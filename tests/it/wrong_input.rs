@@ -76,7 +76,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         (
             "train --data hole.csv --layers 3:softmax --output model.h5",
             1,
-            "hole.csv:2: column \"a\" is empty, expected a number; remove the row or fill the cell",
+            "hole.csv:2: 1 cell has no value, expected numbers: 1 of column \"a\" (line 2); fill the cells, or give --missing drop, mean, median or zero",
         ),
         (
             "train --data ragged.csv --layers 3:softmax --output model.h5",
@@ -86,7 +86,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
         (
             "train --data iris.csv --target lable --layers 3:softmax --output model.h5",
             1,
-            "iris.csv:1: there is no column \"lable\", the columns are sepal_length, sepal_width, petal_length, petal_width, label; name the label column with --target",
+            "iris.csv:1: there is no column \"lable\", the columns are sepal_length, sepal_width, petal_length, petal_width, label; name the label column with --target; did you mean \"label\"?",
         ),
         (
             "train --data high.csv --layers 2:softmax --output model.h5",

@@ -350,8 +350,8 @@ mod tests {
     }
 
     #[test]
-    fn a_gzip_file_of_nothing_but_zeros_is_refused_before_it_fills_the_memory() {
-        let bomb = gzip(&vec![b'1'; 300 << 20]);
+    fn a_gzip_file_that_unpacks_without_end_is_refused() {
+        let bomb = gzip(&b"1\n".repeat(150 << 20));
         let source = Source::bytes(&bomb, Path::new("d.csv.gz")).unwrap();
         let error = io::copy(&mut source.open().unwrap(), &mut io::sink()).unwrap_err();
         assert!(
