@@ -240,9 +240,7 @@ fn all(
                     texts.len()
                 ));
             }
-            Some(Kind::LeftOut(reason)) => notes.push(format!(
-                "column {name:?} {reason} and is left out; insist with --keep {name}"
-            )),
+            Some(Kind::LeftOut(reason)) => notes.push(reason.note(name)),
         }
     }
     Ok(features)

@@ -815,7 +815,7 @@ mod tests {
         assert_eq!(
             data.notes,
             [
-                "column \"time\" holds dates and is left out; insist with --keep time",
+                "column \"time\" holds dates and is left out; write what matters of them, such as the hour, as a column of numbers",
                 "column \"id\" numbers the rows and is left out; insist with --keep id",
                 "column \"n\" numbers the rows and is left out; insist with --keep n",
             ]

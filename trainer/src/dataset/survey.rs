@@ -20,8 +20,48 @@ pub(super) enum Kind {
     Number,
     /// These texts, sorted.
     Categories(Vec<Vec<u8>>),
-    /// Nothing to learn from, for this reason.
-    LeftOut(&'static str),
+    /// Nothing to learn from.
+    LeftOut(Reason),
+}
+
+/// Why a column is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    NoValues,
+    Dates,
+    /// More texts than are told apart.
+    ManyTexts,
+    /// A text of its own in every row.
+    RowNames,
+    /// One text in all rows.
+    OneText,
+}
+
+impl Reason {
+    /// What is said of the column called `name`, with advice that can be followed.
+    pub fn note(self, name: &str) -> String {
+        let (reason, advice) = match self {
+            Self::NoValues => ("has no values", String::new()),
+            Self::Dates => (
+                "holds dates",
+                "; write what matters of them, such as the hour, as a column of numbers"
+                    .to_string(),
+            ),
+            Self::ManyTexts => (
+                "has too many texts to be classes of something",
+                String::new(),
+            ),
+            Self::RowNames => (
+                "has another text in every row",
+                format!("; insist with --keep {name}"),
+            ),
+            Self::OneText => (
+                "has the same text in every row",
+                format!("; insist with --keep {name}"),
+            ),
+        };
+        format!("column {name:?} {reason} and is left out{advice}")
+    }
 }
 
 /// What is wrong with a cell, with the place of its row in the text.
@@ -113,9 +153,9 @@ impl Tally {
             });
         }
         match present {
-            0 => Ok(Kind::LeftOut("has no values")),
+            0 => Ok(Kind::LeftOut(Reason::NoValues)),
             _ if self.numbers == present || self.truths == present => Ok(Kind::Number),
-            _ if self.dates == present => Ok(Kind::LeftOut("holds dates")),
+            _ if self.dates == present => Ok(Kind::LeftOut(Reason::Dates)),
             _ if self.numbers * 2 >= present => Err(self.refuse(name, self.odd.as_ref(), "")),
             _ if self.almost_numbers * 2 > present => Err(self.refuse(
                 name,
@@ -127,12 +167,14 @@ impl Tally {
     }
 
     fn categories(&self, present: usize, keep: bool) -> Kind {
-        let many = self.texts.len() > MOST_CATEGORIES;
-        if many || (self.texts.len() == present && present > FEW_ROWS && !keep) {
-            return Kind::LeftOut("has another text in nearly every row");
+        if self.texts.len() > MOST_CATEGORIES {
+            return Kind::LeftOut(Reason::ManyTexts);
+        }
+        if self.texts.len() == present && present > FEW_ROWS && !keep {
+            return Kind::LeftOut(Reason::RowNames);
         }
         if self.texts.len() == 1 && !keep && self.rows > 1 {
-            return Kind::LeftOut("has the same text in every row");
+            return Kind::LeftOut(Reason::OneText);
         }
         let mut names: Vec<Vec<u8>> = self.texts.keys().cloned().collect();
         names.sort_unstable();
