@@ -5,6 +5,7 @@ use std::fmt;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use serde::Serialize;
 
+use crate::quantize::{largest, says_yes};
 use crate::signature::Task;
 use crate::{Error, Result};
 
@@ -116,7 +117,6 @@ impl Evaluation {
         };
         Ok(match task {
             Task::MultiClass => {
-                let largest = |row: ArrayView1<f32>| largest(row.iter().copied());
                 let predicted: Vec<usize> = outputs.outer_iter().map(largest).collect();
                 let actual = match labels.ncols() {
                     1 => classes(labels.column(0), width)?,
@@ -130,7 +130,7 @@ impl Evaluation {
                 let scores = outputs.column(0);
                 let predicted: Vec<usize> = scores
                     .iter()
-                    .map(|&p| usize::from(p >= threshold))
+                    .map(|&p| usize::from(says_yes(p, threshold)))
                     .collect();
                 let actual = classes(labels.column(0), 2)?;
                 let names = (0..2).map(name).collect();
@@ -168,17 +168,6 @@ fn classes(labels: ArrayView1<f32>, count: usize) -> Result<Vec<usize>> {
         )))
     };
     labels.iter().enumerate().map(class).collect()
-}
-
-/// The first of the largest.
-fn largest(values: impl Iterator<Item = f32>) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (place, value) in values.enumerate() {
-        if value > best.1 {
-            best = (place, value);
-        }
-    }
-    best.0
 }
 
 /// Area under the ROC curve by ranks, equal scores counting half.
@@ -249,7 +238,7 @@ impl Label {
             scores
                 .iter()
                 .zip(labels)
-                .map(|(&s, &l)| (s >= threshold, l > 0.5))
+                .map(|(&s, &l)| (says_yes(s, threshold), l > 0.5))
         };
         let count = |wanted: &dyn Fn((bool, bool)) -> bool| pairs().filter(|&p| wanted(p)).count();
         let support = count(&|(_, yes)| yes);

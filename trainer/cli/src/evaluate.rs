@@ -61,13 +61,16 @@ impl Evaluate {
                 .labelled(&Meaning::of(&loaded.model, &self.model))?,
         };
         model.check_rows(&rows.data, &rows.x_path)?;
-        let results = match &mut model {
-            AnyModel::Keras(loaded) => self.keras(loaded, &rows)?,
-            AnyModel::Device(model) => self.device(model, &rows)?,
-        };
-        let tables = match &model {
-            AnyModel::Keras(loaded) => keras_tables(&loaded.model, &rows)?,
-            AnyModel::Device(model) => device_tables(model, &rows)?,
+        let (results, tables) = match &mut model {
+            AnyModel::Keras(loaded) => {
+                let results = self.keras(loaded, &rows)?;
+                (results, keras_tables(&loaded.model, &rows)?)
+            }
+            AnyModel::Device(model) => {
+                let predicted = model.predict(&rows.data.x)?;
+                let results = self.device(model, &predicted, &rows)?;
+                (results, device_tables(model, &predicted, &rows)?)
+            }
         };
         self.print(&results, tables.as_ref())
     }
@@ -106,8 +109,13 @@ impl Evaluate {
 
     /// By what the blob says of itself; `--loss`, `--metrics` and `--compile` ask for others, but
     /// accuracy remains the device's.
-    fn device(&self, model: &DeviceModel, rows: &Labelled) -> Outcome<Logs> {
-        let own = || quantize::evaluate(model, &rows.data.x, rows.y());
+    fn device(
+        &self,
+        model: &DeviceModel,
+        predicted: &ArrayD<f32>,
+        rows: &Labelled,
+    ) -> Outcome<Logs> {
+        let own = || quantize::evaluate_outputs(model, predicted, rows.y());
         if !self.compile.are_given() {
             check_device_labels(model, rows)?;
             return Ok(own()?);
@@ -124,7 +132,7 @@ impl Evaluate {
             .into_iter()
             .partition(|metric| metric.as_str().is_some_and(|name| names.contains(&name)));
         options.metrics = metrics;
-        let mut logs = scores(&model.predict(&rows.data.x)?, rows.y(), &options)?;
+        let mut logs = scores(predicted, rows.y(), &options)?;
         let own_score: Vec<Value> = own_score;
         if !own_score.is_empty() {
             let own = own()?;
@@ -178,10 +186,17 @@ fn keras_tables(model: &Sequential, rows: &Labelled) -> Outcome<Option<Evaluatio
     tables(kind, &predicted, rows, classes.unwrap_or_default())
 }
 
-fn device_tables(model: &DeviceModel, rows: &Labelled) -> Outcome<Option<Evaluation>> {
-    let predicted = model.predict(&rows.data.x)?;
-    let kind = Outputs::of_device(model);
-    tables(kind, &predicted, rows, &model.class_names())
+fn device_tables(
+    model: &DeviceModel,
+    predicted: &ArrayD<f32>,
+    rows: &Labelled,
+) -> Outcome<Option<Evaluation>> {
+    tables(
+        Outputs::of_device(model),
+        predicted,
+        rows,
+        &model.class_names(),
+    )
 }
 
 /// None where the targets are not what the outputs say, such as probabilities.

@@ -1,7 +1,5 @@
 //! What may be wrong with a table to train on, although it can be read.
 
-use ndarray::{ArrayView1, Axis};
-
 use super::Dataset;
 use super::columns::nearest;
 use super::labels::list;
@@ -18,26 +16,18 @@ impl Dataset {
     /// * `line` - the line of a data row (from 1) in its file, where that is known
     pub fn cautions(&self, line: impl Fn(usize) -> Option<u64>) -> Vec<String> {
         let mut cautions = Vec::new();
-        let constant = self.names_where(|values| {
-            let first = values.first().copied();
-            values.iter().all(|value| Some(*value) == first)
-        });
+        let classes = self.classes();
+        let ranges = Ranges::new(self, classes.as_deref());
+        let constant = self.names_where(|column| ranges.is_constant(column));
         if !constant.is_empty() && self.rows() > 1 {
             cautions.push(format!(
                 "the same value in every row, which tells nothing: {}; leave such columns out with --drop",
                 list(&constant)
             ));
         }
-        let Some(y) = self.y.as_ref().filter(|y| y.ndim() == 1) else {
+        let Some(classes) = classes else {
             return cautions;
         };
-        let classes: Vec<usize> = y.iter().map(|&label| label as usize).collect();
-        let are_classes = y
-            .iter()
-            .all(|y| y.fract() == 0.0 && (0.0..MOST_CLASSES as f32).contains(y));
-        if !are_classes {
-            return cautions;
-        }
         let mut counts = vec![0_usize; classes.iter().max().map_or(0, |most| most + 1)];
         for &class in &classes {
             counts[class] += 1;
@@ -58,7 +48,7 @@ impl Dataset {
         cautions.extend(self.typing_error(&classes, &counts, line));
         let telling = match self.rows() < FEW_ROWS {
             true => Vec::new(),
-            false => self.names_where(|values| tells_apart(&values, &classes, counts.len())),
+            false => self.names_where(|column| ranges.lie_apart(column)),
         };
         if !telling.is_empty() {
             cautions.push(format!(
@@ -69,17 +59,21 @@ impl Dataset {
         cautions
     }
 
-    /// Names of the features whose values are so.
-    fn names_where(&self, is_so: impl Fn(ArrayView1<f32>) -> bool) -> Vec<String> {
-        if self.x.ndim() != 2 {
-            return Vec::new();
-        }
-        let columns = self.x.axis_iter(Axis(1)).zip(&self.feature_names);
+    /// The class of every row, where the targets are classes.
+    fn classes(&self) -> Option<Vec<usize>> {
+        let y = self.y.as_ref().filter(|y| y.ndim() == 1)?;
+        let are_classes = y
+            .iter()
+            .all(|y| y.fract() == 0.0 && (0.0..MOST_CLASSES as f32).contains(y));
+        are_classes.then(|| y.iter().map(|&label| label as usize).collect())
+    }
+
+    /// Names of the features that are so, by their columns.
+    fn names_where(&self, is_so: impl Fn(usize) -> bool) -> Vec<String> {
+        let columns = self.feature_names.iter().enumerate();
         columns
-            .filter_map(|(values, name)| {
-                let values = values.into_dimensionality().ok()?;
-                is_so(values).then(|| format!("{name:?}"))
-            })
+            .filter(|(column, _)| is_so(*column))
+            .map(|(_, name)| format!("{name:?}"))
             .collect()
     }
 
@@ -110,17 +104,60 @@ impl Dataset {
     }
 }
 
-/// Whether the classes lie in ranges of their own.
-fn tells_apart(values: &ArrayView1<f32>, classes: &[usize], count: usize) -> bool {
-    let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); count];
-    for (value, &class) in values.iter().zip(classes) {
-        let (low, high) = &mut ranges[class];
-        *low = low.min(*value);
-        *high = high.max(*value);
+/// The smallest and the largest value of every feature, class by class.
+struct Ranges {
+    features: usize,
+    /// `[classes, features]`; infinity where a class has no rows.
+    low: Vec<f32>,
+    /// As `low`, with negative infinity.
+    high: Vec<f32>,
+}
+
+impl Ranges {
+    /// Row by row, as the values lie in memory; without classes all rows are of one.
+    fn new(data: &Dataset, classes: Option<&[usize]>) -> Self {
+        let features = data.feature_names.len();
+        let count = classes
+            .and_then(|c| c.iter().max())
+            .map_or(1, |most| most + 1);
+        let mut ranges = Self {
+            features,
+            low: vec![f32::INFINITY; count * features],
+            high: vec![f32::NEG_INFINITY; count * features],
+        };
+        for (row, values) in data.x.outer_iter().enumerate() {
+            let start = classes.map_or(0, |classes| classes[row]) * features;
+            let low = &mut ranges.low[start..start + features];
+            let high = &mut ranges.high[start..start + features];
+            for ((low, high), value) in low.iter_mut().zip(high).zip(&values) {
+                *low = low.min(*value);
+                *high = high.max(*value);
+            }
+        }
+        ranges
     }
-    ranges.retain(|(low, high)| low <= high);
-    ranges.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    ranges.windows(2).all(|pair| pair[0].1 < pair[1].0)
+
+    /// Of every class that has rows.
+    fn of(&self, feature: usize) -> impl Iterator<Item = (f32, f32)> {
+        let ranges = self.low.iter().zip(&self.high).skip(feature);
+        ranges
+            .step_by(self.features)
+            .map(|(low, high)| (*low, *high))
+            .filter(|(low, high)| low <= high)
+    }
+
+    fn is_constant(&self, feature: usize) -> bool {
+        let mut ranges = self.of(feature);
+        let first = ranges.next();
+        first.is_none_or(|(low, high)| low == high && ranges.all(|range| range == (low, low)))
+    }
+
+    /// Whether the classes lie in ranges of their own.
+    fn lie_apart(&self, feature: usize) -> bool {
+        let mut ranges: Vec<(f32, f32)> = self.of(feature).collect();
+        ranges.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        ranges.windows(2).all(|pair| pair[0].1 < pair[1].0)
+    }
 }
 
 #[cfg(test)]

@@ -42,8 +42,7 @@ pub(super) enum Role {
     Feature(usize),
     /// Several features, by their number in [`Columns::categories`].
     Categories(usize),
-    /// A target, with its place among them.
-    Target(usize),
+    Target,
     LeftOut,
     /// Neither name nor values.
     Empty,
@@ -63,7 +62,7 @@ pub(super) struct Columns {
     /// Of the columns of text.
     pub categories: Vec<Categories>,
     /// The columns that are read as targets.
-    pub targets: Vec<String>,
+    pub targets: Vec<usize>,
     /// The names of what is neither, where the features are named.
     pub left_out: Vec<String>,
     /// What was assumed.
@@ -93,12 +92,14 @@ impl Columns {
         let features = match &options.features {
             Features::All => all(&names[..used], &targets, &[], kinds, &mut notes)?,
             Features::Without(dropped) => {
-                let dropped = matching(&names[..used], dropped, "to leave out")?;
+                let dropped = dropped_columns(&names[..used], dropped)?;
                 all(&names[..used], &targets, &dropped, kinds, &mut notes)?
             }
-            Features::Named(wanted) | Features::OfModel(wanted) => {
-                named(&names[..used], &targets, wanted, kinds)?
+            Features::Named(wanted) => {
+                let wanted = expanded(&names[..used], &targets, wanted);
+                named(&names[..used], &targets, &wanted, kinds)?
             }
+            Features::OfModel(wanted) => named(&names[..used], &targets, wanted, kinds)?,
         };
         if features.is_empty() {
             return Err("there is no column of numbers or categories beside the label, expected at least one feature".to_string());
@@ -125,8 +126,8 @@ impl Columns {
         }
         let reads_target = !matches!(options.target, Target::Skip(_));
         if reads_target {
-            for (place, &column) in targets.iter().enumerate() {
-                roles[column] = Role::Target(place);
+            for &column in &targets {
+                roles[column] = Role::Target;
             }
         }
         let left_out = match options.features {
@@ -139,11 +140,7 @@ impl Columns {
         Ok(Self {
             features: features.into_iter().map(|feature| feature.name).collect(),
             categories,
-            targets: targets
-                .iter()
-                .filter(|_| reads_target)
-                .map(|&column| names[column].clone())
-                .collect(),
+            targets: if reads_target { targets } else { Vec::new() },
             names,
             roles,
             left_out,
@@ -151,11 +148,17 @@ impl Columns {
         })
     }
 
+    /// The names of the targets.
+    pub fn target_names(&self) -> Vec<String> {
+        let names = self.targets.iter();
+        names.map(|&column| self.names[column].clone()).collect()
+    }
+
     /// Whether a column's cells become features.
     pub fn is_feature(&self, column: usize) -> bool {
         match self.roles.get(column) {
             Some(Role::Feature(_) | Role::Categories(_)) => true,
-            Some(Role::Target(_) | Role::LeftOut | Role::Empty) | None => false,
+            Some(Role::Target | Role::LeftOut | Role::Empty) | None => false,
         }
     }
 
@@ -190,24 +193,27 @@ pub(super) fn is_like(name: &str, patterns: &[String]) -> bool {
         .any(|pattern| pattern == name || WildMatch::new(pattern).matches(name))
 }
 
-/// Columns whose names are those, or are like them by wildcards.
-fn matching(names: &[String], wanted: &[String], what_for: &str) -> Result<Vec<usize>, String> {
-    let mut found = Vec::new();
+/// The columns whose names are like this one.
+fn like(names: &[String], pattern: &String) -> Vec<usize> {
+    let is_like = |&column: &usize| is_like(&names[column], std::slice::from_ref(pattern));
+    (0..names.len()).filter(is_like).collect()
+}
+
+/// The columns to leave out.
+fn dropped_columns(names: &[String], wanted: &[String]) -> Result<Vec<usize>, String> {
+    let mut dropped = Vec::new();
     for pattern in wanted {
-        let wild = WildMatch::new(pattern);
-        let columns: Vec<usize> = (0..names.len())
-            .filter(|&column| names[column] == *pattern || wild.matches(&names[column]))
-            .collect();
+        let columns = like(names, pattern);
         if columns.is_empty() {
             return Err(format!(
-                "there is no column {pattern:?} {what_for}, the columns are {}{}",
+                "there is no column {pattern:?} to leave out, the columns are {}{}",
                 list(names),
                 did_you_mean(pattern, names)
             ));
         }
-        found.extend(columns);
+        dropped.extend(columns);
     }
-    Ok(found)
+    Ok(dropped)
 }
 
 /// All columns that are neither targets nor dropped.
@@ -259,7 +265,27 @@ fn of_categories<'a>(
     })
 }
 
-/// These columns: by name, by wildcard, or one text of a column as `column=text`.
+/// The names, with those of the columns in place of one with wildcards that is no column's.
+fn expanded(names: &[String], targets: &[usize], wanted: &[String]) -> Vec<String> {
+    let mut expanded = Vec::new();
+    for want in wanted {
+        match want.contains(['*', '?']) && !names.contains(want) {
+            true => {
+                let columns = like(names, want).into_iter();
+                let features = columns.filter(|column| !targets.contains(column));
+                let before = expanded.len();
+                expanded.extend(features.map(|column| names[column].clone()));
+                if expanded.len() == before {
+                    expanded.push(want.clone());
+                }
+            }
+            false => expanded.push(want.clone()),
+        }
+    }
+    expanded
+}
+
+/// These columns: by name, or one text of a column as `column=text`.
 fn named(
     names: &[String],
     targets: &[usize],
@@ -269,20 +295,12 @@ fn named(
     let mut missing = Vec::new();
     let mut features: Vec<Feature> = Vec::new();
     for want in wanted {
-        let wild = WildMatch::new(want);
-        let exact: Vec<usize> = (0..names.len()).filter(|&c| names[c] == *want).collect();
-        let is_wild = want.contains(['*', '?']);
-        let columns = match exact.as_slice() {
-            [] if is_wild => (0..names.len())
-                .filter(|c| wild.matches(&names[*c]) && !targets.contains(c))
-                .collect(),
-            [_, _, ..] => {
-                return Err(format!(
-                    "there are two columns {want:?}, expected one; rename one of them"
-                ));
-            }
-            _ => exact,
-        };
+        let columns: Vec<usize> = (0..names.len()).filter(|&c| names[c] == *want).collect();
+        if columns.len() > 1 {
+            return Err(format!(
+                "there are two columns {want:?}, expected one; rename one of them"
+            ));
+        }
         if columns.is_empty() {
             match category(names, want) {
                 Some(feature) => features.push(feature),

@@ -28,6 +28,14 @@ pub(super) fn fill(
     missing: Missing,
 ) -> BTreeMap<String, f32> {
     let mut fills = BTreeMap::new();
+    // A look at every column of a large table takes longer than reading it.
+    let nothing_to_fill = match missing {
+        Missing::Refuse | Missing::Drop => true,
+        Missing::Mean | Missing::Median | Missing::Zero => !x.iter().any(|value| value.is_nan()),
+    };
+    if nothing_to_fill {
+        return fills;
+    }
     for (mut column, name) in x.axis_iter_mut(Axis(1)).zip(names) {
         if !column.iter().any(|value| value.is_nan()) {
             continue;

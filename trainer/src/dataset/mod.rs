@@ -10,8 +10,10 @@ mod missing;
 mod npy;
 mod npy_header;
 mod number;
+mod row_reader;
 mod source;
 mod survey;
+mod table;
 
 pub use self::cells::Decimal;
 pub use self::columns::{Features, nearest};
@@ -50,7 +52,7 @@ pub struct Dataset {
     /// What was found and assumed, a line each.
     pub notes: Vec<String>,
     /// Where the rows are in their file.
-    origin: Option<csv::Origin>,
+    origin: Option<table::Origin>,
 }
 
 impl Dataset {

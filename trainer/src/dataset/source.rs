@@ -130,15 +130,14 @@ impl<'a> Source<'a> {
             inner: self.unpacked()?,
             length: 0,
         };
-        Ok(match self.encoding {
-            None => Box::new(WithoutMark::new(raw)),
-            Some(_) => Box::new(
-                DecodeReaderBytesBuilder::new()
-                    .encoding(self.encoding)
-                    .bom_override(true)
-                    .build(raw),
-            ),
-        })
+        Ok(Box::new(
+            DecodeReaderBytesBuilder::new()
+                .encoding(self.encoding)
+                .bom_override(true)
+                .utf8_passthru(true)
+                .strip_bom(true)
+                .build(raw),
+        ))
     }
 
     /// What was done to read it, where it is not plain UTF-8.
@@ -216,51 +215,6 @@ fn encoding(start: &[u8]) -> Option<&'static Encoding> {
             Err(error) if error.error_len().is_none() => None,
             Err(_) => Some(WINDOWS_1252),
         },
-    }
-}
-
-/// UTF-8 without the byte order mark before it.
-struct WithoutMark<R> {
-    inner: R,
-    /// Read already, to see whether there is a mark.
-    start: [u8; 3],
-    place: usize,
-    end: usize,
-    looked: bool,
-}
-
-impl<R: Read> WithoutMark<R> {
-    fn new(inner: R) -> Self {
-        Self {
-            inner,
-            start: [0; 3],
-            place: 0,
-            end: 0,
-            looked: false,
-        }
-    }
-}
-
-impl<R: Read> Read for WithoutMark<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.looked {
-            while self.end < 3 {
-                match self.inner.read(&mut self.start[self.end..])? {
-                    0 => break,
-                    read => self.end += read,
-                }
-            }
-            self.looked = true;
-            if self.start == [0xEF, 0xBB, 0xBF] {
-                self.place = 3;
-            }
-        }
-        if self.place == self.end {
-            return self.inner.read(buffer);
-        }
-        let read = (&self.start[self.place..self.end]).read(buffer)?;
-        self.place += read;
-        Ok(read)
     }
 }
 

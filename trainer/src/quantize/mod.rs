@@ -39,10 +39,11 @@ pub use data_type::DataType;
 pub use device_model::DeviceModel;
 pub use instructions::Instructions;
 pub use outputs::Outputs;
+pub(crate) use outputs::{largest, says_yes};
 pub use report::{LayerReport, LeftOutReport, Report};
 pub use rows::FarRow;
 pub use score::Score;
-pub use scores::{evaluate, scores};
+pub use scores::{evaluate, evaluate_outputs, scores};
 pub use types::{Budget, LayerTypes};
 pub use weakest::{Fix, Weakest};
 

@@ -162,12 +162,12 @@ fn are_answers(labels: &ArrayView2<f32>) -> bool {
 }
 
 /// Whether an output says yes.
-pub(super) fn says_yes(output: f32, threshold: f32) -> bool {
+pub(crate) fn says_yes(output: f32, threshold: f32) -> bool {
     output >= threshold
 }
 
 /// The first of the largest values.
-pub(super) fn largest(row: ArrayView1<f32>) -> usize {
+pub(crate) fn largest(row: ArrayView1<f32>) -> usize {
     let mut best = 0;
     for (class, &value) in row.iter().enumerate() {
         if value > row[best] {

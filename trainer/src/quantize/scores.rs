@@ -62,8 +62,20 @@ pub fn scores(
 ///
 /// Rows or labels of another shape than the model's; values that are not finite.
 pub fn evaluate(device: &DeviceModel, x: &ArrayD<f32>, y: &ArrayD<f32>) -> Result<Logs> {
-    let predictions = device.predict(x)?;
-    let rows = x.shape().first().copied().unwrap_or(0);
+    evaluate_outputs(device, &device.predict(x)?, y)
+}
+
+/// As [`evaluate`], of what the device model has predicted, `[rows, outputs]`.
+///
+/// # Errors
+///
+/// As [`evaluate`].
+pub fn evaluate_outputs(
+    device: &DeviceModel,
+    predictions: &ArrayD<f32>,
+    y: &ArrayD<f32>,
+) -> Result<Logs> {
+    let rows = predictions.shape().first().copied().unwrap_or(0);
     let labels = device_labels(device, y, rows)?;
     let outputs = device.outputs();
     let kind = Outputs::of_device(device).labelled_by(outputs, Some(labels.ncols()));
@@ -79,12 +91,12 @@ pub fn evaluate(device: &DeviceModel, x: &ArrayD<f32>, y: &ArrayD<f32>) -> Resul
     let mut logs = match loss {
         Some(loss) => {
             let settings = CompileOptions::named("adam", loss, metrics)?;
-            scores(&predictions, &labels.clone().into_dyn(), &settings)?
+            scores(predictions, &labels.clone().into_dyn(), &settings)?
         }
         None => Logs::new(),
     };
     let predictions = predictions
-        .into_shape_with_order((rows, outputs))
+        .to_shape((rows, outputs))
         .map_err(|error| Error::shape(format!("the model's outputs: {error}")))?;
     let score = kind.score(&labels.view());
     logs.set(score.name(), score.of(&predictions.view(), &labels.view()));
