@@ -146,7 +146,9 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                     };
                     (weights, &[], &[])
                 }
-                Weights::Integer { dense, data_type } => {
+                Weights::Integer {
+                    dense, data_type, ..
+                } => {
                     let weights = dense.weights.as_slice().expect("made in standard layout");
                     let bias = dense.bias.as_slice().expect("made in standard layout");
                     let weights = match data_type {

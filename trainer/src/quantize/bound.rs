@@ -383,7 +383,10 @@ mod tests {
         for types in &MIXTURES {
             let case = case(&ACTIVATIONS[0], types, &mut rng);
             for layer in case.plan.layers() {
-                let Weights::Integer { dense, data_type } = &layer.weights else {
+                let Weights::Integer {
+                    dense, data_type, ..
+                } = &layer.weights
+                else {
                     continue;
                 };
                 let limit = i64::from(data_type.input_limit().expect("integers"));

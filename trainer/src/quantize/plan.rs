@@ -76,8 +76,6 @@ pub struct PlannedLayer {
     /// Name of the Keras layer that the kernel came from.
     pub name: String,
     pub weights: Weights,
-    /// What the layer reads; none of a float layer.
-    pub input: Option<Input>,
     /// The float layer's.
     pub activation: Activation,
     pub output: Output,
@@ -118,6 +116,8 @@ pub struct RealDense {
 pub enum Weights {
     Integer {
         dense: QuantizedDense,
+        /// What the layer reads.
+        input: Input,
         data_type: DataType,
     },
     Float(FoldedDense),
@@ -299,16 +299,15 @@ impl Plan {
                     input,
                 } => integers(&x, scale, zero_point, precision(input.limit)),
                 Step::Scale(affine) => x * &affine.scale + &affine.offset,
-                Step::Dense(layer) => match (&layer.weights, &layer.input) {
-                    (Weights::Integer { dense, .. }, Some(input)) => {
+                Step::Dense(layer) => match &layer.weights {
+                    Weights::Integer { dense, input, .. } => {
                         let sums = accumulate(dense, &x);
                         match finish(&layer.activation, dense, input, &layer.output, &sums).0 {
                             Signal::Integers { q, .. } => q,
                             Signal::Floats(y) => y,
                         }
                     }
-                    (Weights::Integer { .. }, None) => unreachable!("integers are read as such"),
-                    (Weights::Float(layer), _) => {
+                    Weights::Float(layer) => {
                         let mut y = layer.sums(&x.view());
                         layer.activate(&mut y);
                         y
@@ -515,7 +514,7 @@ fn plan_layer(
     options: &PlanOptions,
 ) -> (PlannedLayer, Option<Array1<f64>>, Signal) {
     let mut center = None;
-    let (weights, read, real, after, saturated) = match signal {
+    let (weights, real, after, saturated) = match signal {
         Signal::Floats(x) => {
             let mut y = layer.sums(&x.view());
             layer.activate(&mut y);
@@ -524,7 +523,7 @@ fn plan_layer(
                 bias: layer.bias.clone(),
             };
             let weights = Weights::Float(layer.clone());
-            (weights, None, real, Signal::Floats(y), 0.0)
+            (weights, real, Signal::Floats(y), 0.0)
         }
         Signal::Integers { q, input } => {
             let quantize = |layer: &FoldedDense, sums: &Array2<f64>, output: &Output| {
@@ -556,8 +555,12 @@ fn plan_layer(
                 real.bias += offset;
                 *y += offset;
             }
-            let weights = Weights::Integer { dense, data_type };
-            (weights, Some(input), real, after, saturated)
+            let weights = Weights::Integer {
+                dense,
+                input,
+                data_type,
+            };
+            (weights, real, after, saturated)
         }
     };
     let noise = match (&after, &output) {
@@ -568,7 +571,6 @@ fn plan_layer(
     let planned = PlannedLayer {
         name: layer.name.clone(),
         weights,
-        input: read,
         activation: layer.activation.clone(),
         output,
         real,
