@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::sequential::number;
+use crate::figures::number;
 
 /// One value of a log: a number, or a vector (numpy's array in Keras) for metrics that have a value
 /// per class or per threshold.

@@ -33,23 +33,25 @@
 //! The crate `thumbnet` does the same from the command line.
 
 pub mod activations;
+pub mod atomic_file;
 pub mod callbacks;
 pub mod constraints;
 pub mod custom;
 pub mod dataset;
 pub mod error;
 pub mod evaluation;
+pub mod figures;
 mod file_kind;
 pub mod history;
 pub mod initializers;
 pub mod input;
-mod keras_object;
+mod keras;
 pub mod layers;
 pub mod losses;
 pub mod metrics;
 mod number;
 pub mod optimizers;
-pub mod output;
+
 pub mod quantize;
 pub mod regularizers;
 pub mod saving;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::keras_object::{Object, check_keys, folded, serialized, unknown};
+use crate::keras::{Object, check_keys, folded, serialized, unknown};
 use crate::sums;
 use crate::{Error, Result};
 

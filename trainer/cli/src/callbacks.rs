@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 use thumbnet_trainer::{
-    Error,
+    Error, atomic_file,
     callbacks::{
         BackupAndRestore, CSVLogger, Callback, Direction, EarlyStopping, ModelCheckpoint,
         ReduceLROnPlateau, SaveFrequency, TerminateOnNaN, from_config,
     },
-    output,
 };
 
 use super::{
@@ -77,7 +76,7 @@ impl CallbackArguments {
             check_keras_name(path)?;
         }
         for path in [&self.checkpoint, &self.csv_log].into_iter().flatten() {
-            output::check(path)?;
+            atomic_file::check(path)?;
         }
         Ok(())
     }

@@ -9,9 +9,9 @@ use thumbnet_boards::{
     parity::{Answer, Job},
 };
 use thumbnet_trainer::{
-    Dataset, Error, Result, Sequential, Signature, Task,
+    Dataset, Error, Result, Sequential, Signature, Task, atomic_file,
+    figures::thousands,
     layers::{Dense, Input, Rescaling},
-    output::{self, thousands},
     quantize::{DeviceModel, QuantizeOptions, quantize},
     sequential::{FitOptions, PredictOptions},
 };
@@ -49,8 +49,8 @@ impl Demo {
     pub fn run(&self) -> Outcome {
         let keras_path = self.output_dir.join("model.h5");
         let device_path = self.output_dir.join("model.tnet");
-        output::check(&keras_path)?;
-        output::check(&device_path)?;
+        atomic_file::check(&keras_path)?;
+        atomic_file::check(&device_path)?;
 
         let digits = Dataset::digits().shuffled(self.seed);
         let (train, test) = digits.split_at(digits.rows() - TEST_ROWS);

@@ -15,9 +15,9 @@ use thumbnet_runtime::{
     cores::{CORES, Core},
 };
 use thumbnet_trainer::{
-    Dataset, Error, Sequential, Task,
+    Dataset, Error, Sequential, Task, atomic_file,
     dataset::{Target, list},
-    output::{self, thousands},
+    figures::thousands,
     quantize::{
         Budget, DataType, LayerTypes, Outputs, QuantizeOptions, Quantized, RangeMethod, Report,
         compare, quantize,
@@ -129,7 +129,7 @@ impl Export {
                 self.output.display()
             )));
         }
-        output::check(&self.output)?;
+        atomic_file::check(&self.output)?;
         report::check(&self.report)?;
         self.check_overlap()?;
         if is_device(&self.model)? {

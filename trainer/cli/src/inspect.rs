@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use thumbnet_runtime as runtime;
-use thumbnet_trainer::{output::thousands, quantize::DeviceModel};
+use thumbnet_trainer::{figures::thousands, quantize::DeviceModel};
 
 use super::{Failure, Outcome, console, models::is_device};
 

@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use ndarray::{ArrayD, Axis};
 use thumbnet_trainer::{
-    Error, dataset::write_npy, error::visible, output, sequential::PredictOptions,
+    Error, atomic_file, dataset::write_npy, error::visible, sequential::PredictOptions,
 };
 
 use super::{
@@ -63,7 +63,7 @@ impl Predict {
                     path.display()
                 )));
             }
-            output::check(path)?;
+            atomic_file::check(path)?;
         }
         outputs::check(
             [
@@ -109,7 +109,7 @@ impl Predict {
                 console::write(&text)?;
             }
             Some(path) if has_extension(path, &["npy"]) => write_npy(path, &predictions)?,
-            Some(path) => output::write(path, |file| {
+            Some(path) => atomic_file::write(path, |file| {
                 csv_text(&predictions, &labels, &mut BufWriter::new(file))
                     .map_err(|source| Error::io(path, source))
             })?,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use thumbnet_trainer::{output, quantize::Report};
+use thumbnet_trainer::{atomic_file, quantize::Report};
 
 use super::{Failure, Outcome, models::has_extension};
 
@@ -15,7 +15,7 @@ pub fn check(paths: &[PathBuf]) -> Outcome {
                 path.display()
             )));
         }
-        output::check(path)?;
+        atomic_file::check(path)?;
     }
     Ok(())
 }
@@ -28,6 +28,6 @@ pub fn write(path: &Path, report: &Report, name: &str) -> Outcome {
         report.to_html(name)
     };
     text.push('\n');
-    output::write_bytes(path, text.as_bytes())?;
+    atomic_file::write_bytes(path, text.as_bytes())?;
     Ok(())
 }

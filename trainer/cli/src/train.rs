@@ -6,11 +6,10 @@ use clap::Args;
 use ndarray::{Array1, Axis, Slice};
 use serde_json::{Value, json};
 use thumbnet_trainer::{
-    Dataset, Error, Sequential, Signature, Task,
+    Dataset, Error, Sequential, Signature, Task, atomic_file,
     callbacks::Callback,
     dataset::{Target, read_npy},
     layers::{Input, Normalization},
-    output,
     quantize::{DataType, DeviceMetrics, LayerTypes, QuantizeAware, QuantizeOptions, folded},
     saving::Loaded,
     sequential::{FitOptions, ValidationData},
@@ -251,7 +250,7 @@ impl Train {
             let mut json = serde_json::to_vec_pretty(&history.to_json())
                 .expect("a tree of numbers and names is JSON");
             json.push(b'\n');
-            output::write_bytes(path, &json)?;
+            atomic_file::write_bytes(path, &json)?;
         }
         match self.keras.as_str() {
             "2" => model.save_for_keras_2(&self.output)?,
@@ -313,7 +312,7 @@ impl Train {
             .into_iter()
             .flatten()
         {
-            output::check(path)?;
+            atomic_file::check(path)?;
         }
         self.callbacks.check_outputs()?;
         self.check_overlap()

@@ -11,7 +11,8 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use crate::custom::{ACTIVATIONS, AnyActivation, Own};
-use crate::keras_object::{Object, folded, unknown};
+use crate::keras::dialect::KERAS_2_HARD_SIGMOID;
+use crate::keras::{Dialect, Object, folded, serialized, unknown};
 use crate::{Error, Result};
 
 /// An activation function. Parameters have Keras' names; `from_str` gives Keras' defaults.
@@ -150,9 +151,6 @@ const NAMES: [&str; 29] = [
     "sparsemax",
 ];
 
-/// The name of [`Activation::Keras2HardSigmoid`] in our files.
-pub(crate) const KERAS_2_HARD_SIGMOID: &str = "keras_2_hard_sigmoid";
-
 impl Activation {
     /// `max(x, 0)`.
     pub const RELU: Self = Self::Relu {
@@ -167,6 +165,10 @@ impl Activation {
     ///
     /// An unknown name, an entry of the wrong type, a softmax over another axis than the last.
     pub fn from_config(value: &Value) -> Result<Self> {
+        Self::read(value, Dialect::Keras3)
+    }
+
+    pub(crate) fn read(value: &Value, dialect: Dialect) -> Result<Self> {
         let Some(object) = Object::parse(value, "activation")? else {
             return Ok(Self::Linear);
         };
@@ -178,77 +180,79 @@ impl Activation {
         let number = |key: &str, default: f64| -> Result<f32> {
             Ok(object.number_or(key, default)? as f32) // Keras computes in float32
         };
-        Ok(match folded(object.class_name).as_str() {
-            "linear" => Self::Linear,
-            "relu" => Self::Relu {
-                negative_slope: number("negative_slope", 0.0)?,
-                max_value: object.number("max_value")?.map(|v| v as f32),
-                threshold: number("threshold", 0.0)?,
-            },
-            "relu6" => Self::Relu6,
-            "leakyrelu" => Self::LeakyRelu {
-                negative_slope: match object.number("alpha")? {
-                    Some(alpha) => alpha as f32,
-                    None => number("negative_slope", if is_layer { 0.3 } else { 0.2 })?,
+        Ok(
+            match folded(dialect.activation(object.class_name)).as_str() {
+                "linear" => Self::Linear,
+                "relu" => Self::Relu {
+                    negative_slope: number("negative_slope", 0.0)?,
+                    max_value: object.number("max_value")?.map(|v| v as f32),
+                    threshold: number("threshold", 0.0)?,
                 },
-            },
-            "elu" => Self::Elu {
-                alpha: number("alpha", 1.0)?,
-            },
-            "selu" => Self::Selu,
-            "celu" => Self::Celu {
-                alpha: number("alpha", 1.0)?,
-            },
-            "gelu" => Self::Gelu {
-                approximate: object.flag_or("approximate", false)?,
-            },
-            "silu" | "swish" => Self::Silu,
-            "mish" => Self::Mish,
-            "softplus" => Self::Softplus,
-            "softsign" => Self::Softsign,
-            "sigmoid" => Self::Sigmoid,
-            "hardsigmoid" => Self::HardSigmoid,
-            "keras2hardsigmoid" => Self::Keras2HardSigmoid,
-            "tanh" => Self::Tanh,
-            "hardtanh" => Self::HardTanh,
-            "tanhshrink" => Self::TanhShrink,
-            "softshrink" => Self::SoftShrink {
-                threshold: number("threshold", 0.5)?,
-            },
-            "hardshrink" => Self::HardShrink {
-                threshold: number("threshold", 0.5)?,
-            },
-            "hardsilu" | "hardswish" => Self::HardSilu,
-            "exponential" => Self::Exponential,
-            "logsigmoid" => Self::LogSigmoid,
-            "squareplus" => Self::Squareplus {
-                b: number("b", 4.0)?,
-            },
-            "sparseplus" => Self::SparsePlus,
-            "sparsesigmoid" => Self::SparseSigmoid,
-            "threshold" => {
-                let (Some(threshold), Some(default_value)) =
-                    (object.number("threshold")?, object.number("default_value")?)
-                else {
-                    return Err(Error::value(
-                        "activation threshold has no defaults, expected {\"class_name\": \"threshold\", \"config\": {\"threshold\": .., \"default_value\": ..}}",
-                    ));
-                };
-                Self::Threshold {
-                    threshold: threshold as f32,
-                    default_value: default_value as f32,
+                "relu6" => Self::Relu6,
+                "leakyrelu" => Self::LeakyRelu {
+                    negative_slope: match object.number("alpha")? {
+                        Some(alpha) => alpha as f32,
+                        None => number("negative_slope", if is_layer { 0.3 } else { 0.2 })?,
+                    },
+                },
+                "elu" => Self::Elu {
+                    alpha: number("alpha", 1.0)?,
+                },
+                "selu" => Self::Selu,
+                "celu" => Self::Celu {
+                    alpha: number("alpha", 1.0)?,
+                },
+                "gelu" => Self::Gelu {
+                    approximate: object.flag_or("approximate", false)?,
+                },
+                "silu" | "swish" => Self::Silu,
+                "mish" => Self::Mish,
+                "softplus" => Self::Softplus,
+                "softsign" => Self::Softsign,
+                "sigmoid" => Self::Sigmoid,
+                "hardsigmoid" => Self::HardSigmoid,
+                "keras2hardsigmoid" => Self::Keras2HardSigmoid,
+                "tanh" => Self::Tanh,
+                "hardtanh" => Self::HardTanh,
+                "tanhshrink" => Self::TanhShrink,
+                "softshrink" => Self::SoftShrink {
+                    threshold: number("threshold", 0.5)?,
+                },
+                "hardshrink" => Self::HardShrink {
+                    threshold: number("threshold", 0.5)?,
+                },
+                "hardsilu" | "hardswish" => Self::HardSilu,
+                "exponential" => Self::Exponential,
+                "logsigmoid" => Self::LogSigmoid,
+                "squareplus" => Self::Squareplus {
+                    b: number("b", 4.0)?,
+                },
+                "sparseplus" => Self::SparsePlus,
+                "sparsesigmoid" => Self::SparseSigmoid,
+                "threshold" => {
+                    let (Some(threshold), Some(default_value)) =
+                        (object.number("threshold")?, object.number("default_value")?)
+                    else {
+                        return Err(Error::value(
+                            "activation threshold has no defaults, expected {\"class_name\": \"threshold\", \"config\": {\"threshold\": .., \"default_value\": ..}}",
+                        ));
+                    };
+                    Self::Threshold {
+                        threshold: threshold as f32,
+                        default_value: default_value as f32,
+                    }
                 }
-            }
-            "softmax" => over_last_axis(&object, Self::Softmax)?,
-            "logsoftmax" => over_last_axis(&object, Self::LogSoftmax)?,
-            "sparsemax" => over_last_axis(&object, Self::Sparsemax)?,
-            "glu" => {
-                return Err(Error::unsupported(
-                    "activation glu halves the width of a layer, which thumbnet does not have; use silu or sigmoid",
-                ));
-            }
-            _ => return Err(unknown("activation", object.class_name, &NAMES)),
-        })
+                "softmax" => over_last_axis(&object, Self::Softmax)?,
+                "logsoftmax" => over_last_axis(&object, Self::LogSoftmax)?,
+                "sparsemax" => over_last_axis(&object, Self::Sparsemax)?,
+                "glu" => {
+                    return Err(Error::unsupported(
+                        "activation glu halves the width of a layer, which thumbnet does not have; use silu or sigmoid",
+                    ));
+                }
+                _ => return Err(unknown("activation", object.class_name, &NAMES)),
+            },
+        )
     }
 
     /// As Keras 3 serializes it in a layer's config: the name, or the activation layer where Keras'
@@ -279,7 +283,7 @@ impl Activation {
             }
             _ => return self.function_config(),
         };
-        crate::keras_object::serialized("keras.layers", layer, Value::Object(parameters))
+        serialized("keras.layers", layer, Value::Object(parameters))
     }
 
     /// The name; with its parameters where they are not Keras' defaults.

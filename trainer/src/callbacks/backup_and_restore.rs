@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Callback, SaveFrequency};
 use crate::history::Logs;
-use crate::{Error, Result, Sequential, output};
+use crate::{Error, Result, Sequential, atomic_file};
 
 /// Keeps a backup of weights, optimizer, position and the other callbacks' states, and restores it
 /// when `fit` begins.
@@ -136,7 +136,7 @@ impl BackupAndRestore {
         let metadata = json!({"epoch": epoch, "batch": batch, "weights": name,
             "seed": model.training_seed(), "stopping": model.is_stopping(),
             "callbacks": model.callback_states()});
-        output::write_bytes(
+        atomic_file::write_bytes(
             &self.backup_dir.join(METADATA),
             metadata.to_string().as_bytes(),
         )?;

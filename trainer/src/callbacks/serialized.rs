@@ -6,7 +6,7 @@ use super::{
     BackupAndRestore, CSVLogger, Callback, Direction, EarlyStopping, LearningRateScheduler,
     ModelCheckpoint, ReduceLROnPlateau, SaveFrequency, TerminateOnNaN,
 };
-use crate::keras_object::{Object, folded, unknown};
+use crate::keras::{Object, folded, unknown};
 use crate::{Error, Result};
 
 const NAMES: [&str; 7] = [

@@ -85,7 +85,7 @@ pub use metric::{AnyMetric, CustomMetric, register_metric};
 pub(crate) use registry::{ACTIVATIONS, LAYERS, LOSSES, METRICS};
 
 use crate::Result;
-use crate::keras_object::{Object, snake_case};
+use crate::keras::{Object, class_name, snake_case};
 
 /// A part of one's own: its name in Keras, and its arguments there and back.
 pub trait Custom: Clone + Debug + Send + Sync + 'static {
@@ -221,12 +221,4 @@ impl<T: ?Sized + AnyPart> Own<T> {
     pub(crate) fn default_name(&self) -> String {
         snake_case(self.class_name())
     }
-}
-
-/// `Pinball` of `shop>Pinball`.
-pub(crate) fn class_name(registered_name: &str) -> &str {
-    registered_name
-        .rsplit('>')
-        .next()
-        .unwrap_or(registered_name)
 }

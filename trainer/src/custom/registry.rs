@@ -3,7 +3,7 @@
 use std::sync::{PoisonError, RwLock};
 
 use super::{AnyActivation, AnyLayer, AnyLoss, AnyMetric, Arguments, Own};
-use crate::keras_object::Object;
+use crate::keras::Object;
 use crate::{Error, Result};
 
 type Reader<P> = fn(&Arguments) -> Result<P>;

@@ -10,7 +10,7 @@ use ndarray::{ArrayD, ShapeBuilder};
 
 use super::npy_header::Header;
 use crate::file_kind::FileKind;
-use crate::{Error, FormatKind, Result, output};
+use crate::{Error, FormatKind, Result, atomic_file};
 
 /// Reads an array of any rank as `f32`; `bool` becomes 0 and 1, wider numbers are rounded.
 ///
@@ -113,7 +113,7 @@ pub fn read_npy(path: &Path) -> Result<ArrayD<f32>> {
 ///
 /// [`Error::Io`] when the file cannot be written; what was there before is then unchanged.
 pub fn write_npy(path: &Path, array: &ArrayD<f32>) -> Result<()> {
-    output::write(path, |file| {
+    atomic_file::write(path, |file| {
         write_f32(array, file).map_err(|source| Error::io(path, source))
     })
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use crate::keras_object::{Object, check_keys, entries, folded, serialized, unknown};
+use crate::keras::{Object, check_keys, entries, folded, serialized, unknown};
 use crate::{Error, Result};
 use orthogonal::orthogonal_factor;
 pub use philox::Philox;

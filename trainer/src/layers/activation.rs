@@ -78,9 +78,8 @@ impl Activation {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
-        let function = config.get("activation").unwrap_or(&Value::Null);
         Ok(Self {
-            function: Function::from_config(function)?,
+            function: config.activation("activation")?,
             base: Base::from_config(config)?,
         })
     }

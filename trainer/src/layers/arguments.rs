@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use crate::activations::Activation;
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
+use crate::keras::{Dialect, Object, dtype_name};
 use crate::regularizers::Regularizer;
 use crate::{Error, Result};
 
@@ -12,11 +14,26 @@ use crate::{Error, Result};
 pub(crate) struct Config<'a> {
     class: &'a str,
     config: &'a Value,
+    dialect: Dialect,
 }
 
 impl<'a> Config<'a> {
-    pub fn new(class: &'a str, config: &'a Value) -> Self {
-        Self { class, config }
+    pub fn new(class: &'a str, config: &'a Value, dialect: Dialect) -> Self {
+        Self {
+            class,
+            config,
+            dialect,
+        }
+    }
+
+    /// As a part of one's own reads it, registered by this name.
+    pub fn object(&self, registered_name: &'a str) -> Object<'a> {
+        Object {
+            class_name: registered_name,
+            config: self.config.as_object(),
+            registered: Some(registered_name.to_owned()),
+            what: "layer",
+        }
     }
 
     /// The entry under `key`, unless it is missing or null.
@@ -163,6 +180,11 @@ impl<'a> Config<'a> {
         }
     }
 
+    /// A function; none when it is missing or null.
+    pub fn activation(&self, key: &str) -> Result<Activation> {
+        Activation::read(self.get(key).unwrap_or(&Value::Null), self.dialect)
+    }
+
     pub fn initializer(&self, key: &str, default: Initializer) -> Result<Initializer> {
         self.get(key)
             .map_or(Ok(default), Initializer::from_config)
@@ -200,10 +222,7 @@ impl<'a> Config<'a> {
         let Some(dtype) = self.get("dtype") else {
             return Ok(());
         };
-        let name = dtype
-            .as_str()
-            .or_else(|| dtype.pointer("/config/name").and_then(Value::as_str));
-        match name {
+        match dtype_name(dtype).as_str() {
             Some("float32" | "float64") => Ok(()),
             _ => Err(Error::unsupported(format!(
                 "{} {:?}: dtype {dtype} is not supported, expected \"float32\"; save the model with the float32 policy",

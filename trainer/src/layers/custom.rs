@@ -11,7 +11,6 @@ use crate::Result;
 use crate::custom::{
     AnyLayer, LAYERS, LayerBackward, LayerForward, LayerGradients, LayerWeights, Own,
 };
-use crate::keras_object::Object;
 
 /// A [`CustomLayer`](crate::custom::CustomLayer) with the options that every layer has; from one by
 /// `into`, or straight from `model.add`.
@@ -36,18 +35,9 @@ impl Custom {
     }
 
     /// The layer of this registered name.
-    pub(crate) fn from_config(name: &str, config: &Value) -> Result<Self> {
-        let object = Object {
-            class_name: name,
-            config: config.as_object(),
-            registered: Some(name.to_owned()),
-            what: "layer",
-        };
-        let layer = LAYERS.read(name, &object)?;
-        Ok(Self::of(
-            layer,
-            Base::from_config(&Config::new(name, config))?,
-        ))
+    pub(crate) fn from_config<'a>(name: &'a str, config: &Config<'a>) -> Result<Self> {
+        let layer = LAYERS.read(name, &config.object(name))?;
+        Ok(Self::of(layer, Base::from_config(config)?))
     }
 
     /// Keras' registered name, `package>Class`.

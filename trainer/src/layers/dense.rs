@@ -98,10 +98,9 @@ impl Dense {
                 "Dense with a lora_rank or a quantization_config is not supported; save the model before enabling them",
             ));
         }
-        let activation = config.get("activation").unwrap_or(&Value::Null);
         Ok(Self {
             units: config.positive("units")?,
-            activation: Activation::from_config(activation)?,
+            activation: config.activation("activation")?,
             use_bias: config.bool("use_bias", true)?,
             kernel_initializer: config.initializer(
                 "kernel_initializer",

@@ -44,7 +44,7 @@ pub(crate) use naming::Names;
 pub(crate) use shape::batch_shape;
 
 use crate::constraints::Constraint;
-use crate::keras_object::{check_keys, serialized, serialized_own};
+use crate::keras::{Dialect, check_keys, serialized, serialized_own};
 use crate::regularizers::Regularizer;
 use crate::{Error, Result};
 use arguments::Config;
@@ -100,14 +100,11 @@ macro_rules! layers {
                 }
             }
 
-            fn read(class_name: &str, config: &Value) -> Result<Self> {
-                let reader = Config::new(class_name, config);
+            fn of_class(class_name: &str, config: &Value, dialect: Dialect) -> Result<Self> {
+                let reader = Config::new(class_name, config, dialect);
                 match class_name {
                     $($name $(| $old_name)* => $class::from_config(&reader).map(Self::$class),)*
-                    "Sequential" | "Functional" | "Model" => {
-                        Nested::from_config(class_name, config).map(Self::Sequential)
-                    }
-                    own if own.contains('>') => Custom::from_config(own, config).map(Self::Custom),
+                    own if own.contains('>') => Custom::from_config(own, &reader).map(Self::Custom),
                     _ => Err(Error::unsupported(format!(
                         "layer {:?} is a {class_name}, which thumbnet does not have; build the model of {} and save it again",
                         config.get("name").and_then(Value::as_str).unwrap_or_default(),
@@ -160,19 +157,12 @@ layers! {
 }
 
 impl Layer {
-    /// A layer from its Keras class and config, of Keras 2 or 3.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] for a class or an option that thumbnet has not,
-    /// [`Error::Value`] for a config that Keras would not write.
-    pub fn from_config(class_name: &str, config: &Value) -> Result<Self> {
-        let layer = Self::read(class_name, config)?;
-        if !matches!(layer, Self::Sequential(_)) {
-            let others = [&OTHER_KEYS, layer.op().other_keys()].concat();
-            let given = config.as_object();
-            check_keys("layer", class_name, given, &layer.config(), &others)?;
-        }
+    /// A layer that is no model, from its Keras class and config.
+    pub(crate) fn read(class_name: &str, config: &Value, dialect: Dialect) -> Result<Self> {
+        let layer = Self::of_class(class_name, config, dialect)?;
+        let others = [&OTHER_KEYS, layer.op().other_keys()].concat();
+        let given = config.as_object();
+        check_keys("layer", class_name, given, &layer.config(), &others)?;
         Ok(layer)
     }
 
@@ -194,6 +184,14 @@ impl Layer {
                 layer.set_trainable(trainable);
             }
         }
+    }
+
+    /// The layers of a model in a model.
+    pub(crate) fn layers(&self) -> Option<&[Layer]> {
+        if let Self::Sequential(nested) = self {
+            return Some(nested.layers());
+        }
+        None
     }
 
     /// Keras 3's `config` dict.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::keras_object::snake_case;
+use crate::keras::snake_case;
 
 /// Counts the names of each kind in one model.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op};
 use super::functional;
 use super::{Input, Layer, batch_shape};
-use crate::keras_object::serialized;
-use crate::sequential::Sequential;
+use crate::keras::serialized;
 use crate::{Error, Result};
 
-/// The layers of a model that is itself a layer. Made from a [`Sequential`] by `into`.
+/// The layers of a model that is itself a layer. Made from a
+/// [`Sequential`](crate::Sequential) by `into`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Nested {
     /// Whether Keras has it as a Functional model, not as a Sequential.
@@ -29,22 +29,6 @@ impl Nested {
     /// Its layers, without the input.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
-    }
-
-    pub(crate) fn from_config(class_name: &str, config: &Value) -> Result<Self> {
-        let mut nested = Sequential::from_config(class_name, config).map(Self::from)?;
-        if let Some(input) = nested.input.as_ref().filter(|input| input.is_whole()) {
-            return Err(Error::unsupported(format!(
-                "model {:?} inside another one has an input of dtype {}, which would cut off the values that it gets; rebuild it with an input of float32",
-                nested.base.name(),
-                input.dtype
-            )));
-        }
-        if let Some(name) = config.get("name").and_then(Value::as_str) {
-            // Given, even when it is the one that a model without a name has.
-            nested.base.name = Some(name.to_string());
-        }
-        Ok(nested)
     }
 
     pub(crate) fn class_name(&self) -> &'static str {

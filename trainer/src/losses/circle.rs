@@ -11,7 +11,7 @@ use super::math::sum_pairs;
 use super::regression::softplus;
 use super::targets::Wanted;
 use crate::Result;
-use crate::keras_object::{Object, entries};
+use crate::keras::{Object, entries};
 
 /// Draws embeddings of a class together and those of different classes apart, for predictions of unit
 /// length and targets that are class indices.

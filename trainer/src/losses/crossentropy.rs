@@ -13,7 +13,7 @@ use super::targets::Wanted;
 use super::{EPSILON, ONE_MINUS_EPSILON, clip_d, elementwise, label};
 use crate::Result;
 use crate::activations::math::exp;
-use crate::keras_object::{Object, entries};
+use crate::keras::{Object, entries};
 
 /// Mean of `-t ln(p) - (1 - t) ln(1 - p)`, for targets from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

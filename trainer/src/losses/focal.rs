@@ -13,7 +13,7 @@ use super::targets::Wanted;
 use super::{EPSILON, ONE_MINUS_EPSILON, clip_d};
 use crate::Result;
 use crate::activations::math::{exp, sigmoid};
-use crate::keras_object::{Object, entries};
+use crate::keras::{Object, entries};
 
 /// Binary crossentropy in which easy examples count less, by `(1 - p)^gamma` where p is the
 /// probability of the right answer.

@@ -18,7 +18,7 @@ use super::similarity::{CategoricalGeneralizedCrossEntropy, CosineSimilarity, KL
 use super::targets::Wanted;
 use crate::Result;
 use crate::custom::{AnyLoss, Own};
-use crate::keras_object::Object;
+use crate::keras::Object;
 
 /// What the outputs of a model that is trained with a loss say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

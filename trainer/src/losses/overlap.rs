@@ -9,7 +9,7 @@ use super::math::{sum_map, sum_pairs};
 
 use super::targets::Wanted;
 use crate::Result;
-use crate::keras_object::{Object, entries};
+use crate::keras::{Object, entries};
 
 /// `1 - 2 Σ t p / (Σ t + Σ p)`: how little target and prediction overlap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::math::at_least;
 use super::targets::Wanted;
 use crate::Result;
 use crate::activations::math::exp_as_tensorflow;
-use crate::keras_object::{Object, entries};
+use crate::keras::{Object, entries};
 
 /// Mean of `(t - p)²`, for targets t and predictions p as in all of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

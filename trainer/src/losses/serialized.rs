@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Loss, LossKind, Reduction};
 use crate::custom::LOSSES;
 use crate::error::{Error, Result};
-use crate::keras_object::{Object, check_keys, serialized, serialized_own, unknown};
+use crate::keras::{Object, check_keys, serialized, serialized_own, unknown};
 
 impl Reduction {
     /// From Keras' name; `auto` is Keras 2's default.
@@ -54,32 +54,28 @@ impl Loss {
                 "loss is null, expected a name such as \"mse\"",
             ));
         };
-        // A wrapped function: Keras' `LossFunctionWrapper` with the function's name as `fn`.
-        let wrapped = match (options.class_name, options.function()?) {
-            ("LossFunctionWrapper", Some(function)) => function,
-            (name, _) => name,
-        };
-        if wrapped.eq_ignore_ascii_case("ctc") {
+        let name = options.class_name;
+        if name.eq_ignore_ascii_case("ctc") {
             return Err(Error::unsupported(
                 "loss \"ctc\" is for sequences, and dense networks have none; use a crossentropy",
             ));
         }
         let kind = match &options.registered {
-            Some(name) => LossKind::Custom(LOSSES.read(name, &options)?),
-            None => LossKind::named(wrapped, &options)?
-                .ok_or_else(|| unknown("loss", wrapped, &LossKind::functions()))?,
+            Some(own) => LossKind::Custom(LOSSES.read(own, &options)?),
+            None => LossKind::named(name, &options)?
+                .ok_or_else(|| unknown("loss", name, &LossKind::functions()))?,
         };
         let mut loss = Self::new(kind);
         loss.reduction = Reduction::read(&options)?;
-        if let Some(name) = options.text("name")? {
-            loss.name = name.to_owned();
+        if let Some(given) = options.text("name")? {
+            loss.name = given.to_owned();
         } else if options.config.is_none() && options.registered.is_none() {
-            loss.name = wrapped.to_owned();
-            loss.identifier = Some(wrapped.to_owned());
+            loss.name = name.to_owned();
+            loss.identifier = Some(name.to_owned());
         }
         let own = loss.config();
         let also = ["name", "reduction", "dtype", "fn", "axis"];
-        check_keys("loss", wrapped, options.config, &own["config"], &also)?;
+        check_keys("loss", name, options.config, &own["config"], &also)?;
         Ok(loss)
     }
 

@@ -9,7 +9,7 @@ use super::math::{sum_map, sum_pairs};
 use super::targets::Wanted;
 use super::{EPSILON, clip_d, label};
 use crate::Result;
-use crate::keras_object::{Object, entries};
+use crate::keras::{Object, entries};
 
 /// Minus the cosine of the angle between target and prediction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::mean::Function;
-use crate::keras_object::entries;
+use crate::keras::entries;
 use crate::losses::{Batch, Wanted, label};
 
 /// Largest value, NaN left out, in sixteen lanes so that it vectorizes.

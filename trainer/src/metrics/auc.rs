@@ -6,7 +6,7 @@ use super::confusion::{Confusion, Selection, is_even};
 use super::precision::thresholds;
 use super::{Accumulate, divide_no_nan, fits, total};
 use crate::error::{Error, Result};
-use crate::keras_object::Object;
+use crate::keras::Object;
 use crate::losses::{Batch, EPSILON, Wanted};
 use crate::variable::NamedArray;
 

@@ -18,7 +18,7 @@ use super::precision::{Count, Counted};
 use super::r2::R2Score;
 use super::{Accumulate, Metric};
 use crate::error::{Error, Result};
-use crate::keras_object::{Object, check_keys, serialized, serialized_own, unknown};
+use crate::keras::{Object, check_keys, serialized, serialized_own, unknown};
 use crate::losses::{LogCosh, LossKind};
 
 /// A metric of Keras.
@@ -262,6 +262,11 @@ impl Metric {
         Ok(metric)
     }
 
+    /// Whether a metric has a class of this name.
+    pub(crate) fn is_class(name: &str) -> bool {
+        Self::from_str(name).is_ok_and(|metric| metric.class_name() == name)
+    }
+
     /// From a name or serialized form; `resolved` takes the name's place.
     fn read(value: &Value, resolved: Option<&str>) -> Result<Self> {
         let Some(options) = Object::parse(value, "metric")? else {
@@ -269,10 +274,7 @@ impl Metric {
                 "metric is null, expected a name such as \"mae\"",
             ));
         };
-        let class = match (options.class_name, options.function()?) {
-            ("MeanMetricWrapper", Some(function)) => function,
-            (name, _) => resolved.unwrap_or(name),
-        };
+        let class = resolved.unwrap_or(options.class_name);
         if matches!(class, "Mean" | "mean" | "Sum" | "sum") {
             return Err(Error::unsupported(format!(
                 "metric {class:?} has no targets to compare with; name what it is the mean of, such as \"mean_absolute_error\""

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::confusion::{Confusion, Selection};
 use super::{Accumulate, check_class_id, divide_no_nan, fits};
 use crate::error::{Error, Result};
-use crate::keras_object::Object;
+use crate::keras::Object;
 use crate::losses::{Batch, Wanted};
 use crate::variable::NamedArray;
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::mean::Function;
-use crate::keras_object::entries;
+use crate::keras::entries;
 use crate::losses::{Batch, EPSILON, Wanted};
 
 /// Mean and biased variance.

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Accumulate, Metric, fits, weight};
 use crate::Result;
-use crate::custom::{AnyMetric, CustomMetric, METRICS, class_name, register_metric};
-use crate::keras_object::snake_case;
+use crate::custom::{AnyMetric, CustomMetric, METRICS, register_metric};
+use crate::keras::{Object, class_name, snake_case};
 use crate::losses::{Batch, Wanted};
 use crate::variable::NamedArray;
 
@@ -51,7 +51,7 @@ impl Accumulate for Own {
 
 impl Metric {
     /// The metric of this registered name, as it calls itself.
-    pub(super) fn read_own(name: &str, options: &crate::keras_object::Object) -> Result<Self> {
+    pub(super) fn read_own(name: &str, options: &Object) -> Result<Self> {
         Ok(Self::of_own(METRICS.read(name, options)?))
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::accuracy::argmax;
 use super::{Accumulate, total, weight};
 use crate::error::{Error, Result};
-use crate::keras_object::Object;
+use crate::keras::Object;
 use crate::losses::{Batch, EPSILON};
 use crate::variable::NamedArray;
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Accumulate, total, weight};
 use crate::error::{Error, Result};
-use crate::keras_object::Object;
+use crate::keras::Object;
 use crate::losses::Batch;
 use crate::variable::NamedArray;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::keras_object::{Object, check_keys, folded, number, serialized, unknown};
+use crate::keras::{Object, check_keys, folded, number, serialized, unknown};
 use crate::{Error, Result};
 
 /// A learning-rate schedule, with Keras' names and defaults. Steps are counted from 0: the first

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use super::{Algorithm, LearningRate, Muon, Optimizer, OptimizerOptions, Schedule};
-use crate::keras_object::{Object, folded, serialized, unknown};
+use crate::keras::{Object, folded, serialized, unknown};
 use crate::{Error, Result};
 
 const NAMES: [&str; 14] = [
@@ -550,14 +550,12 @@ fn learning_rate(object: &Object, default: LearningRate) -> Result<LearningRate>
         Some(schedule @ Value::Object(_)) => {
             return Schedule::from_config(schedule).map(LearningRate::Schedule);
         }
-        Some(value) => {
-            LearningRate::Constant(crate::keras_object::number(value).ok_or_else(|| {
-                Error::value(format!(
-                    "learning_rate of optimizer {} is {value}, expected a number or a schedule",
-                    object.class_name
-                ))
-            })? as f32)
-        }
+        Some(value) => LearningRate::Constant(crate::keras::number(value).ok_or_else(|| {
+            Error::value(format!(
+                "learning_rate of optimizer {} is {value}, expected a number or a schedule",
+                object.class_name
+            ))
+        })? as f32),
     };
     match (rate, object.number_or("decay", 0.0)?) {
         (LearningRate::Constant(rate), decay) if decay != 0.0 => {

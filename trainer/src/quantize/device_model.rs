@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayBase, ArrayD, Axis, Data, Dimension};
 use thumbnet_runtime::Model;
 
 use crate::sequential::Samples;
-use crate::{Error, Number, Result, output};
+use crate::{Error, Number, Result, atomic_file};
 
 /// Layers that the host can run; a device chooses its own number.
 const LAYERS: usize = 64;
@@ -68,7 +68,7 @@ impl DeviceModel {
     ///
     /// [`Error::Io`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        output::write_bytes(path.as_ref(), self.bytes())
+        atomic_file::write_bytes(path.as_ref(), self.bytes())
     }
 
     /// The blob.

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::comparison::Comparison;
 use super::report::{LayerReport, Report};
 use super::score::Score;
-use crate::output::thousands;
+use crate::figures::thousands;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #8884; --bar: #3b82c4; --soft: #8881; }

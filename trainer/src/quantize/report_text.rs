@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Comparison, Report};
-use crate::output::thousands;
+use crate::figures::thousands;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,9 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::hdf5::H5File;
-use super::{KERAS_VERSION, SavedModel, keras_json, most_expanded, weights_h5};
+use super::{KERAS_VERSION, SavedModel, most_expanded, weights_h5};
+use crate::keras::structure::Structure;
+use crate::keras::{dialect, to_json};
 use crate::{Error, FormatKind, Result};
 
 const METADATA: &str = "metadata.json";
@@ -58,11 +60,15 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>) -> Result<SavedModel> {
         .and_then(|config| config.shift_remove("compile_config"))
         .filter(|settings| !settings.is_null());
     let file = H5File::open(path, weights)?.within(most_expanded(size));
+    let structure = Structure::of(&config).map_err(|message| Error::corrupt(path, message))?;
+    let weights = weights_h5::read(&file, &structure)?;
     Ok(SavedModel {
+        config,
         keras_version,
+        layers: weights.layers,
         compile_config,
+        optimizer: weights.optimizer,
         signature,
-        ..weights_h5::read(&file, &config)?
     })
 }
 
@@ -121,15 +127,15 @@ fn member(
 
 /// The bytes of a `.keras` file. Equal models give equal bytes: the date is that of zip's epoch.
 pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
-    let mut config = keras_json::full_model(&model.config);
+    let mut config = dialect::full_model(&model.config);
     if let Some(settings) = &model.compile_config {
-        config["compile_config"] = keras_json::full_compile(settings);
+        config["compile_config"] = dialect::full_compile(settings);
     }
     let metadata = json!({"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00"});
     let weights = weights_h5::write(path, model)?;
     let mut members = vec![
-        (METADATA, keras_json::to_json(&metadata).into_bytes()),
-        (CONFIG, keras_json::to_json(&config).into_bytes()),
+        (METADATA, to_json(&metadata).into_bytes()),
+        (CONFIG, to_json(&config).into_bytes()),
         (WEIGHTS, weights),
     ];
     if let Some(signature) = &model.signature {

@@ -11,8 +11,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::hdf5::{Attributes, H5File, Node};
-use super::keras_json::{self, Leaf, Structure};
-use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel, keras_2};
+use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel, SavedWeights};
+use crate::keras::dialect::{Dialect, keras_2, legacy_compile, legacy_model};
+use crate::keras::structure::{Leaf, Structure, layer_names};
+use crate::keras::{to_json, unique};
+use crate::losses::LossKind;
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result};
 
@@ -35,7 +38,7 @@ pub(super) fn read(file: &H5File) -> Result<SavedModel> {
         return Err(FormatKind::Unknown.error(file.path(), message));
     };
     let keras_version = version(&root)?;
-    if keras_version.starts_with("1.") {
+    if Dialect::of(&keras_version) == Dialect::Keras1 {
         return Err(unsupported(format!(
             "this file is of Keras {keras_version}, expected Keras 2 or 3; load it in Keras 2.0 to 2.3, which reads it, and save it again with model.save(\"model.h5\")"
         )));
@@ -76,19 +79,14 @@ pub(super) fn is_weights(file: &H5File) -> Result<bool> {
     Ok(file.attributes("")?.names("layer_names")?.is_some() || file.has_group(WEIGHTS)?)
 }
 
-/// Reads the weights alone, of a whole model too, for the layers of `config`.
-pub(super) fn read_weights(file: &H5File, model: &Value) -> Result<SavedModel> {
-    let Structure { leaves, .. } =
-        Structure::of(model).map_err(|message| Error::corrupt(file.path(), message))?;
+/// Reads the weights alone, of a whole model too, for the layers of `structure`.
+pub(super) fn read_weights(file: &H5File, structure: &Structure) -> Result<SavedWeights> {
     let alone = file.attributes("")?.names("layer_names")?.is_some();
     let group = if alone { "" } else { WEIGHTS };
-    Ok(SavedModel {
-        config: model.clone(),
+    Ok(SavedWeights {
         keras_version: version(&file.attributes(group)?)?,
-        layers: read_layers(file, group, &leaves)?,
-        compile_config: None,
+        layers: read_layers(file, group, &structure.leaves)?,
         optimizer: None,
-        signature: None,
     })
 }
 
@@ -211,67 +209,65 @@ fn by_path(group: String, weights: Vec<NamedArray>) -> Vec<SavedLayer> {
 
 /// The bytes of a whole model for Keras 2, without the optimizer's state.
 pub(super) fn write_keras_2(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
-    let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
-    let Structure { leaves, .. } = Structure::of(&model.config).map_err(wrong)?;
-    let names = keras_json::layer_names(&model.config).map_err(wrong)?;
-    let layers = model.by_leaf(&leaves).map_err(wrong)?;
-    let model_config = keras_2::model(&model.config).map_err(wrong)?;
-    let mut root = Node::default();
-    root.set_text("keras_version", keras_2::VERSION);
-    root.set_text("backend", BACKEND);
-    root.set_bytes("model_config", &keras_json::to_json(&model_config));
-    if let Some(settings) = &model.compile_config {
-        let settings = keras_2::compile(settings);
-        root.set_bytes("training_config", &keras_json::to_json(&settings));
-    }
-    if let Some(signature) = &model.signature {
-        root.set_text(SIGNATURE, &signature.to_json());
-    }
-    write_layers(root.group(WEIGHTS), &names, &leaves, &layers).map_err(wrong)?;
-    root.into_bytes().map_err(wrong)
+    let write = || {
+        let settings = model.compile_config.as_ref();
+        let settings = settings.map(|settings| keras_2::compile(settings, LossKind::long_name));
+        let config = keras_2::model(&model.config)?;
+        whole_model(model, keras_2::VERSION, &config, settings.as_ref())?.into_bytes()
+    };
+    write().map_err(wrong(path))
 }
 
 /// The bytes of a whole model.
 pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
-    let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
-    let Structure { leaves, .. } = Structure::of(&model.config).map_err(wrong)?;
-    let names = keras_json::layer_names(&model.config).map_err(wrong)?;
-    let layers = model.by_leaf(&leaves).map_err(wrong)?;
-
-    let mut root = Node::default();
-    root.set_text("keras_version", KERAS_VERSION);
-    root.set_text("backend", BACKEND);
-    root.set_bytes(
-        "model_config",
-        &keras_json::to_json(&keras_json::legacy_model(&model.config)),
-    );
-    if let Some(settings) = &model.compile_config {
-        root.set_bytes(
-            "training_config",
-            &keras_json::to_json(&keras_json::legacy_compile(settings)),
-        );
-    }
-    if let Some(signature) = &model.signature {
-        root.set_text(SIGNATURE, &signature.to_json());
-    }
-    write_layers(root.group(WEIGHTS), &names, &leaves, &layers).map_err(wrong)?;
     let variables = named_apart(model.optimizer.as_deref().unwrap_or_default());
-    if !variables.is_empty() {
-        write_arrays(root.group(OPTIMIZER), &variables.iter().collect::<Vec<_>>())
-            .map_err(wrong)?;
-    }
-    root.into_bytes().map_err(wrong)
+    let write = || {
+        let settings = model.compile_config.as_ref();
+        let settings = settings.map(|settings| legacy_compile(settings, LossKind::long_name));
+        let config = legacy_model(&model.config);
+        let mut root = whole_model(model, KERAS_VERSION, &config, settings.as_ref())?;
+        if !variables.is_empty() {
+            write_arrays(root.group(OPTIMIZER), &variables.iter().collect::<Vec<_>>())?;
+        }
+        root.into_bytes()
+    };
+    write().map_err(wrong(path))
 }
 
 /// The bytes of a file of weights alone, as Keras 2 wrote it.
 pub(super) fn write_weights(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
-    let wrong = |message: String| Error::value(format!("{}: {message}", path.display()));
-    let Structure { leaves, .. } = Structure::of(&model.config).map_err(wrong)?;
-    let names = keras_json::layer_names(&model.config).map_err(wrong)?;
-    let layers = model.by_leaf(&leaves).map_err(wrong)?;
+    let write = || {
+        let mut root = Node::default();
+        write_layers(&mut root, model)?;
+        root.into_bytes()
+    };
+    write().map_err(wrong(path))
+}
+
+fn wrong(path: &Path) -> impl Fn(String) -> Error {
+    move |message| Error::value(format!("{}: {message}", path.display()))
+}
+
+/// A file but for the optimizer's state: `config` and `settings` are the model's in the words of the
+/// Keras of this version.
+fn whole_model<'a>(
+    model: &'a SavedModel,
+    keras_version: &str,
+    config: &Value,
+    settings: Option<&Value>,
+) -> Result<Node<'a>, String> {
     let mut root = Node::default();
-    write_layers(&mut root, &names, &leaves, &layers).map_err(wrong)?;
-    root.into_bytes().map_err(wrong)
+    root.set_text("keras_version", keras_version);
+    root.set_text("backend", BACKEND);
+    root.set_bytes("model_config", &to_json(config));
+    if let Some(settings) = settings {
+        root.set_bytes("training_config", &to_json(settings));
+    }
+    if let Some(signature) = &model.signature {
+        root.set_text(SIGNATURE, &signature.to_json());
+    }
+    write_layers(root.group(WEIGHTS), model)?;
+    Ok(root)
 }
 
 /// Adafactor's variables share names, which Keras' own files cannot hold: the later ones get a
@@ -280,21 +276,19 @@ fn named_apart(variables: &[NamedArray]) -> Vec<NamedArray> {
     let mut used = HashMap::new();
     let mut apart = variables.to_vec();
     for variable in &mut apart {
-        variable.name = keras_json::unique(&variable.name, &mut used);
+        variable.name = unique(&variable.name, &mut used);
     }
     apart
 }
 
-fn write_layers<'a>(
-    base: &mut Node<'a>,
-    names: &[String],
-    leaves: &[Leaf],
-    layers: &[&'a SavedLayer],
-) -> Result<(), String> {
-    base.set_names("layer_names", names)?;
+fn write_layers<'a>(base: &mut Node<'a>, model: &'a SavedModel) -> Result<(), String> {
+    let Structure { leaves, .. } = Structure::of(&model.config)?;
+    let names = layer_names(&model.config)?;
+    let layers = model.by_leaf(&leaves)?;
+    base.set_names("layer_names", &names)?;
     base.set_bytes("backend", BACKEND);
     base.set_bytes("keras_version", KERAS_VERSION);
-    for name in names {
+    for name in &names {
         if name.is_empty() || name == "top_level_model_weights" {
             return Err(format!(
                 "a layer has the name \"{name}\", which the file needs for itself; give the layer another name"
@@ -308,7 +302,7 @@ fn write_layers<'a>(
         let mine = || {
             leaves
                 .iter()
-                .zip(layers)
+                .zip(&layers)
                 .filter(|(leaf, _)| leaf.group == *name)
         };
         let trained = mine().flat_map(|(leaf, layer)| {

@@ -15,8 +15,6 @@
 //! refused. Writes are atomic: a killed process leaves the old file or the new one.
 
 mod hdf5;
-mod keras_2;
-mod keras_json;
 mod keras_zip;
 mod legacy_h5;
 mod sequential;
@@ -26,13 +24,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-pub use crate::output::write_bytes as write_atomically;
+pub use crate::atomic_file::write_bytes as write_atomically;
 
 pub use self::sequential::Loaded;
 
 use self::hdf5::H5File;
-use self::keras_json::Leaf;
 use crate::file_kind::FileKind;
+use crate::keras::structure::{Leaf, Structure};
 use crate::signature::Signature;
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result, input};
@@ -111,16 +109,42 @@ pub fn read(path: &Path) -> Result<SavedModel> {
 /// Reads weights for the model `config` (`{"class_name", "config"}`): a `.weights.h5` file, the
 /// weights that Keras 2 saved alone, or those of a whole model. Errors are those of [`read_h5`].
 pub fn read_weights(path: &Path, config: &Value) -> Result<SavedModel> {
+    let structure = Structure::of(config).map_err(|message| Error::corrupt(path, message))?;
+    let weights = weights_for(path, &structure)?;
+    Ok(SavedModel {
+        config: config.clone(),
+        keras_version: weights.keras_version,
+        layers: weights.layers,
+        compile_config: None,
+        optimizer: weights.optimizer,
+        signature: None,
+    })
+}
+
+/// Weights that were read for the layers of a model.
+struct SavedWeights {
+    layers: Vec<SavedLayer>,
+    /// As [`SavedModel::keras_version`].
+    keras_version: String,
+    /// As [`SavedModel::optimizer`].
+    optimizer: Option<Vec<NamedArray>>,
+}
+
+fn weights_for(path: &Path, structure: &Structure) -> Result<SavedWeights> {
     let bytes = bytes(path)?;
     if bytes.starts_with(b"PK") {
-        return keras_zip::read(path, bytes);
+        return keras_zip::read(path, bytes).map(|saved| SavedWeights {
+            layers: saved.layers,
+            keras_version: saved.keras_version,
+            optimizer: saved.optimizer,
+        });
     }
     let file = H5File::open(path, bytes)?;
     // First: a layer there may be called "layers".
     if legacy_h5::is_weights(&file)? {
-        legacy_h5::read_weights(&file, config)
+        legacy_h5::read_weights(&file, structure)
     } else if weights_h5::is_weights(&file)? {
-        weights_h5::read(&file, config)
+        weights_h5::read(&file, structure)
     } else {
         Err(FormatKind::Unknown.error(
             path,

@@ -5,8 +5,11 @@ use std::path::Path;
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
 
-use super::keras_json::{self, Leaf, Structure};
 use super::{KERAS_VERSION, SavedLayer, SavedModel};
+use crate::keras::Dialect;
+use crate::keras::structure::{Leaf, Part, Structure};
+use crate::layers::Layer;
+use crate::metrics::Metric;
 use crate::sequential::is_compiled;
 use crate::variable::{ArrayData, NamedArray, Variable};
 use crate::{Error, Result, Sequential};
@@ -36,13 +39,9 @@ impl Loaded {
         let path = path.as_ref();
         let saved = super::read(path)?;
         let mut model = restored(path, &saved)?;
-        let settings = saved.compile_config.filter(is_compiled).map(|settings| {
-            let mut settings = keras_json::full_compile(&settings);
-            if saved.keras_version.starts_with("2.") {
-                keras_json::name_metrics_by_class(&mut settings);
-            }
-            settings
-        });
+        let dialect = Dialect::of(&saved.keras_version);
+        let settings = saved.compile_config.filter(is_compiled);
+        let settings = settings.map(|settings| dialect.compile_config(&settings, Metric::is_class));
         let hint = "; to use the model without its compile settings, load it uncompiled";
         let compiled = match &settings {
             Some(settings) => model.compile_from_config(settings),
@@ -171,9 +170,8 @@ impl Sequential {
                 path.display()
             )));
         }
-        let config = self.serialized();
-        let saved = super::read_weights(path, &config)?;
-        self.take_weights(&config, &saved)
+        let saved = super::weights_for(path, &self.structure())?;
+        self.take_weights(&saved.layers)
             .map_err(|error| at(path, error, ""))?;
         if let (Some(state), Some(_)) = (&saved.optimizer, self.optimizer()) {
             // Another optimizer's state is left alone.
@@ -192,8 +190,8 @@ impl Sequential {
         if let Some(config) = config.as_object_mut() {
             config.shift_remove("compile_config");
         }
-        let Structure { leaves, .. } = Structure::of(&config).map_err(Error::Value)?;
         let mut ranges = self.leaf_variables().into_iter();
+        let leaves = self.structure().leaves;
         let layers = leaves
             .iter()
             .map(|leaf| SavedLayer {
@@ -229,9 +227,14 @@ impl Sequential {
         }
     }
 
-    /// Takes the weights of `saved`, which was read for the model `config`; all or none.
-    fn take_weights(&mut self, config: &Value, saved: &SavedModel) -> Result<()> {
-        let Structure { leaves, .. } = Structure::of(config).map_err(Error::Value)?;
+    /// Where files keep the weights of its layers.
+    fn structure(&self) -> Structure {
+        Structure::of_parts(&parts(self.layers()))
+    }
+
+    /// Takes the weights of a file; all or none.
+    fn take_weights(&mut self, saved: &[SavedLayer]) -> Result<()> {
+        let leaves = self.structure().leaves;
         let variables = self.variables();
         let own: Vec<_> = leaves
             .iter()
@@ -240,7 +243,6 @@ impl Sequential {
             .filter(|(_, variables)| !variables.is_empty())
             .collect();
         let found: Vec<_> = saved
-            .layers
             .iter()
             .filter(|layer| !layer.weights.is_empty())
             .collect();
@@ -316,6 +318,17 @@ impl Sequential {
     }
 }
 
+/// What files know of the layers.
+fn parts(layers: &[Layer]) -> Vec<Part> {
+    let part = |layer: &Layer| Part {
+        name: layer.name().to_string(),
+        class_name: layer.class_name().to_string(),
+        trainable: layer.trainable(),
+        parts: layer.layers().map(parts),
+    };
+    layers.iter().map(part).collect()
+}
+
 /// Whether the values lie alike though the axes are in another order: Keras 2 has gamma and beta of a
 /// LayerNormalization in the order of its `axis`, and reshapes them to the sample's.
 fn same_order(leaf: &Leaf, variable: &Variable, weight: &NamedArray) -> bool {
@@ -329,11 +342,9 @@ fn same_order(leaf: &Leaf, variable: &Variable, weight: &NamedArray) -> bool {
 
 /// The model of a file with its weights, not compiled.
 fn restored(path: &Path, saved: &SavedModel) -> Result<Sequential> {
-    let mut object = saved.config.clone();
-    if let Some(object) = object.as_object_mut() {
-        object.insert("keras_version".into(), saved.keras_version.clone().into());
-    }
-    let mut model = Sequential::from_serialized(&object).map_err(|error| at(path, error, ""))?;
+    let dialect = Dialect::of(&saved.keras_version);
+    let mut model =
+        Sequential::read(&saved.config, dialect).map_err(|error| at(path, error, ""))?;
     let weights = saved.layers.iter().any(|layer| !layer.weights.is_empty());
     if weights && !model.is_built() {
         return Err(Error::format(
@@ -343,7 +354,7 @@ fn restored(path: &Path, saved: &SavedModel) -> Result<Sequential> {
     }
     if model.is_built() {
         model
-            .take_weights(&saved.config, saved)
+            .take_weights(&saved.layers)
             .map_err(|error| at(path, error, ""))?;
     }
     model
@@ -389,5 +400,31 @@ fn extension(path: &Path) -> Extension {
         Extension::Keras
     } else {
         Extension::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Dense, Dropout, Input};
+
+    #[test]
+    fn the_leaves_of_a_model_are_those_of_its_json() {
+        let mut frozen = Sequential::new().with_name("inner");
+        frozen.add(Input::new([3])).unwrap();
+        frozen.add(Dense::new(2)).unwrap();
+        let mut frozen = Layer::from(frozen);
+        frozen.set_trainable(false);
+        let mut model = Sequential::new();
+        model.add(Dense::new(3).with_input_shape([4])).unwrap();
+        model.add(frozen).unwrap();
+        model.add(Dropout::new(0.5)).unwrap();
+        model.add(Dense::new(1)).unwrap();
+        let own = model.structure();
+        let read = Structure::of(&model.serialized()).unwrap();
+        assert_eq!((own.leaves.len(), own.nested.len()), (4, 1));
+        assert_eq!(own.leaves[3].folder, "layers/dense_1");
+        assert!(!own.leaves[1].trainable);
+        assert_eq!((own.leaves, own.nested), (read.leaves, read.nested));
     }
 }

@@ -6,11 +6,9 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::hdf5::{H5File, Node};
-use super::keras_json::{self, Nested, Structure};
-use super::{SavedLayer, SavedModel};
+use super::{SavedLayer, SavedModel, SavedWeights};
+use crate::keras::structure::{self, Nested, Structure};
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result};
 
@@ -23,10 +21,8 @@ pub(super) fn is_weights(file: &H5File) -> Result<bool> {
 }
 
 /// Reads the weights, and the optimizer's variables when they are there, for the layers of
-/// `model` (`{"class_name", "config"}`).
-pub(super) fn read(file: &H5File, model: &Value) -> Result<SavedModel> {
-    let Structure { leaves, .. } =
-        Structure::of(model).map_err(|message| Error::corrupt(file.path(), message))?;
+/// `structure`.
+pub(super) fn read(file: &H5File, structure: &Structure) -> Result<SavedWeights> {
     if !is_weights(file)? {
         return Err(FormatKind::Unknown.error(
             file.path(),
@@ -35,7 +31,7 @@ pub(super) fn read(file: &H5File, model: &Value) -> Result<SavedModel> {
     }
     let old = !file.has_group("layers")? && file.has_group(OLD_LAYERS)?;
     let mut layers = Vec::new();
-    for leaf in &leaves {
+    for leaf in &structure.leaves {
         let folder = if old {
             leaf.folder.replace("layers/", &format!("{OLD_LAYERS}/"))
         } else {
@@ -50,12 +46,9 @@ pub(super) fn read(file: &H5File, model: &Value) -> Result<SavedModel> {
             weights,
         });
     }
-    Ok(SavedModel {
-        config: model.clone(),
-        keras_version: String::new(),
+    Ok(SavedWeights {
         layers,
-        compile_config: None,
-        signature: None,
+        keras_version: String::new(),
         optimizer: variables(file, "optimizer")?,
     })
 }
@@ -95,7 +88,7 @@ pub(super) fn write(path: &Path, model: &SavedModel) -> Result<Vec<u8>> {
     let mut root = Node::default();
     root.group("layers");
     root.group("vars")
-        .set_text("name", keras_json::model_name(&model.config));
+        .set_text("name", structure::model_name(&model.config));
     for Nested { name, folder } in &nested {
         root.group(&format!("{folder}/layers"));
         root.group(&format!("{folder}/vars")).set_text("name", name);

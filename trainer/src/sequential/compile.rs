@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Sequential;
 use super::data::Targets;
 use crate::history::Logs;
+use crate::keras::dialect::{metric_list, only};
 use crate::losses::{Batch, Loss};
 use crate::metrics::Metric;
 use crate::optimizers::Optimizer;
@@ -78,7 +79,7 @@ impl CompileOptions {
         let loss = match config.get("loss") {
             None | Some(Value::Null) => None,
             // Keras takes `[null]` and `{}` here, and fails in the first step.
-            given @ Some(value) => match only(given) {
+            Some(value) => match only(value) {
                 Some(loss) => Some(Loss::from_config(loss)?),
                 None => {
                     return Err(Error::value(format!(
@@ -87,7 +88,7 @@ impl CompileOptions {
                 }
             },
         };
-        let loss_weights = only(config.get("loss_weights"));
+        let loss_weights = config.get("loss_weights").and_then(only);
         let wrong = || {
             Error::value(format!(
                 "\"loss_weights\" is {}, expected a number or null",
@@ -101,33 +102,11 @@ impl CompileOptions {
                 Some(value) => Some(value.as_f64().ok_or_else(wrong)?),
                 None => None,
             },
-            metrics: metric_list(config.get("metrics")),
-            weighted_metrics: metric_list(config.get("weighted_metrics")),
+            metrics: config.get("metrics").map_or(Vec::new(), metric_list),
+            weighted_metrics: config
+                .get("weighted_metrics")
+                .map_or(Vec::new(), metric_list),
         })
-    }
-}
-
-/// The one entry of `[x]` and `{"output": x}`, or the value itself; none for null.
-fn only(value: Option<&Value>) -> Option<&Value> {
-    match value? {
-        Value::Null => None,
-        Value::Array(list) if list.len() == 1 => only(list.first()),
-        Value::Object(object) if object.len() == 1 && !object.contains_key("class_name") => {
-            only(object.values().next())
-        }
-        value => Some(value),
-    }
-}
-
-/// Metrics of the one output, whether or not they are nested in a list or dict per output.
-fn metric_list(value: Option<&Value>) -> Vec<Value> {
-    match value {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(list)) => list.iter().flat_map(|v| metric_list(Some(v))).collect(),
-        Some(Value::Object(object)) if !object.contains_key("class_name") => {
-            object.values().flat_map(|v| metric_list(Some(v))).collect()
-        }
-        Some(metric) => vec![metric.clone()],
     }
 }
 

@@ -31,7 +31,6 @@ pub use data::Samples;
 pub use evaluate::{EvaluateOptions, Pass};
 pub use fit::{FitOptions, ValidationData, ValidationFrequency};
 pub use predict::PredictOptions;
-pub(crate) use progress::number;
 pub(crate) use serialized::is_compiled;
 pub use summary::SummaryOptions;
 

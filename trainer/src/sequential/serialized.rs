@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Sequential;
-use crate::activations::KERAS_2_HARD_SIGMOID;
-use crate::keras_object::registered_name;
+use crate::keras::structure::{functional_layers, listed};
+use crate::keras::{Dialect, LayerObject, is_model};
 use crate::layers::functional;
-use crate::layers::{Layer, batch_shape};
+use crate::layers::{Layer, Nested, batch_shape};
 use crate::{Error, Result};
 
 impl Sequential {
@@ -70,20 +70,8 @@ impl Sequential {
     ///
     /// As [`Sequential::from_config`].
     pub fn from_serialized(object: &Value) -> Result<Self> {
-        match (
-            object.get("class_name").and_then(Value::as_str),
-            object.get("config"),
-        ) {
-            (Some(class_name), Some(config)) if is_keras_2(object) => {
-                let mut config = config.clone();
-                name_old_activations(&mut config);
-                Self::from_config(class_name, &config)
-            }
-            (Some(class_name), Some(config)) => Self::from_config(class_name, config),
-            _ => Err(Error::value(
-                "the model's JSON has no \"class_name\" and \"config\", expected what model.to_json() writes",
-            )),
-        }
+        let version = object.get("keras_version").and_then(Value::as_str);
+        Self::read(object, Dialect::of(version.unwrap_or_default()))
     }
 
     /// A model from its Keras class (`Sequential`; `Functional` or `Model` when it is a straight
@@ -94,10 +82,25 @@ impl Sequential {
     /// [`Error::Unsupported`] for a layer, an option or a graph that thumbnet has not,
     /// [`Error::Value`] or [`Error::Shape`] for a config that Keras would not write.
     pub fn from_config(class_name: &str, config: &Value) -> Result<Self> {
+        Self::of_class(class_name, config, Dialect::Keras3)
+    }
+
+    /// A model from `{"class_name", "config"}`; not compiled.
+    pub(crate) fn read(object: &Value, dialect: Dialect) -> Result<Self> {
+        let class_name = object.get("class_name").and_then(Value::as_str);
+        match (class_name, object.get("config")) {
+            (Some(class_name), Some(config)) => Self::of_class(class_name, config, dialect),
+            _ => Err(Error::value(
+                "the model's JSON has no \"class_name\" and \"config\", expected what model.to_json() writes",
+            )),
+        }
+    }
+
+    fn of_class(class_name: &str, config: &Value, dialect: Dialect) -> Result<Self> {
         let functional = class_name != "Sequential";
         let layers = match class_name {
             "Sequential" => sequential_layers(config)?,
-            "Functional" | "Model" => functional::chain(config)?,
+            "Functional" | "Model" => functional_layers(config)?,
             other => {
                 return Err(Error::unsupported(format!(
                     "model class {other:?} is not supported, expected Sequential, or Functional as a straight chain of layers; train one of these"
@@ -111,16 +114,16 @@ impl Sequential {
         }
         let mut slashes = false;
         for entry in layers {
-            let class_name = entry.get("class_name").and_then(Value::as_str);
-            let (Some(class_name), Some(config)) = (class_name, entry.get("config")) else {
+            let object = LayerObject::parse(entry);
+            let Some((config, object)) = object.and_then(|object| Some((object.config?, object)))
+            else {
                 return Err(Error::value(format!(
                     "model {:?} has a layer without \"class_name\" and \"config\"",
                     model.name
                 )));
             };
-            let registered = registered_name(entry);
-            let mut layer =
-                Layer::from_config(registered.as_deref().unwrap_or(class_name), config)?;
+            let class_name = object.registered.as_deref().unwrap_or(object.class_name);
+            let mut layer = layer(class_name, config, dialect)?;
             let taken = |name: &str| model.layers.iter().any(|layer| layer.name() == name);
             if layer.name().contains('/') || (slashes && taken(layer.name())) {
                 // Keras 2 allows slashes, Keras 3 refuses them: `block/dense` is `block_dense`.
@@ -176,35 +179,48 @@ pub(crate) fn is_compiled(settings: &Value) -> bool {
         .is_some_and(|object| !object.is_empty())
 }
 
-fn is_keras_2(object: &Value) -> bool {
-    let version = object.get("keras_version").and_then(Value::as_str);
-    version.is_some_and(|version| version.starts_with("2.") || version.starts_with("1."))
+impl Layer {
+    /// A layer from its Keras class and config, of Keras 2 or 3.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for a class or an option that thumbnet has not,
+    /// [`Error::Value`] for a config that Keras would not write.
+    pub fn from_config(class_name: &str, config: &Value) -> Result<Self> {
+        layer(class_name, config, Dialect::Keras3)
+    }
 }
 
-/// `hard_sigmoid` of Keras 2 is another function than Keras 3's.
-fn name_old_activations(config: &mut Value) {
-    match config {
-        Value::Object(object) => {
-            for (key, value) in object {
-                let name = value.pointer("/config").unwrap_or(value).as_str();
-                if key == "activation" && name == Some("hard_sigmoid") {
-                    *value = json!(KERAS_2_HARD_SIGMOID);
-                } else {
-                    name_old_activations(value);
-                }
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(name_old_activations),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+fn layer(class_name: &str, config: &Value, dialect: Dialect) -> Result<Layer> {
+    match is_model(class_name) {
+        true => nested(class_name, config, dialect).map(Layer::Sequential),
+        false => Layer::read(class_name, config, dialect),
     }
+}
+
+/// A model inside a model.
+fn nested(class_name: &str, config: &Value, dialect: Dialect) -> Result<Nested> {
+    let mut nested = Nested::from(Sequential::of_class(class_name, config, dialect)?);
+    if let Some(input) = nested.input.as_ref().filter(|input| input.is_whole()) {
+        return Err(Error::unsupported(format!(
+            "model {:?} inside another one has an input of dtype {}, which would cut off the values that it gets; rebuild it with an input of float32",
+            nested.base.name(),
+            input.dtype
+        )));
+    }
+    if let Some(name) = config.get("name").and_then(Value::as_str) {
+        // Given, even when it is the one that a model without a name has.
+        nested.base.name = Some(name.to_string());
+    }
+    Ok(nested)
 }
 
 /// The layers of a Sequential's config; Keras 1 and early Keras 2 have the list alone.
 fn sequential_layers(config: &Value) -> Result<Vec<&Value>> {
-    let layers = config.get("layers").unwrap_or(config).as_array();
-    layers.map(|layers| layers.iter().collect()).ok_or_else(|| {
+    let layers = listed(config).ok_or_else(|| {
         Error::value("the model's config has no \"layers\", expected a list of layers")
-    })
+    })?;
+    Ok(layers.iter().collect())
 }
 
 #[cfg(test)]

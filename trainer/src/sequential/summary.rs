@@ -3,8 +3,8 @@
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Sequential;
+use crate::figures::thousands;
 use crate::layers::Layer;
-use crate::output::thousands;
 use crate::variable::Variable;
 
 /// Keras' line length in a terminal of 80 columns.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::custom;
+use super::class_name;
 use crate::dataset::nearest;
 use crate::{Error, Result};
 
@@ -26,7 +26,7 @@ impl<'a> Object<'a> {
                 "{what} is {value}, expected a name or {{\"class_name\": .., \"config\": {{..}}}}"
             ))
         };
-        let (class_name, config) = match value {
+        let (name, config) = match value {
             Value::Null => return Ok(None),
             Value::String(name) => (name.as_str(), None),
             Value::Object(object) => {
@@ -41,8 +41,12 @@ impl<'a> Object<'a> {
             }
             Value::Bool(_) | Value::Number(_) | Value::Array(_) => return Err(bad()),
         };
+        let function = config.map_or(Ok(None), wrapped_function)?;
         Ok(Some(Self {
-            class_name: custom::class_name(class_name),
+            class_name: match function {
+                Some(function) if is_wrapper(name) => function,
+                _ => class_name(name),
+            },
             config,
             registered: registered_name(value).filter(|name| {
                 // Keras 2 has its own optimizers in this package.
@@ -249,13 +253,8 @@ impl<'a> Object<'a> {
 
     /// Checks that `dtype` is single precision, the only one there is.
     pub fn single_precision(&self) -> Result<()> {
-        let dtype = match self.get("dtype") {
-            // A serialized policy: {"class_name": "DTypePolicy", "config": {"name": "float32"}}.
-            Some(Value::Object(policy)) => policy.get("config").and_then(|c| c.get("name")),
-            other => other,
-        };
-        match dtype {
-            None => Ok(()),
+        match self.get("dtype").map(dtype_name) {
+            None | Some(Value::Null) => Ok(()),
             Some(Value::String(name)) if name == "float32" => Ok(()),
             Some(other) => Err(Error::unsupported(format!(
                 "{} has dtype {other}, but thumbnet trains in float32; remove dtype",
@@ -263,15 +262,70 @@ impl<'a> Object<'a> {
             ))),
         }
     }
+}
 
-    /// A named function in `fn`, of Keras' wrappers of functions.
-    pub fn function(&self) -> Result<Option<&'a str>> {
-        let function = match self.get("fn") {
-            Some(function) => Self::parse(function, "fn")?,
-            None => None,
-        };
-        Ok(function.map(|function| function.class_name))
+/// Whether the class is that of a loss or a metric around a function, which says more than its class.
+fn is_wrapper(class_name: &str) -> bool {
+    matches!(class_name, "LossFunctionWrapper" | "MeanMetricWrapper")
+}
+
+/// The function that a loss or a metric of this class is made of.
+pub(super) fn wrapped<'a>(class_name: &str, config: &'a Map<String, Value>) -> Option<&'a str> {
+    match is_wrapper(class_name) {
+        true => wrapped_function(config).ok().flatten(),
+        false => None,
     }
+}
+
+fn wrapped_function(config: &Map<String, Value>) -> Result<Option<&str>> {
+    let function = match config.get("fn") {
+        Some(function) => Object::parse(function, "fn")?,
+        None => None,
+    };
+    Ok(function.map(|function| function.class_name))
+}
+
+/// A type's name, of itself or in a policy: `{"class_name": "DTypePolicy", "config": {"name": "float32"}}`.
+pub(crate) fn dtype_name(dtype: &Value) -> &Value {
+    match dtype {
+        Value::Object(_) => &dtype["config"]["name"],
+        name => name,
+    }
+}
+
+/// A layer or a model in a file, taken apart.
+pub(crate) struct LayerObject<'a> {
+    /// Without a package.
+    pub class_name: &'a str,
+    pub config: Option<&'a Value>,
+    /// In the config, or beside it.
+    pub name: Option<&'a str>,
+    /// As [`Object::registered`].
+    pub registered: Option<String>,
+}
+
+impl<'a> LayerObject<'a> {
+    /// None without a class.
+    pub fn parse(value: &'a Value) -> Option<Self> {
+        let config = value.get("config");
+        let name = config.and_then(|config| config.get("name")?.as_str());
+        Some(Self {
+            class_name: class_name(value.get("class_name")?.as_str()?),
+            config,
+            name: name.or_else(|| value.get("name")?.as_str()),
+            registered: registered_name(value),
+        })
+    }
+
+    /// Whether it has layers itself.
+    pub fn is_model(&self) -> bool {
+        is_model(self.class_name)
+    }
+}
+
+/// Whether the class is that of a model.
+pub(crate) fn is_model(class_name: &str) -> bool {
+    matches!(class_name, "Sequential" | "Functional" | "Model")
 }
 
 /// Refuses entries that the object has not, as Keras does: `own` is its config, `also` are entries that
@@ -351,18 +405,10 @@ pub(crate) fn serialized(module: &str, class_name: &str, config: Value) -> Value
 pub(crate) fn serialized_own(registered_name: &str, config: Value) -> Value {
     json!({
         "module": null,
-        "class_name": custom::class_name(registered_name),
+        "class_name": class_name(registered_name),
         "config": config,
         "registered_name": registered_name,
     })
-}
-
-/// `GlorotUniform` and `glorot_uniform` alike, for comparing names: lower case without underscores.
-pub(crate) fn folded(name: &str) -> String {
-    name.chars()
-        .filter(|&c| c != '_')
-        .flat_map(char::to_lowercase)
-        .collect()
 }
 
 /// The error for a name that nothing has.
@@ -371,60 +417,4 @@ pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
         "unknown {what} \"{name}\", expected one of {}",
         known.join(", ")
     ))
-}
-
-/// Keras' `to_snake_case`: `BatchNormalization` is `batch_normalization`, `PReLU` is `p_re_lu`.
-pub(crate) fn snake_case(name: &str) -> String {
-    let name: Vec<char> = name
-        .chars()
-        .filter(|c| c.is_alphanumeric() || *c == '_')
-        .collect();
-    // The pattern (.)([A-Z][a-z]+), left to right without overlap, then ([a-z])([A-Z]).
-    let mut first = Vec::new();
-    let mut i = 0;
-    while i < name.len() {
-        first.push(name[i]);
-        let word = name[i + 1..]
-            .iter()
-            .skip(1)
-            .take_while(|c| c.is_ascii_lowercase())
-            .count();
-        if name.get(i + 1).is_some_and(char::is_ascii_uppercase) && word > 0 {
-            first.push('_');
-            first.extend(&name[i + 1..i + 2 + word]);
-            i += 2 + word;
-        } else {
-            i += 1;
-        }
-    }
-    let mut snake = String::new();
-    for (i, &c) in first.iter().enumerate() {
-        if i > 0 && first[i - 1].is_ascii_lowercase() && c.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.extend(c.to_lowercase());
-    }
-    snake
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn snake_case_is_keras_own() {
-        for (class, snake) in [
-            ("Dense", "dense"),
-            ("BatchNormalization", "batch_normalization"),
-            ("PReLU", "p_re_lu"),
-            ("ReLU", "re_lu"),
-            ("LeakyReLU", "leaky_re_lu"),
-            ("ELU", "elu"),
-            ("RMSprop", "rm_sprop"),
-            ("AdamW", "adam_w"),
-            ("Conv2D", "conv2d"),
-        ] {
-            assert_eq!(snake_case(class), snake);
-        }
-    }
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keras_json;
-use crate::layers::functional;
+use super::{legacy_compile, legacy_model};
+use crate::keras::structure::functional_layers;
 
 /// The version that files for Keras 2 name.
-pub(super) const VERSION: &str = "2.15.0";
+pub(crate) const VERSION: &str = "2.15.0";
 
 /// Layers that Keras 2.6 to 2.15 have with the same meaning.
 const LAYERS: [&str; 21] = [
@@ -68,12 +68,12 @@ const NEW_ARGUMENTS: [&str; 14] = [
 ];
 
 /// `model`, `{"class_name", "config"}`, as Keras 2 reads it.
-pub(super) fn model(model: &Value) -> Result<Value, String> {
-    let model = keras_json::legacy_model(model);
+pub(crate) fn model(model: &Value) -> Result<Value, String> {
+    let model = legacy_model(model);
     let config = &model["config"];
     let functional = matches!(model["class_name"].as_str(), Some("Functional" | "Model"));
     let listed: Vec<&Value> = match functional {
-        true => functional::chain(config).map_err(|error| error.to_string())?,
+        true => functional_layers(config).map_err(|error| error.to_string())?,
         false => config["layers"].as_array().into_iter().flatten().collect(),
     };
     let mut layers = Vec::with_capacity(listed.len());
@@ -140,8 +140,8 @@ fn layer(layer: &Value) -> Result<Value, String> {
 }
 
 /// Compile settings as `training_config`, from either dialect.
-pub(super) fn compile(settings: &Value) -> Value {
-    let mut known = known(&keras_json::legacy_compile(settings));
+pub(crate) fn compile(settings: &Value, long_name: fn(&str) -> Option<&'static str>) -> Value {
+    let mut known = known(&legacy_compile(settings, long_name));
     if let Some(Value::Object(loss)) = known.pointer_mut("/loss/config") {
         loss.shift_remove("dtype");
     }
@@ -216,7 +216,8 @@ mod tests {
             "config": {"learning_rate": 0.5, "clipnorm": null, "use_ema": false}}});
         let old = json!({"loss": "mean_squared_error", "optimizer_config": {"class_name": "Adam",
             "config": {"learning_rate": 0.5}}});
-        assert_eq!(compile(&settings), old);
+        let long_name = |_: &str| Some("mean_squared_error");
+        assert_eq!(compile(&settings, long_name), old);
     }
 
     #[test]
