@@ -43,6 +43,8 @@ pub(super) enum Role {
     /// Several features, by their number in [`Columns::categories`].
     Categories(usize),
     Target,
+    /// Names the row's group.
+    Group,
     LeftOut,
     /// Neither name nor values.
     Empty,
@@ -89,11 +91,13 @@ impl Columns {
         let used = names.len() - empty;
         let mut notes = Vec::new();
         let targets = find_targets(&names[..used], options, &mut notes)?;
+        let group = find_group(&names[..used], &targets, options)?;
+        let others: Vec<usize> = targets.iter().copied().chain(group).collect();
         let features = match &options.features {
-            Features::All => all(&names[..used], &targets, &[], kinds, &mut notes)?,
+            Features::All => all(&names[..used], &others, &[], kinds, &mut notes)?,
             Features::Without(dropped) => {
                 let dropped = dropped_columns(&names[..used], dropped)?;
-                all(&names[..used], &targets, &dropped, kinds, &mut notes)?
+                all(&names[..used], &others, &dropped, kinds, &mut notes)?
             }
             Features::Named(wanted) => {
                 let wanted = expanded(&names[..used], &targets, wanted);
@@ -130,6 +134,9 @@ impl Columns {
                 roles[column] = Role::Target;
             }
         }
+        if let Some(column) = group {
+            roles[column] = Role::Group;
+        }
         let left_out = match options.features {
             Features::Named(_) | Features::OfModel(_) => (0..used)
                 .filter(|column| roles[*column] == Role::LeftOut && !targets.contains(column))
@@ -158,7 +165,7 @@ impl Columns {
     pub fn is_feature(&self, column: usize) -> bool {
         match self.roles.get(column) {
             Some(Role::Feature(_) | Role::Categories(_)) => true,
-            Some(Role::Target | Role::LeftOut | Role::Empty) | None => false,
+            Some(Role::Target | Role::Group | Role::LeftOut | Role::Empty) | None => false,
         }
     }
 
@@ -183,6 +190,37 @@ impl Columns {
             "{found} cell{plural}, expected {} as in the header; add or remove cells, or quote a cell that holds a {separator}",
             self.names.len()
         )
+    }
+}
+
+/// The column that names groups.
+fn find_group(
+    names: &[String],
+    targets: &[usize],
+    options: &CsvOptions,
+) -> Result<Option<usize>, String> {
+    let Some(wanted) = &options.group else {
+        return Ok(None);
+    };
+    let Some(column) = names.iter().position(|name| name == wanted) else {
+        return Err(format!(
+            "there is no column {wanted:?} of groups, the columns are {}{}",
+            list(names),
+            did_you_mean(wanted, names)
+        ));
+    };
+    let is_feature = match &options.features {
+        Features::Named(features) | Features::OfModel(features) => features.contains(wanted),
+        Features::All | Features::Without(_) => false,
+    };
+    match (targets.contains(&column), is_feature) {
+        (true, _) => Err(format!(
+            "column {wanted:?} is the target and cannot name the groups too; name the target with --target"
+        )),
+        (_, true) => Err(format!(
+            "column {wanted:?} is a feature and cannot name the groups too; leave it out of the features"
+        )),
+        (false, false) => Ok(Some(column)),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct CsvOptions {
     pub missing: Missing,
     /// Values of features for cells without one, by the column's name; they win over `missing`.
     pub fill: BTreeMap<String, f32>,
+    /// The column whose values name groups of rows that belong together, such as a person or a day.
+    pub group: Option<String>,
     /// Columns, with wildcards, that are features although they number the rows or hold texts that
     /// are different in every row.
     pub keep: Vec<String>,
@@ -73,14 +75,19 @@ pub fn read_csv_bytes(text: &[u8], path: &Path, options: &CsvOptions) -> Result<
 
 impl Dataset {
     /// The line of the file `path` on which data row `row` (from 1) begins, for messages about
-    /// values found later; none where the rows came from elsewhere or were put into another order.
+    /// values found later; none where the rows came from elsewhere.
     pub fn line_of_row(&self, path: &Path, row: usize) -> Option<u64> {
         let origin = self.origin.as_ref()?;
-        let dropped = &origin.dropped;
+        let row = row.checked_sub(1)?;
+        let read = match &origin.places {
+            Some(places) => *places.get(row)?,
+            None => row,
+        };
         // Rows that were dropped before it shift it.
+        let dropped = &origin.dropped;
         let place = (0..)
             .filter(|place| dropped.binary_search(place).is_err())
-            .nth(row.checked_sub(1)?)?;
+            .nth(read)?;
         let source = Source::file(path).ok()?;
         let mut reader = origin.dialect.reader(source.open().ok()?);
         let header = usize::from(origin.dialect.names.is_none());

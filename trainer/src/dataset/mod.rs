@@ -12,6 +12,7 @@ mod npy_header;
 mod number;
 mod row_reader;
 mod source;
+mod split;
 mod survey;
 mod table;
 
@@ -22,8 +23,9 @@ pub use self::dialect::DialectOptions;
 pub use self::labels::list;
 pub use self::missing::Missing;
 pub use self::npy::{read_npy, write_npy};
+pub use self::split::SplitOptions;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use ndarray::{ArrayD, Axis, Slice};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -45,6 +47,8 @@ pub struct Dataset {
     pub target_names: Vec<String>,
     /// Class names in the order of their indices, when the labels were names.
     pub class_names: Option<Vec<String>>,
+    /// The number of each row's group, where a column names groups whose rows belong together.
+    pub groups: Option<Vec<usize>>,
     /// Columns of the file that are neither features nor target, where the features were named.
     pub left_out: Vec<String>,
     /// By the feature's name: what stands for a value that is not there.
@@ -101,6 +105,7 @@ impl Dataset {
             feature_names: Vec::new(),
             target_names: Vec::new(),
             class_names: None,
+            groups: None,
             left_out: Vec::new(),
             fill: BTreeMap::new(),
             notes: Vec::new(),
@@ -132,37 +137,45 @@ impl Dataset {
     pub fn shuffled(&self, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..self.rows()).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-        self.with_arrays(
-            self.x.select(Axis(0), &order),
-            self.y.as_ref().map(|y| y.select(Axis(0), &order)),
-        )
+        self.rows_at(&order)
     }
 
     /// The first `rows` rows and the others; `rows` is cut to the number there is.
     pub fn split_at(&self, rows: usize) -> (Self, Self) {
         let rows = rows.min(self.rows());
-        let part = |slice: Slice| {
-            self.with_arrays(
-                self.x.slice_axis(Axis(0), slice).to_owned(),
-                self.y
-                    .as_ref()
-                    .map(|y| y.slice_axis(Axis(0), slice).to_owned()),
-            )
+        let part = |range: Range<usize>| {
+            let slice = Slice::from(range.clone());
+            let cut = |array: &ArrayD<f32>| array.slice_axis(Axis(0), slice).to_owned();
+            self.with_arrays(cut(&self.x), self.y.as_ref().map(cut), range)
         };
-        (part(Slice::from(..rows)), part(Slice::from(rows..)))
+        (part(0..rows), part(rows..self.rows()))
     }
 
-    fn with_arrays(&self, x: ArrayD<f32>, y: Option<ArrayD<f32>>) -> Self {
+    /// Rows by their places, from 0.
+    fn rows_at(&self, places: &[usize]) -> Self {
+        let select = |array: &ArrayD<f32>| array.select(Axis(0), places);
+        let places = places.iter().copied();
+        self.with_arrays(select(&self.x), self.y.as_ref().map(select), places)
+    }
+
+    fn with_arrays(
+        &self,
+        x: ArrayD<f32>,
+        y: Option<ArrayD<f32>>,
+        places: impl Iterator<Item = usize> + Clone,
+    ) -> Self {
+        let groups = self.groups.as_ref();
         Self {
             x,
             y,
             feature_names: self.feature_names.clone(),
             target_names: self.target_names.clone(),
             class_names: self.class_names.clone(),
+            groups: groups.map(|groups| places.clone().map(|row| groups[row]).collect()),
             left_out: self.left_out.clone(),
             fill: self.fill.clone(),
             notes: self.notes.clone(),
-            origin: None,
+            origin: self.origin.as_ref().map(|origin| origin.of_rows(places)),
         }
     }
 }

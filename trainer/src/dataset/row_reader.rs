@@ -1,5 +1,7 @@
 //! One row after the other: cells become features and targets.
 
+use std::collections::HashMap;
+
 use csv::ByteRecord;
 use ndarray::ArrayD;
 
@@ -19,6 +21,30 @@ pub(super) struct Rows<'a> {
     pub labels: Labels<'a>,
     /// Of several targets, row by row.
     pub targets: Vec<f32>,
+    pub groups: Groups,
+}
+
+/// The group of each row, numbered as they appear.
+#[derive(Default)]
+pub(super) struct Groups {
+    numbers: HashMap<Vec<u8>, usize>,
+    of_rows: Vec<usize>,
+}
+
+impl Groups {
+    fn push(&mut self, name: &[u8]) {
+        let next = self.numbers.len();
+        let number = match self.numbers.get(name) {
+            Some(number) => *number,
+            None => *self.numbers.entry(name.to_vec()).or_insert(next),
+        };
+        self.of_rows.push(number);
+    }
+
+    /// None where no column names groups.
+    pub fn finish(self) -> Option<Vec<usize>> {
+        Some(self.of_rows).filter(|rows| !rows.is_empty())
+    }
 }
 
 impl Rows<'_> {
@@ -27,6 +53,7 @@ impl Rows<'_> {
         let decimal = self.table.dialect.decimal;
         let drops = self.table.options.missing == Missing::Drop;
         let mut whole = true;
+        let mut group = None;
         for ((column, cell), role) in record.iter().enumerate().zip(&self.columns.roles) {
             match *role {
                 Role::Feature(place) => {
@@ -40,6 +67,14 @@ impl Rows<'_> {
                     whole &= self.category(record, column, categories, row)? || !drops;
                 }
                 Role::Target => whole &= !(drops && is_missing_label(cell.trim_ascii())),
+                Role::Group if is_missing(cell.trim_ascii()) => {
+                    let name = &self.columns.names[column];
+                    let message = format!(
+                        "column {name:?} has no value, expected the row's group; fill the cell or remove the row"
+                    );
+                    return Err(Problem::at(record, message));
+                }
+                Role::Group => group = Some(cell.trim_ascii()),
                 Role::LeftOut => {}
                 Role::Empty if cell.trim_ascii().is_empty() => {}
                 Role::Empty => {
@@ -56,6 +91,7 @@ impl Rows<'_> {
         }
         if whole {
             self.push_targets(record)?;
+            group.into_iter().for_each(|name| self.groups.push(name));
         }
         Ok(whole)
     }

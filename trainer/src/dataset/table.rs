@@ -16,7 +16,7 @@ use super::{
     dialect::Dialect,
     labels::{Labels, list},
     missing::{Missing, fill},
-    row_reader::Rows,
+    row_reader::{Groups, Rows},
     source::Source,
     survey::{Kind, Refusal, Tally},
 };
@@ -28,6 +28,20 @@ pub(super) struct Origin {
     pub dialect: Dialect,
     /// Rows that were left out, ascending.
     pub dropped: Vec<usize>,
+    /// Of rows that were chosen afterwards: their places among those that were read.
+    pub places: Option<Vec<usize>>,
+}
+
+impl Origin {
+    /// Of these rows only.
+    pub fn of_rows(&self, rows: impl Iterator<Item = usize>) -> Self {
+        let place = |row| self.places.as_ref().map_or(row, |places| places[row]);
+        Self {
+            dialect: self.dialect.clone(),
+            dropped: self.dropped.clone(),
+            places: Some(rows.map(place).collect()),
+        }
+    }
 }
 
 /// What is wrong, with the byte offset of the record (and of blank lines before it).
@@ -238,6 +252,7 @@ impl Table<'_> {
             surveyed,
             labels: Labels::new(self.options.class_names.as_deref()),
             targets: Vec::new(),
+            groups: Groups::default(),
         };
         let mut x: Vec<f32> = Vec::new();
         let mut dropped = Vec::new();
@@ -266,10 +281,13 @@ impl Table<'_> {
             };
             return Err(Error::format(self.path, message).into());
         }
+        let groups = std::mem::take(&mut rows.groups).finish();
         let (y, class_names) = rows.targets(count);
         let x = ArrayD::from_shape_vec(vec![count, width], x)
             .expect("every row was checked to have every cell");
-        self.dataset(columns, x, y, class_names, dropped)
+        let mut data = self.dataset(columns, x, y, class_names, dropped)?;
+        data.groups = groups;
+        Ok(data)
     }
 
     fn dataset(
@@ -304,12 +322,14 @@ impl Table<'_> {
             feature_names: columns.features,
             target_names,
             class_names,
+            groups: None,
             left_out: columns.left_out,
             fill: fills,
             notes,
             origin: Some(Origin {
                 dialect: self.dialect.clone(),
                 dropped,
+                places: None,
             }),
         };
         if matches!(self.options.features, Features::All | Features::Without(_)) {

@@ -1,0 +1,228 @@
+//! Rows dealt out to parts: for testing, for validation, for cross-validation.
+
+use ndarray::{ArrayD, Axis};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use super::Dataset;
+use crate::{Error, Result};
+
+/// How rows are dealt out.
+///
+/// Rows of one group ([`Dataset::groups`]) stay together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SplitOptions {
+    /// Of the order in which rows are drawn.
+    pub seed: u64,
+    /// Whether every part has its share of each class; of several targets, of each combination.
+    pub stratify: bool,
+}
+
+/// Rows that stay together.
+struct Unit {
+    rows: Vec<usize>,
+    /// Of its first row, as bits; units of one class come one after the other.
+    class: Vec<u32>,
+}
+
+impl Dataset {
+    /// The rows but for a part of them, and that part, both in the order in which they are here.
+    ///
+    /// * `part` - above 0 and below 1; the second has `part * rows` rows, as near as groups and
+    ///   rounding allow
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] where one of the two would be empty.
+    pub fn split(&self, part: f64, options: SplitOptions) -> Result<(Self, Self)> {
+        let (mut kept, mut held) = (Vec::new(), Vec::new());
+        let mut due = 0.0;
+        for unit in self.units(options) {
+            let size = unit.rows.len() as f64;
+            due += size * part;
+            // Of units one after the other, that of which most is due.
+            if due >= size / 2.0 {
+                due -= size;
+                held.extend(unit.rows);
+            } else {
+                kept.extend(unit.rows);
+            }
+        }
+        if kept.is_empty() || held.is_empty() {
+            return Err(Error::value(format!(
+                "{} rows{} cannot be divided by {part}, expected at least one row on each side; give more rows or another part",
+                self.rows(),
+                self.of_groups()
+            )));
+        }
+        Ok((self.select(kept), self.select(held)))
+    }
+
+    /// For cross-validation: `count` times the rows to train on and those to test on. Every row is
+    /// tested on once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Value`] for fewer than two folds, or more than there are rows or groups.
+    pub fn folds(&self, count: usize, options: SplitOptions) -> Result<Vec<(Self, Self)>> {
+        let units = self.units(options);
+        if count < 2 || units.len() < count {
+            return Err(Error::value(format!(
+                "{} rows{} cannot be divided into {count} folds, expected 2 to {}",
+                self.rows(),
+                self.of_groups(),
+                units.len()
+            )));
+        }
+        let mut folds: Vec<Vec<usize>> = vec![Vec::new(); count];
+        for unit in units {
+            let smallest = folds.iter_mut().min_by_key(|fold| fold.len());
+            smallest
+                .into_iter()
+                .for_each(|fold| fold.extend(&unit.rows));
+        }
+        let one = |held: Vec<usize>| {
+            let mut is_held = vec![false; self.rows()];
+            held.iter().for_each(|&row| is_held[row] = true);
+            let kept = (0..self.rows()).filter(|&row| !is_held[row]).collect();
+            (self.select(kept), self.select(held))
+        };
+        Ok(folds.into_iter().map(one).collect())
+    }
+
+    /// These rows, ascending.
+    fn select(&self, mut rows: Vec<usize>) -> Self {
+        rows.sort_unstable();
+        self.rows_at(&rows)
+    }
+
+    /// In the order in which they are dealt out.
+    fn units(&self, options: SplitOptions) -> Vec<Unit> {
+        let class = |row: usize| match (&self.y, options.stratify) {
+            (Some(y), true) => bits(y, row),
+            _ => Vec::new(),
+        };
+        let mut units: Vec<Unit> = match &self.groups {
+            None => (0..self.rows()).map(|row| vec![row]).collect::<Vec<_>>(),
+            Some(groups) => together(groups),
+        }
+        .into_iter()
+        .map(|rows| Unit {
+            class: class(rows[0]),
+            rows,
+        })
+        .collect();
+        units.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
+        units.sort_by(|a, b| a.class.cmp(&b.class));
+        units
+    }
+
+    fn of_groups(&self) -> String {
+        match &self.groups {
+            None => String::new(),
+            Some(groups) => format!(" of {} groups", together(groups).len()),
+        }
+    }
+}
+
+/// A row's targets, in an order of their own.
+fn bits(y: &ArrayD<f32>, row: usize) -> Vec<u32> {
+    let row = y.index_axis(Axis(0), row);
+    row.iter().map(|value| value.to_bits()).collect()
+}
+
+/// The rows of each group.
+fn together(groups: &[usize]) -> Vec<Vec<usize>> {
+    let mut rows: Vec<Vec<usize>> = Vec::new();
+    for (row, &group) in groups.iter().enumerate() {
+        if rows.len() <= group {
+            rows.resize(group + 1, Vec::new());
+        }
+        rows[group].push(row);
+    }
+    rows.retain(|rows| !rows.is_empty());
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(data: &Dataset) -> [usize; 3] {
+        let y = data.y.as_ref().unwrap();
+        [0.0, 1.0, 2.0].map(|class| y.iter().filter(|&&label| label == class).count())
+    }
+
+    const STRATIFIED: SplitOptions = SplitOptions {
+        seed: 3,
+        stratify: true,
+    };
+
+    #[test]
+    fn a_stratified_part_has_its_share_of_each_class_and_no_row_is_lost() {
+        let iris = Dataset::iris();
+        let (kept, held) = iris.split(0.2, STRATIFIED).unwrap();
+        assert_eq!((counts(&kept), counts(&held)), ([40; 3], [10; 3]));
+        let sum = |data: &Dataset| data.x.iter().map(|&x| f64::from(x)).sum::<f64>();
+        assert!((sum(&kept) + sum(&held) - sum(&iris)).abs() < 1e-9);
+        assert_eq!(iris.split(0.2, STRATIFIED).unwrap().1, held);
+        let other = SplitOptions {
+            seed: 4,
+            ..STRATIFIED
+        };
+        assert_ne!(iris.split(0.2, other).unwrap().1, held);
+        let (_, any) = iris.split(0.3, SplitOptions::default()).unwrap();
+        assert_eq!(any.rows(), 45);
+    }
+
+    #[test]
+    fn every_row_is_in_one_fold() {
+        let folds = Dataset::iris().folds(4, STRATIFIED).unwrap();
+        let mut held = [0; 3];
+        for (kept, fold) in &folds {
+            assert_eq!(kept.rows() + fold.rows(), 150);
+            for (class, count) in counts(fold).into_iter().enumerate() {
+                assert!((12..=13).contains(&count), "{count}");
+                held[class] += count;
+            }
+        }
+        assert_eq!(held, [50; 3]);
+        let error = Dataset::iris().folds(1, STRATIFIED).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "150 rows cannot be divided into 1 folds, expected 2 to 150"
+        );
+    }
+
+    #[test]
+    fn rows_of_a_group_stay_together() {
+        let mut iris = Dataset::iris();
+        iris.groups = Some((0..150).map(|row| row % 7).collect());
+        let of = |data: &Dataset| {
+            let mut groups = data.groups.clone().unwrap();
+            groups.sort_unstable();
+            groups.dedup();
+            groups
+        };
+        let (kept, held) = iris.split(0.3, SplitOptions::default()).unwrap();
+        assert_eq!(of(&kept).len() + of(&held).len(), 7);
+        assert_eq!(of(&held).len(), 2);
+        for (kept, held) in iris.folds(3, SplitOptions::default()).unwrap() {
+            assert!(of(&held).iter().all(|group| !of(&kept).contains(group)));
+            assert!(of(&held).len() >= 2);
+        }
+        assert_eq!(
+            iris.folds(8, SplitOptions::default())
+                .unwrap_err()
+                .to_string(),
+            "150 rows of 7 groups cannot be divided into 8 folds, expected 2 to 7"
+        );
+        iris.groups = Some(vec![0; 150]);
+        assert_eq!(
+            iris.split(0.2, SplitOptions::default())
+                .unwrap_err()
+                .to_string(),
+            "150 rows of 1 groups cannot be divided by 0.2, expected at least one row on each side; give more rows or another part"
+        );
+    }
+}
