@@ -331,7 +331,7 @@ fn training_with_the_devices_rounding_is_watched_in_its_own_arithmetic() {
     assert_eq!(
         run(
             path,
-            "train --data iris.csv --layers 8:relu,3:softmax --q-metrics --output a.h5"
+            "train --data iris.csv --layers 8:relu,3:softmax --epochs 1 --q-metrics --output a.h5"
         )
         .error(2),
         "--q-metrics is given without rows to validate on; add --validation-split 0.2 or --validation-data v.csv"

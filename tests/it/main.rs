@@ -31,6 +31,7 @@ mod quantzoo;
 mod real_keras;
 mod signature;
 mod softfloat;
+mod splits;
 mod tables;
 mod threads;
 mod trajectories;

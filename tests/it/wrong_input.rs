@@ -190,7 +190,7 @@ fn wrong_input_is_one_line_that_says_what_to_do() {
             "no/log.csv: there is no folder no; create it with mkdir -p no",
         ),
         (
-            "train --data iris.csv --layers 3:softmax --early-stopping 1 --monitor val_los --verbose 0 --output model.h5",
+            "train --data iris.csv --layers 3:softmax --epochs 2 --early-stopping 1 --monitor val_los --verbose 0 --output model.h5",
             1,
             "EarlyStopping monitors \"val_los\", which is no metric of the model; name one of accuracy, loss, or give mode min or max",
         ),

@@ -155,6 +155,44 @@ impl Evaluation {
     }
 }
 
+/// The one number that says how good a model is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Headline {
+    /// `accuracy`, or `mae`, of several outputs their mean.
+    pub name: &'static str,
+    /// Of the model.
+    pub value: f64,
+    /// Of always saying the same: the most frequent class, or the mean.
+    pub baseline: f64,
+}
+
+impl Evaluation {
+    /// Accuracy of classes, mean absolute error of numbers.
+    pub fn headline(&self) -> Headline {
+        let mean = |values: &mut dyn Iterator<Item = f64>| {
+            let (count, sum) = values.fold((0.0, 0.0), |(n, sum), value| (n + 1.0, sum + value));
+            sum / f64::max(count, 1.0)
+        };
+        match self {
+            Self::Classes(classes) => Headline {
+                name: "accuracy",
+                value: classes.accuracy,
+                baseline: classes.baseline,
+            },
+            Self::Labels(labels) => Headline {
+                name: "accuracy",
+                value: mean(&mut labels.iter().map(|label| label.accuracy)),
+                baseline: mean(&mut labels.iter().map(|label| label.baseline)),
+            },
+            Self::Numbers(numbers) => Headline {
+                name: "mae",
+                value: mean(&mut numbers.iter().map(|number| number.mae)),
+                baseline: mean(&mut numbers.iter().map(|number| number.baseline)),
+            },
+        }
+    }
+}
+
 /// Whole numbers below `count`.
 fn classes(labels: ArrayView1<f32>, count: usize) -> Result<Vec<usize>> {
     let class = |(row, &label): (usize, &f32)| {

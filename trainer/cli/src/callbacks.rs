@@ -115,11 +115,15 @@ impl CallbackArguments {
     }
 
     /// The callbacks in the order that they are called in.
-    pub fn callbacks(&self, validates: bool) -> Outcome<Vec<Box<dyn Callback>>> {
-        let monitor = self
-            .monitor
-            .clone()
-            .unwrap_or_else(|| if validates { "val_loss" } else { "loss" }.to_string());
+    ///
+    /// * `validates` - whether there are rows to validate on
+    /// * `patience` - of stopping early where no option says it
+    pub fn callbacks(
+        &self,
+        validates: bool,
+        patience: Option<usize>,
+    ) -> Outcome<Vec<Box<dyn Callback>>> {
+        let monitor = self.monitor(validates);
         let frequency = |batches: Option<usize>| match batches {
             Some(batches) => SaveFrequency::Batches(batches),
             None => SaveFrequency::Epoch,
@@ -132,23 +136,7 @@ impl CallbackArguments {
                 ..BackupAndRestore::new(folder)
             }));
         }
-        if self.terminate_on_nan {
-            callbacks.push(Box::new(TerminateOnNaN::new()));
-        }
-        if let Some(patience) = self.early_stopping {
-            callbacks.push(Box::new(EarlyStopping {
-                mode: self.mode,
-                restore_best_weights: self.restore_best_weights,
-                ..EarlyStopping::new(monitor.clone()).with_patience(patience)
-            }));
-        }
-        if let Some(patience) = self.reduce_lr_on_plateau {
-            callbacks.push(Box::new(ReduceLROnPlateau {
-                mode: self.mode,
-                patience,
-                ..ReduceLROnPlateau::new(monitor.clone())
-            }));
-        }
+        callbacks.extend(self.without_files(validates, patience));
         if let Some(path) = &self.checkpoint {
             callbacks.push(Box::new(ModelCheckpoint {
                 monitor,
@@ -172,6 +160,41 @@ impl CallbackArguments {
             callbacks.push(Box::new(CSVLogger::new(path)));
         }
         Ok(callbacks)
+    }
+}
+
+impl CallbackArguments {
+    fn monitor(&self, validates: bool) -> String {
+        let usual = if validates { "val_loss" } else { "loss" };
+        self.monitor.as_deref().unwrap_or(usual).to_string()
+    }
+
+    /// Those that write no files, as [`Self::callbacks`].
+    pub fn without_files(
+        &self,
+        validates: bool,
+        patience: Option<usize>,
+    ) -> Vec<Box<dyn Callback>> {
+        let monitor = self.monitor(validates);
+        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        if self.terminate_on_nan {
+            callbacks.push(Box::new(TerminateOnNaN::new()));
+        }
+        if let Some(patience) = self.early_stopping.or(patience) {
+            callbacks.push(Box::new(EarlyStopping {
+                mode: self.mode,
+                restore_best_weights: self.restore_best_weights || self.early_stopping.is_none(),
+                ..EarlyStopping::new(monitor.clone()).with_patience(patience)
+            }));
+        }
+        if let Some(patience) = self.reduce_lr_on_plateau {
+            callbacks.push(Box::new(ReduceLROnPlateau {
+                mode: self.mode,
+                patience,
+                ..ReduceLROnPlateau::new(monitor)
+            }));
+        }
+        callbacks
     }
 }
 

@@ -1,15 +1,20 @@
 //! The arguments that name data: `--data d.csv`, or `--x x.npy --y y.npy`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use ndarray::{ArrayD, Axis};
 use thumbnet_trainer::{
     Dataset, Error, FormatKind,
-    dataset::{CsvOptions, Decimal, DialectOptions, Features, Missing, Target, list, nearest},
+    dataset::{
+        CsvOptions, Decimal, DialectOptions, Features, Missing, SplitOptions, Target, list, nearest,
+    },
 };
 
-use super::{Failure, Outcome, console, head::Head, meaning::Meaning};
+use super::{Failure, Outcome, console, head::Head, meaning::Meaning, values::ClassWeights};
 
 /// How a table is read, and which columns of it are what.
 #[derive(Clone, Debug, Default, Args)]
@@ -94,6 +99,7 @@ impl ColumnArguments {
             missing: self.missing.unwrap_or_default(),
             fill: meaning.fill(),
             keep: self.keep.as_deref().map(trimmed).unwrap_or_default(),
+            group: None,
         })
     }
 
@@ -167,10 +173,18 @@ pub struct Labelled {
 impl DataArguments {
     /// Features and targets, for a model that means this.
     pub fn labelled(&self, meaning: &Meaning) -> Outcome<Labelled> {
+        self.grouped(meaning, None)
+    }
+
+    /// As [`Self::labelled`], with the column that names groups.
+    pub fn grouped(&self, meaning: &Meaning, group: Option<String>) -> Outcome<Labelled> {
         let classes = meaning.class_names(self.classes.as_deref())?;
         match (&self.data, &self.x, &self.y) {
             (Some(csv), ..) => {
-                let options = self.columns.options(Target::Read, meaning, classes)?;
+                let options = CsvOptions {
+                    group,
+                    ..self.columns.options(Target::Read, meaning, classes)?
+                };
                 labelled_csv(csv, &options, meaning)
             }
             (None, Some(x), Some(y)) => labelled_npy(x, y),
@@ -237,6 +251,21 @@ impl Labelled {
             .expect("labelled data is built with targets only")
     }
 
+    /// The rows but for a part of them, and that part.
+    pub fn split(&self, part: f64, options: SplitOptions) -> Outcome<(Self, Self)> {
+        let (rest, part) = self.data.split(part, options)?;
+        Ok((self.with_data(rest), self.with_data(part)))
+    }
+
+    /// Other rows of the same files.
+    pub fn with_data(&self, data: Dataset) -> Self {
+        Self {
+            data,
+            x_path: self.x_path.clone(),
+            y_path: self.y_path.clone(),
+        }
+    }
+
     /// Numbers the classes from 0 where a table has as many whole numbers for labels as the model has
     /// classes, but others: 1 to 3, or -1 and 1. The numbers become the classes' names.
     pub fn number_classes(&mut self, head: Head, outputs: usize) {
@@ -279,6 +308,46 @@ impl Labelled {
             list(&names)
         ));
         data.class_names = Some(names);
+    }
+
+    /// The weight of each class by number.
+    pub fn class_weights(&self, weights: &ClassWeights) -> Outcome<BTreeMap<i64, f32>> {
+        let names = self.data.class_names.as_deref().unwrap_or_default();
+        match weights {
+            ClassWeights::Balanced => {
+                let mut counts: BTreeMap<i64, f32> = BTreeMap::new();
+                for label in self.y() {
+                    *counts.entry(*label as i64).or_default() += 1.0;
+                }
+                if self.y().ndim() != 1 || !self.data.has_classes() {
+                    return Err(Failure::usage(
+                        "--class-weight balanced is given, but the targets are no classes; leave it out",
+                    ));
+                }
+                let each = self.data.rows() as f32 / counts.len() as f32;
+                Ok(counts
+                    .into_iter()
+                    .map(|(class, count)| (class, each / count))
+                    .collect())
+            }
+            ClassWeights::Given(pairs) => {
+                let number = |(class, weight): &(String, f32)| {
+                    let named = names.iter().position(|name| name == class);
+                    match named.map(|number| number as i64).or(class.parse().ok()) {
+                        Some(number) => Ok((number, *weight)),
+                        None => Err(Failure::usage(format!(
+                            "--class-weight names {class:?}, expected one of {}",
+                            if names.is_empty() {
+                                "the numbers of the classes".to_string()
+                            } else {
+                                list(names)
+                            }
+                        ))),
+                    }
+                };
+                pairs.iter().map(number).collect()
+            }
+        }
     }
 
     /// Refuses labels that are not whole numbers below `classes`, naming the first one's place.

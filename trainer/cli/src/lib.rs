@@ -24,7 +24,10 @@ mod nan;
 mod outputs;
 mod predict;
 mod report;
+mod scores;
+mod split;
 mod summary;
+mod tables;
 mod train;
 mod values;
 

@@ -1,7 +1,6 @@
 //! Values of options, checked while the command line is parsed.
 
 use std::{
-    collections::BTreeMap,
     fmt::Display,
     io::{IsTerminal, stdout},
     str::FromStr,
@@ -30,30 +29,40 @@ impl FromStr for BatchSize {
     }
 }
 
-/// `--class-weight 0:1,1:2.5`.
+/// `--class-weight`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ClassWeights(pub BTreeMap<i64, f32>);
+pub enum ClassWeights {
+    /// `balanced`: rows / (classes * rows of the class), as scikit-learn's.
+    Balanced,
+    /// `0:1,walk:2.5`: by number or name.
+    Given(Vec<(String, f32)>),
+}
 
 impl FromStr for ClassWeights {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut weights = BTreeMap::new();
+        if text == "balanced" {
+            return Ok(Self::Balanced);
+        }
+        let mut weights: Vec<(String, f32)> = Vec::new();
         for pair in text.split(',') {
-            let wrong = || format!("{pair:?} is no pair of class and weight such as 1:2.5");
-            let (class, weight) = pair.split_once(':').ok_or_else(wrong)?;
-            let class = class.trim().parse().map_err(|_| wrong())?;
+            let wrong =
+                || format!("{pair:?} is no pair of class and weight such as 1:2.5, nor balanced");
+            let (class, weight) = pair.rsplit_once(':').ok_or_else(wrong)?;
+            let class = class.trim().to_string();
             let weight: f32 = weight.trim().parse().map_err(|_| wrong())?;
             if !weight.is_finite() || weight < 0.0 {
                 return Err(format!(
                     "the weight of class {class} is {weight}, expected a number from 0"
                 ));
             }
-            if weights.insert(class, weight).is_some() {
+            if weights.iter().any(|(other, _)| *other == class) {
                 return Err(format!("class {class} is given twice"));
             }
+            weights.push((class, weight));
         }
-        Ok(Self(weights))
+        Ok(Self::Given(weights))
     }
 }
 
@@ -196,12 +205,13 @@ mod tests {
 
     #[test]
     fn class_weights_are_pairs() {
-        let weights: ClassWeights = "0:1, 2:2.5".parse().unwrap();
-        assert_eq!(weights.0, BTreeMap::from([(0, 1.0), (2, 2.5)]));
+        let given = ClassWeights::Given(vec![("0".into(), 1.0), ("a:b".into(), 2.5)]);
+        assert_eq!("0:1, a:b:2.5".parse(), Ok(given));
+        assert_eq!("balanced".parse(), Ok(ClassWeights::Balanced));
         let error = |text: &str| text.parse::<ClassWeights>().unwrap_err();
         assert_eq!(
             error("0=1"),
-            "\"0=1\" is no pair of class and weight such as 1:2.5"
+            "\"0=1\" is no pair of class and weight such as 1:2.5, nor balanced"
         );
         assert_eq!(error("0:1,0:2"), "class 0 is given twice");
         assert_eq!(

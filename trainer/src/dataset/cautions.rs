@@ -1,5 +1,7 @@
 //! What may be wrong with a table to train on, although it can be read.
 
+use ndarray::ArrayViewD;
+
 use super::Dataset;
 use super::columns::nearest;
 use super::labels::list;
@@ -59,13 +61,14 @@ impl Dataset {
         cautions
     }
 
+    /// Whether the targets are classes, or may be: whole numbers from 0, below 100.
+    pub fn has_classes(&self) -> bool {
+        self.classes().is_some()
+    }
+
     /// The class of every row, where the targets are classes.
     fn classes(&self) -> Option<Vec<usize>> {
-        let y = self.y.as_ref().filter(|y| y.ndim() == 1)?;
-        let are_classes = y
-            .iter()
-            .all(|y| y.fract() == 0.0 && (0.0..MOST_CLASSES as f32).contains(y));
-        are_classes.then(|| y.iter().map(|&label| label as usize).collect())
+        classes(&self.y.as_ref()?.view())
     }
 
     /// Names of the features that are so, by their columns.
@@ -101,6 +104,50 @@ impl Dataset {
             "{place}: the label {:?} occurs once and is nearly {near:?}: a class of its own unless the cell is corrected",
             names[class]
         ))
+    }
+}
+
+/// The class of every row, where the targets are classes.
+fn classes(y: &ArrayViewD<f32>) -> Option<Vec<usize>> {
+    let is_class = |y: &f32| y.fract() == 0.0 && (0.0..MOST_CLASSES as f32).contains(y);
+    (y.ndim() == 1 && y.iter().all(is_class)).then(|| y.iter().map(|&y| y as usize).collect())
+}
+
+/// What is wrong where a class has rows to train on or to validate on only.
+///
+/// * `train`, `validate` - targets, `[rows]` where they are classes
+/// * `names` - of the classes; their numbers where there are none
+pub fn one_sided(
+    train: &ArrayViewD<f32>,
+    validate: &ArrayViewD<f32>,
+    names: Option<&[String]>,
+) -> Option<String> {
+    let (train, validate) = (classes(train)?, classes(validate)?);
+    let only = |these: &[usize], others: &[usize]| {
+        let mut classes: Vec<usize> = these.to_vec();
+        classes.sort_unstable();
+        classes.dedup();
+        classes.retain(|class| !others.contains(class));
+        let name = |&class: &usize| match names.and_then(|names| names.get(class)) {
+            Some(name) => format!("{name:?}"),
+            None => class.to_string(),
+        };
+        list(&classes.iter().map(name).collect::<Vec<_>>())
+    };
+    let (unseen, unasked) = (only(&validate, &train), only(&train, &validate));
+    let parts: Vec<String> = [
+        ("trained on", "validation", unseen),
+        ("validated on", "training", unasked),
+    ]
+    .into_iter()
+    .filter(|(.., classes)| !classes.is_empty())
+    .map(|(never, only, classes)| {
+        format!("never {never}, as only {only} rows are of it: {classes}")
+    })
+    .collect();
+    match parts.as_slice() {
+        [] => None,
+        parts => Some(parts.join("; ")),
     }
 }
 

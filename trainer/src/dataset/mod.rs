@@ -16,6 +16,7 @@ mod split;
 mod survey;
 mod table;
 
+pub use self::cautions::one_sided;
 pub use self::cells::Decimal;
 pub use self::columns::{Features, nearest};
 pub use self::csv::{CsvOptions, Target, read_csv, read_csv_bytes};
@@ -27,7 +28,7 @@ pub use self::split::SplitOptions;
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
-use ndarray::{ArrayD, Axis, Slice};
+use ndarray::{Array1, ArrayD, Axis, Slice};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -49,6 +50,8 @@ pub struct Dataset {
     pub class_names: Option<Vec<String>>,
     /// The number of each row's group, where a column names groups whose rows belong together.
     pub groups: Option<Vec<usize>>,
+    /// Of each row in the loss and in weighted metrics.
+    pub sample_weight: Option<Array1<f32>>,
     /// Columns of the file that are neither features nor target, where the features were named.
     pub left_out: Vec<String>,
     /// By the feature's name: what stands for a value that is not there.
@@ -106,6 +109,7 @@ impl Dataset {
             target_names: Vec::new(),
             class_names: None,
             groups: None,
+            sample_weight: None,
             left_out: Vec::new(),
             fill: BTreeMap::new(),
             notes: Vec::new(),
@@ -172,6 +176,10 @@ impl Dataset {
             target_names: self.target_names.clone(),
             class_names: self.class_names.clone(),
             groups: groups.map(|groups| places.clone().map(|row| groups[row]).collect()),
+            sample_weight: self
+                .sample_weight
+                .as_ref()
+                .map(|weights| places.clone().map(|row| weights[row]).collect()),
             left_out: self.left_out.clone(),
             fill: self.fill.clone(),
             notes: self.notes.clone(),

@@ -323,6 +323,7 @@ impl Table<'_> {
             target_names,
             class_names,
             groups: None,
+            sample_weight: None,
             left_out: columns.left_out,
             fill: fills,
             notes,

@@ -371,6 +371,15 @@ impl Rescaling {
         }
     }
 
+    /// `x * scale + offset`, with one of each, or one for each value of the last axis.
+    pub fn with_values(scale: Vec<f64>, offset: Vec<f64>) -> Self {
+        Self {
+            scale,
+            offset,
+            base: Base::default(),
+        }
+    }
+
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
         for key in ["scale", "offset"] {
             let shape = config.list_shape(key);

@@ -1,36 +1,39 @@
 //! `thumbnet train`: from scratch by `--layers`, or onwards from a Keras file by `--model`.
 
-use std::path::{Path, PathBuf};
+mod cross_validation;
+mod model;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
-use ndarray::{Array1, Axis, Slice};
-use serde_json::{Value, json};
+use ndarray::Array1;
 use thumbnet_trainer::{
-    Dataset, Error, Sequential, Signature, Task, atomic_file,
+    Error, History, Sequential, atomic_file,
     callbacks::Callback,
     dataset::{Target, read_npy},
-    layers::{Input, Normalization},
-    quantize::{DataType, DeviceMetrics, LayerTypes, QuantizeAware, QuantizeOptions, folded},
+    quantize::{DataType, DeviceMetrics, LayerTypes, QuantizeAware, QuantizeOptions},
     saving::Loaded,
-    sequential::{FitOptions, ValidationData},
+    sequential::{CompileOptions, FitOptions, ValidationData},
 };
 
 use super::{
     Failure, Outcome,
     callbacks::CallbackArguments,
-    compile::{self, CompileArguments, check_labels, task},
+    compile::{self, CompileArguments, check_labels},
     console,
     data::{DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
     head::Head,
-    layers::{self, LayerSpec},
+    layers::LayerSpec,
     meaning::Meaning,
     models::{check_keras_name, check_row_shape, has_extension},
     nan::StopAtNan,
     outputs::{self, Named},
-    values::{
-        BatchSize, ClassWeights, Epochs, Verbosity, fraction, not_negative, optimizer_name,
-        positive,
-    },
+    scores::Scores,
+    split::{Parts, SplitArguments},
+    values::{BatchSize, ClassWeights, Epochs, Verbosity, not_negative, optimizer_name, positive},
 };
 
 /// Train a model and save it as a Keras file
@@ -72,8 +75,10 @@ pub struct Train {
     learning_rate: Option<f32>,
 
     /// Passes over the training rows, those before --initial-epoch counted in; 0 saves the model as it is
-    #[arg(long, default_value_t = 1)]
-    epochs: usize,
+    /// [default: up to 200, until the loss of rows to validate on has not fallen for 10 of them; a fifth of
+    /// the rows are kept for that where no option says which]
+    #[arg(long)]
+    epochs: Option<usize>,
     /// Epoch to begin with, for a run that goes on
     #[arg(long, default_value_t = 0, value_name = "EPOCH")]
     initial_epoch: usize,
@@ -83,9 +88,8 @@ pub struct Train {
     /// Steps per epoch; the next epoch goes on where it ended [default: all rows]
     #[arg(long, value_name = "N", value_parser = positive::<usize>)]
     steps_per_epoch: Option<usize>,
-    /// Part of the rows, taken from the end before shuffling, that validates and does not train
-    #[arg(long, default_value_t = 0.0, value_name = "PART", value_parser = fraction)]
-    validation_split: f64,
+    #[command(flatten)]
+    split: SplitArguments,
     /// CSV file to validate on
     #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["validation_x", "validation_split", "x"])]
     validation_data: Option<PathBuf>,
@@ -112,8 +116,13 @@ pub struct Train {
     /// Epochs from one validation to the next, or the epochs to validate after, such as 1,2,10
     #[arg(long, default_value = "1", value_name = "N|A,B,..")]
     validation_freq: Epochs,
-    /// Weight of each class in the loss, such as 0:1,1:2.5; a class that is missing weighs 1
-    #[arg(long, value_name = "CLASS:WEIGHT,..", conflicts_with = "sample_weight")]
+    /// Weight of each class in the loss, such as 0:1,walk:2.5, or balanced, by which each class weighs the
+    /// same in all; a class that is missing weighs 1
+    #[arg(
+        long,
+        value_name = "CLASS:WEIGHT,..|balanced",
+        conflicts_with = "sample_weight"
+    )]
     class_weight: Option<ClassWeights>,
     /// Weight of each row in the loss
     #[arg(long, value_name = "FILE.npy")]
@@ -157,9 +166,85 @@ pub struct Train {
     output: PathBuf,
 }
 
+/// Epochs at most, and how many of them the validation's loss may stand still, where no option says it.
+const EPOCHS: usize = 200;
+const PATIENCE: usize = 10;
+/// Rows below which none are kept for that.
+const FEWEST_ROWS: usize = 20;
+
+/// What a training begins with.
+pub(super) struct Start {
+    /// Of `--model`.
+    model: Option<Sequential>,
+    /// Its compile settings, or those that options ask for.
+    settings: CompileOptions,
+    /// Whether its own hold, with the optimizer's state.
+    keep: bool,
+    meaning: Meaning,
+}
+
+/// What came of a training.
+struct Trained {
+    model: Sequential,
+    /// Rows from this one on were not trained on.
+    end: usize,
+    /// Of `--validation-data` and its like.
+    validation: Option<Labelled>,
+}
+
 impl Train {
     pub fn run(&self) -> Outcome {
         self.check_outputs()?;
+        let (start, rows) = self.start()?;
+        let split = self.split_or_default(rows.data.rows());
+        let parts = split.deal(rows, self.seed)?;
+        if let Some(folds) = self.split.cv {
+            self.cross_validate(folds, &start, &split, &parts.training)?;
+        }
+        parts.warn_of_classes(parts.end(&split));
+        let trained = self.train(start, &parts, &split, true)?;
+        if self.verbose.level() > 0 {
+            self.report(&trained, &parts)?;
+            console::print(&format!("saved {}\n", self.output.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Trains on `parts`, and writes files where `saves`; silent where not.
+    fn train(
+        &self,
+        start: Start,
+        parts: &Parts,
+        split: &SplitArguments,
+        saves: bool,
+    ) -> Outcome<Trained> {
+        let end = parts.end(split);
+        let mut model = self.model(start, &parts.training, end)?;
+        let given = self.validation(&model)?;
+        let validation = given.as_ref().or(parts.validation.as_ref());
+        let callbacks = self.callbacks(&model, &parts.training, end, validation, saves)?;
+        let printed = console::follow(&mut model);
+        let options = FitOptions {
+            validation_split: parts.tail(split),
+            verbose: if saves { self.verbose.level() } else { 0 },
+            callbacks,
+            ..self.fit_options(&parts.training, validation)?
+        };
+        let rows = &parts.training;
+        let history = model.fit(&rows.data.x, rows.y(), options)?;
+        if saves {
+            self.save(&model, &history)?;
+            printed()?;
+        }
+        Ok(Trained {
+            model,
+            end,
+            validation: given,
+        })
+    }
+
+    /// The model to go on from, and the rows, whose labels it can take.
+    fn start(&self) -> Outcome<(Start, Labelled)> {
         let given = self.model.as_deref().map(Loaded::read).transpose()?;
         let own = given.as_ref().and_then(compile::settings);
         let keep = match &given {
@@ -170,77 +255,95 @@ impl Train {
             (Some(loaded), Some(path)) => Meaning::of(&loaded.model, path),
             _ => Meaning::none(),
         };
-        let mut rows = self.data.labelled(&meaning)?;
-        let mut model = match given {
-            Some(loaded) => loaded.model.with_seed(self.seed),
-            None => self.build(&rows.data)?,
+        let mut rows = self.data.grouped(&meaning, self.split.group.clone())?;
+        let (model, given) = match given {
+            Some(loaded) => (loaded.model, true),
+            None => (self.architecture(rows.data.row_shape(), None)?, false),
         };
+        let mut model = model;
         if !model.is_built() {
             model.build(rows.data.row_shape())?;
         }
         check_row_shape(&model, &rows.data, &rows.x_path)?;
-        let outputs = model.output_shape().and_then(<[usize]>::last).copied();
-        rows.number_classes(Head::of(&model), outputs.unwrap_or(1));
+        rows.number_classes(Head::of(&model), output_width(&model).unwrap_or(1));
         for caution in rows
             .data
             .cautions(|row| rows.data.line_of_row(&rows.x_path, row))
         {
             console::note(&format!("note: {}: {caution}", rows.x_path.display()));
         }
-        if self.quantize_aware.is_some() {
-            // Folding needs the weights, and leaves no optimizer state that would fit.
-            if let Some(path) = &self.weights {
-                model.load_weights(path)?;
-            }
-            model = folded(&model)?.with_seed(self.seed);
-        }
-        let keep = keep && self.quantize_aware.is_none();
-        self.compile(&mut model, own, keep, &rows)?;
-        let signature = self.signature(&model, &meaning, &rows)?;
-        model.set_signature(Some(signature))?;
-        let validation = self.validation(&model)?;
-        if let (Some(path), None) = (&self.weights, self.quantize_aware) {
-            // With the optimizer that they were saved with.
-            model.build_optimizer();
-            model.load_weights(path)?;
-        }
-        if let (Some(rate), Some(optimizer)) = (self.learning_rate, model.optimizer_mut()) {
-            optimizer.set_learning_rate(rate)?;
-        }
-
-        let sample_weight = weights(self.sample_weight.as_deref(), &rows)?;
-        let validation_data = match &validation {
-            None => None,
-            Some(validation) => {
-                let data = ValidationData::new(&validation.data.x, validation.y());
-                match weights(self.validation_sample_weight.as_deref(), validation)? {
-                    None => Some(data),
-                    Some(weights) => Some(data.with_sample_weight(weights.view())),
-                }
-            }
+        let settings = self.settings(&model, own, &rows)?;
+        rows.data.sample_weight = weights(self.sample_weight.as_deref(), &rows)?;
+        let start = Start {
+            model: given.then_some(model),
+            settings,
+            keep,
+            meaning,
         };
-        let callbacks = self.callbacks(&model, &rows, validation.as_ref())?;
-        let printed = console::follow(&mut model);
-        let options = FitOptions {
-            epochs: self.epochs,
+        Ok((start, rows))
+    }
+
+    /// The options, with rows to validate on where nothing else says when to stop.
+    fn split_or_default(&self, rows: usize) -> SplitArguments {
+        let mut split = self.split.clone();
+        if self.epochs.is_some() {
+            return split;
+        }
+        let given = self.validation_data.is_some() || self.validation_x.is_some();
+        let mut of = String::new();
+        if split.validation_split == 0.0 && !given && rows >= FEWEST_ROWS {
+            split.validation_split = 0.2;
+            split.stratify = true;
+            of = " of 20 % of the rows, drawn at random,".to_string();
+        }
+        if given || split.validation_split > 0.0 {
+            console::note(&format!(
+                "note: up to {EPOCHS} epochs, until val_loss{of} has not fallen for {PATIENCE} of them; --epochs N trains N"
+            ));
+        }
+        split
+    }
+
+    fn fit_options<'a>(
+        &self,
+        rows: &'a Labelled,
+        validation: Option<&'a Labelled>,
+    ) -> Outcome<FitOptions<'a>> {
+        let validation_data = validation.map(|validation| {
+            let data = ValidationData::new(&validation.data.x, validation.y());
+            match &validation.data.sample_weight {
+                None => data,
+                Some(weights) => data.with_sample_weight(weights.view()),
+            }
+        });
+        let sample_weight = rows.data.sample_weight.as_ref();
+        Ok(FitOptions {
+            epochs: self.last_epoch(),
             batch_size: self.batch_size.0,
             validation_data,
-            validation_split: self.validation_split,
             shuffle: !self.no_shuffle,
-            verbose: self.verbose.level(),
-            callbacks,
-            class_weight: self.class_weight.clone().map(|weights| weights.0),
-            sample_weight: sample_weight.as_ref().map(|weights| weights.view()),
+            class_weight: self.class_weights(rows)?,
+            sample_weight: sample_weight.map(|weights| weights.view()),
             initial_epoch: self.initial_epoch,
             steps_per_epoch: self.steps_per_epoch,
             validation_batch_size: self.validation_batch_size,
             validation_steps: self.validation_steps,
             validation_freq: self.validation_freq.0.clone(),
             seed: Some(self.seed),
-            // As many as THUMBNET_THREADS says.
-            threads: None,
-        };
-        let history = model.fit(&rows.data.x, rows.y(), options)?;
+            ..FitOptions::default()
+        })
+    }
+
+    fn last_epoch(&self) -> usize {
+        self.epochs.unwrap_or(EPOCHS)
+    }
+
+    /// Patience of stopping early, where no option says how long to train.
+    fn patience(&self, validates: bool) -> Option<usize> {
+        (self.epochs.is_none() && validates).then_some(PATIENCE)
+    }
+
+    fn save(&self, model: &Sequential, history: &History) -> Outcome {
         if model.values().iter().any(|value| !value.is_finite()) {
             console::note(
                 "warning: training ended with weights that are not finite; lower --learning-rate, or check the data's ranges",
@@ -256,11 +359,35 @@ impl Train {
             "2" => model.save_for_keras_2(&self.output)?,
             _ => model.save(&self.output)?,
         }
-        printed()?;
-        if self.verbose.level() > 0 {
-            console::print(&format!("saved {}\n", self.output.display()))?;
-        }
         Ok(())
+    }
+
+    /// What the model is worth on rows that it was not trained on, or on those that it was where there are
+    /// no others.
+    fn report(&self, trained: &Trained, parts: &Parts) -> Outcome {
+        let training = &parts.training;
+        let (train, tail) = training.data.split_at(trained.end);
+        let tail = training.with_data(tail);
+        let validation = trained.validation.as_ref().or(parts.validation.as_ref());
+        let (rows, which) = match (&parts.test, validation) {
+            (Some(test), _) => (test, "rows to test on, neither trained nor validated on"),
+            (None, Some(validation)) => (validation, "rows validated on"),
+            (None, None) if tail.data.rows() > 0 => (&tail, "rows validated on"),
+            (None, None) => (
+                training,
+                "rows trained on (--test-split 0.2 keeps others for the score)",
+            ),
+        };
+        let data_type = self.quantize_aware.unwrap_or_default();
+        let Some(scores) = Scores::of(&trained.model, rows, &train.x, data_type)? else {
+            return Ok(());
+        };
+        console::print(&format!(
+            "\n{} {which}: {}\n{}\n",
+            rows.data.rows(),
+            scores.line(),
+            scores.float
+        ))
     }
 
     /// Whether the settings and the optimizer of the model's file hold. An error where they would have to,
@@ -282,12 +409,12 @@ impl Train {
 
     /// Refuses epochs that do not exist and outputs that could not be written, before the work and not after it.
     fn check_outputs(&self) -> Outcome {
-        if self.initial_epoch > self.epochs {
+        let last = self.last_epoch();
+        if self.initial_epoch > last {
             return Err(Failure::usage(format!(
-                "--initial-epoch {} is beyond --epochs {}, the epoch to end with; give --epochs {} for {1} more",
+                "--initial-epoch {} is beyond --epochs {last}, the epoch to end with; give --epochs {} for {last} more",
                 self.initial_epoch,
-                self.epochs,
-                self.initial_epoch + self.epochs
+                self.initial_epoch + last
             )));
         }
         let only_trains = |layer: &LayerSpec| {
@@ -353,30 +480,24 @@ impl Train {
         )
     }
 
-    /// Callbacks in the order that they are called in.
+    /// Callbacks in the order that they are called in; of the rows those before `end` train.
     fn callbacks(
         &self,
         model: &Sequential,
         rows: &Labelled,
+        end: usize,
         validation: Option<&Labelled>,
+        saves: bool,
     ) -> Outcome<Vec<Box<dyn Callback>>> {
-        let training = self.training_rows(rows.data.rows());
         let held = match validation {
             Some(validation) => validation.data.rows(),
-            None => rows.data.rows() - training,
+            None => rows.data.rows() - end,
         };
         let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
         // First, so that the others save nothing that is not finite.
-        if !self.allow_nan {
-            let normalized = model
-                .layers()
-                .first()
-                .is_some_and(|layer| matches!(layer.class_name(), "Normalization" | "Rescaling"));
-            let within = self.callbacks.saves_within_epochs();
-            callbacks.push(Box::new(StopAtNan::new(&rows.data, normalized, within)));
-        }
+        callbacks.extend(self.stop_at_nan(model, rows));
         // Before those that watch the device's metrics.
-        if let Some(data_type) = self.q_metrics {
+        if let (Some(data_type), true) = (self.q_metrics, saves) {
             if held == 0 {
                 return Err(Failure::usage(
                     "--q-metrics is given without rows to validate on; add --validation-split 0.2 or --validation-data v.csv",
@@ -387,7 +508,7 @@ impl Train {
                 self_tests: Some(0),
                 ..QuantizeOptions::default()
             };
-            let (training, rest) = rows.data.split_at(training);
+            let (training, rest) = rows.data.split_at(end);
             let held = validation.map_or(&rest, |validation| &validation.data);
             let y = held.y.as_ref().expect("labelled rows have targets");
             callbacks.push(Box::new(DeviceMetrics::new(
@@ -397,62 +518,37 @@ impl Train {
                 options,
             )?));
         }
-        callbacks.extend(self.callbacks.callbacks(held > 0)?);
+        let patience = self.patience(held > 0);
+        callbacks.extend(match saves {
+            true => self.callbacks.callbacks(held > 0, patience)?,
+            false => self.callbacks.without_files(held > 0, patience),
+        });
         // Last, so that weights which another one restores are rounded too.
-        if let Some(data_type) = self.quantize_aware {
-            let (training, _) = rows.data.split_at(training);
-            callbacks.push(Box::new(QuantizeAware::new(data_type, &training.x)?));
-        }
+        callbacks.extend(self.rounding(rows, end)?);
         Ok(callbacks)
     }
 
-    /// What the trained model's inputs and outputs are: as before where it has said so, else as in
-    /// the rows.
-    fn signature(
-        &self,
-        model: &Sequential,
-        meaning: &Meaning,
-        rows: &Labelled,
-    ) -> Outcome<Signature> {
-        let outputs = model
-            .output_shape()
-            .and_then(<[usize]>::last)
-            .copied()
-            .unwrap_or(1);
-        let names = rows.data.class_names.as_deref();
-        let task = match model.loss() {
-            Some(loss) => task(loss, Head::of(model), outputs, names),
-            None => Task::Regression,
+    fn stop_at_nan(&self, model: &Sequential, rows: &Labelled) -> Option<Box<dyn Callback>> {
+        let first = model.layers().first();
+        let normalized =
+            first.is_some_and(|layer| matches!(layer.class_name(), "Normalization" | "Rescaling"));
+        let within = self.callbacks.saves_within_epochs();
+        let callback = || Box::new(StopAtNan::new(&rows.data, normalized, within));
+        (!self.allow_nan).then(|| callback() as Box<dyn Callback>)
+    }
+
+    /// `--quantize-aware`, by the ranges of the rows before `end`.
+    fn rounding(&self, rows: &Labelled, end: usize) -> Outcome<Option<Box<dyn Callback>>> {
+        let Some(data_type) = self.quantize_aware else {
+            return Ok(None);
         };
-        let given = meaning.class_names(self.data.classes.as_deref())?;
-        let numbers = || {
-            let count = task.class_count(outputs).unwrap_or(0);
-            (0..count).map(|number| number.to_string()).collect()
-        };
-        let classes = given
-            .filter(|names| task.class_count(outputs) == Some(names.len()))
-            .or(names.map(<[String]>::to_vec))
-            .unwrap_or_else(numbers);
-        let features = match meaning.features() {
-            [] => rows.data.feature_names.clone(),
-            own => own.to_vec(),
-        };
-        let targets = match rows.data.target_names.as_slice() {
-            [] => meaning.targets(),
-            names => names.to_vec(),
-        };
-        let mut signature = Signature::new(task)
-            .with_features(features)
-            .with_targets(targets)
-            .with_classes(classes);
-        signature.threshold = meaning.threshold();
-        signature.fill = rows.data.fill.clone();
-        Ok(signature)
+        let (training, _) = rows.data.split_at(end);
+        Ok(Some(Box::new(QuantizeAware::new(data_type, &training.x)?)))
     }
 
     /// The rows of `--validation-data`, read by what the model says about its columns and classes.
     fn validation(&self, model: &Sequential) -> Outcome<Option<Labelled>> {
-        let validation = match (
+        let mut validation = match (
             &self.validation_data,
             &self.validation_x,
             &self.validation_y,
@@ -471,6 +567,8 @@ impl Train {
             _ => return Ok(None),
         };
         check_row_shape(model, &validation.data, &validation.x_path)?;
+        let path = self.validation_sample_weight.as_deref();
+        validation.data.sample_weight = weights(path, &validation)?;
         if let (Some(loss), Some(outputs)) = (
             model.loss(),
             model.output_shape().and_then(<[usize]>::last).copied(),
@@ -480,59 +578,18 @@ impl Train {
         Ok(Some(validation))
     }
 
-    /// Rows that train: Keras' `floor(rows * (1 - split))`.
-    fn training_rows(&self, rows: usize) -> usize {
-        (rows as f64 * (1.0 - self.validation_split)) as usize
+    /// Weights of the classes by number, for these rows to train on.
+    fn class_weights(&self, rows: &Labelled) -> Outcome<Option<BTreeMap<i64, f32>>> {
+        match &self.class_weight {
+            None => Ok(None),
+            Some(weights) => rows.class_weights(weights).map(Some),
+        }
     }
+}
 
-    /// The model of `--layers`, with a normalization in front.
-    fn build(&self, data: &Dataset) -> Outcome<Sequential> {
-        let mut model = Sequential::new().with_seed(self.seed);
-        model.add(Input::new(data.row_shape()))?;
-        let normalize = self.normalize || (self.data.data.is_some() && !self.no_normalize);
-        if normalize {
-            let training = Slice::from(..self.training_rows(data.rows()));
-            let mut normalization = Normalization::new();
-            normalization.adapt(&data.x.slice_axis(Axis(0), training))?;
-            model.add(normalization)?;
-        }
-        layers::add(&mut model, &self.layers)?;
-        model.build(data.row_shape())?;
-        if normalize {
-            widen_constant_columns(&mut model)?;
-        }
-        Ok(model)
-    }
-
-    /// Compiles with `own` settings, those of the model's file, where no options ask for others.
-    fn compile(
-        &self,
-        model: &mut Sequential,
-        mut own: Option<Value>,
-        keep: bool,
-        rows: &Labelled,
-    ) -> Outcome {
-        let outputs = model
-            .output_shape()
-            .and_then(<[usize]>::last)
-            .copied()
-            .unwrap_or(1);
-        if let (Some(own), Some(optimizer)) = (&mut own, &self.optimizer) {
-            own["optimizer"] = json!(optimizer);
-        }
-        let mut options = self
-            .compile
-            .options(own, Head::of(model), outputs, rows.y().shape())?;
-        if let Some(optimizer) = &self.optimizer {
-            options.optimizer = optimizer.parse()?;
-        }
-        check_labels(options.loss.as_ref(), Head::of(model), outputs, rows)?;
-        // Compiling anew would forget the optimizer's state.
-        if !keep {
-            model.compile_with(options)?;
-        }
-        Ok(())
-    }
+/// Values of a sample of the model's outputs along their last axis.
+fn output_width(model: &Sequential) -> Option<usize> {
+    model.output_shape()?.last().copied()
 }
 
 /// One weight per row.
@@ -553,15 +610,4 @@ fn weights(path: Option<&Path>, rows: &Labelled) -> Outcome<Option<Array1<f32>>>
     }
     check_finite(&weights, path)?;
     Ok(Some(weights.into_iter().collect()))
-}
-
-/// Gives columns of one value the deviation 1: Keras would divide a later, other value by 1e-7.
-fn widen_constant_columns(model: &mut Sequential) -> Outcome {
-    let mut weights = model.get_weights();
-    // Mean, variance, count: the normalization's come first.
-    if let Some(variance) = weights.get_mut(1) {
-        variance.mapv_inplace(|value| if value == 0.0 { 1.0 } else { value });
-    }
-    model.set_weights(&weights)?;
-    Ok(())
 }
