@@ -187,3 +187,87 @@ fn a_checkpoint_goes_on_from_its_epoch() {
         }
     });
 }
+
+/// Starts a training without an end in sight, and sends it a signal after some epochs.
+#[cfg(unix)]
+fn signalled(folder: &Path, line: &str, signals: &[&str]) -> thumbnet_tests::command::Finished {
+    let _ = fs::remove_file(folder.join("log.csv"));
+    let mut started = command(folder, line.split_whitespace());
+    started
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let child = started.spawn().unwrap();
+    let begun = Instant::now();
+    let lines = || fs::read_to_string(folder.join("log.csv")).map_or(0, |log| log.lines().count());
+    while lines() < 20 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "nothing is logged"
+        );
+        thread::sleep(Duration::from_millis(2));
+    }
+    for signal in signals {
+        let sent = std::process::Command::new("kill")
+            .args([signal, child.id().to_string().as_str()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+    child.wait_with_output().unwrap().into()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_lets_the_batch_end_and_saves_the_model() {
+    let folder = start_folder();
+    let folder = folder.path();
+    let endless = format!("{TRAIN} --epochs 100000000 --csv-log log.csv --output m.h5");
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let found = signalled(folder, &endless, &[signal]);
+        let whole = fs::read_to_string(folder.join("log.csv"))
+            .unwrap()
+            .lines()
+            .count()
+            - 1;
+        assert_eq!(
+            found.error(code),
+            format!("interrupted: m.h5 has the last weights, after {whole} whole epochs")
+        );
+        let model = Sequential::load(folder.join("m.h5")).unwrap();
+        assert!(model.optimizer().unwrap().iterations() > 20 * 8);
+        fs::remove_file(folder.join("m.h5")).unwrap();
+        assert_eq!(names(folder), ["iris.csv", "log.csv", "start.h5"]);
+    }
+    let best = format!("{endless} --early-stopping 100000000 --restore-best-weights");
+    let message = signalled(folder, &best, &["-INT"]).error(130);
+    assert!(
+        message.starts_with("interrupted: m.h5 has the best weights, after "),
+        "{message}"
+    );
+    fs::remove_file(folder.join("m.h5")).unwrap();
+    // At once: what is there is whole.
+    let found = signalled(folder, &endless, &["-INT", "-INT"]);
+    assert_eq!(found.code, Some(130), "{}", found.stderr);
+    if folder.join("m.h5").exists() {
+        Sequential::load(folder.join("m.h5")).unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_goes_on_from_its_backup() {
+    let folder = start_folder();
+    let folder = folder.path();
+    let line = format!("{TRAIN} --epochs 3000 --backup-dir backup --csv-log log.csv --output m.h5");
+    let whole = format!("{TRAIN} --epochs 3000 --output whole.h5");
+    thumbnet(folder, whole.split_whitespace()).ok();
+    let found = signalled(folder, &line, &["-TERM"]);
+    let message = found.error(143);
+    assert!(
+        message.ends_with("; the same command goes on from the backup in backup"),
+        "{message}"
+    );
+    thumbnet(folder, line.split_whitespace()).ok();
+    let contents = contents(folder);
+    assert!(contents["m.h5"] == contents["whole.h5"]);
+    assert!(!folder.join("backup").exists());
+}

@@ -391,6 +391,7 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
             other => ValidationFrequency::Every(other.as_u64().unwrap_or(1) as usize),
         },
         seed: None,
+        interrupt: None,
         threads: None,
     };
     let history = model.fit(&x, &y, options).map_err(say)?;

@@ -164,6 +164,25 @@ impl CallbackArguments {
 }
 
 impl CallbackArguments {
+    /// Whether the best epoch's weights come back at the end.
+    pub fn restores_best(&self, by_default: bool) -> bool {
+        match self.early_stopping {
+            Some(_) => self.restore_best_weights,
+            None => by_default,
+        }
+    }
+
+    /// What to do to go on after an interruption.
+    pub fn how_to_go_on(&self) -> String {
+        match &self.backup_dir {
+            Some(folder) => format!(
+                "; the same command goes on from the backup in {}",
+                folder.display()
+            ),
+            None => String::new(),
+        }
+    }
+
     fn monitor(&self, validates: bool) -> String {
         let usual = if validates { "val_loss" } else { "loss" };
         self.monitor.as_deref().unwrap_or(usual).to_string()
@@ -183,7 +202,7 @@ impl CallbackArguments {
         if let Some(patience) = self.early_stopping.or(patience) {
             callbacks.push(Box::new(EarlyStopping {
                 mode: self.mode,
-                restore_best_weights: self.restore_best_weights || self.early_stopping.is_none(),
+                restore_best_weights: self.restores_best(true),
                 ..EarlyStopping::new(monitor.clone()).with_patience(patience)
             }));
         }

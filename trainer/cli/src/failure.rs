@@ -15,6 +15,8 @@ pub enum Failure {
     Board(thumbnet_boards::Error),
     /// The standard output could not be written. Exit code 1.
     Output(std::io::Error),
+    /// A signal ended a training; its exit code, and what was saved.
+    Interrupted(u8, String),
     /// Who read the standard output has seen enough. Exit code 0, without a word.
     ReaderGone,
 }
@@ -29,6 +31,7 @@ impl Failure {
         match self {
             Self::Usage(_) => ExitCode::from(2),
             Self::Error(_) | Self::Board(_) | Self::Output(_) => ExitCode::from(1),
+            Self::Interrupted(code, _) => ExitCode::from(*code),
             Self::ReaderGone => ExitCode::SUCCESS,
         }
     }
@@ -55,6 +58,7 @@ impl fmt::Display for Failure {
             Self::Output(error) => {
                 format!("standard output: {error}; what was printed is not complete")
             }
+            Self::Interrupted(_, what) => format!("interrupted: {what}"),
             Self::ReaderGone => "the reader of the standard output is gone".to_string(),
         };
         f.write_str(&one_line(&text))

@@ -16,6 +16,7 @@ mod export;
 mod failure;
 mod head;
 mod inspect;
+mod interrupt;
 mod json;
 mod layers;
 mod meaning;

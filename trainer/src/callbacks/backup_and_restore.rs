@@ -210,9 +210,10 @@ impl Callback for BackupAndRestore {
         }
     }
 
-    fn on_train_end(&mut self, _model: &mut Sequential, _logs: &Logs) -> Result<()> {
+    fn on_train_end(&mut self, model: &mut Sequential, _logs: &Logs) -> Result<()> {
         let lock = self.state.lock.take();
-        if !self.delete_checkpoint {
+        // What was interrupted may go on.
+        if !self.delete_checkpoint || model.was_interrupted() {
             return Ok(());
         }
         // The position first: weights without one are never read.

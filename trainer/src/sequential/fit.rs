@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 
 use ndarray::{ArrayBase, ArrayView1, Data, Dimension};
 
@@ -49,6 +50,9 @@ pub struct FitOptions<'a> {
     pub validation_freq: ValidationFrequency,
     /// Of shuffling and noise. Defaults to the model's own, different in each call of `fit`.
     pub seed: Option<u64>,
+    /// When it becomes true, from another thread or from a signal's handler, the training ends after the
+    /// running batch; see [`Sequential::was_interrupted`]. Defaults to none.
+    pub interrupt: Option<&'a AtomicBool>,
     /// Most threads for work that is large enough to share; results do not depend on them.
     /// Defaults to the environment variable `THUMBNET_THREADS`, else to all cores.
     pub threads: Option<usize>,
@@ -73,6 +77,7 @@ impl fmt::Debug for FitOptions<'_> {
             .field("validation_batch_size", &self.validation_batch_size)
             .field("validation_freq", &self.validation_freq)
             .field("seed", &self.seed)
+            .field("interrupt", &self.interrupt)
             .field("threads", &self.threads)
             .finish()
     }
@@ -96,6 +101,7 @@ impl Default for FitOptions<'_> {
             validation_batch_size: None,
             validation_freq: ValidationFrequency::Every(1),
             seed: None,
+            interrupt: None,
             threads: None,
         }
     }

@@ -268,6 +268,12 @@ impl Sequential {
         self.run.stop_training
     }
 
+    /// Whether the last `fit` was ended by its `interrupt`. Its last epoch is not whole then: it was not
+    /// validated, callbacks have not seen its end, and it is not in the history.
+    pub fn was_interrupted(&self) -> bool {
+        self.run.interrupted
+    }
+
     /// Lets the running `fit` begin with this batch of this epoch, both counted from 0; for
     /// callbacks that restore a training when it begins.
     pub fn resume_at(&mut self, epoch: usize, batch: usize) {

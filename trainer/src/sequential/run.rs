@@ -13,6 +13,8 @@ pub(crate) struct Run {
     pub callback_states: Vec<Value>,
     /// Whether somebody asked `fit` to return.
     pub stop_training: bool,
+    /// Whether the training was ended from outside, within an epoch.
+    pub interrupted: bool,
     /// Whether somebody asked `evaluate`, or a validation, to return.
     pub stop_evaluating: bool,
 }

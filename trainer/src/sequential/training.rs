@@ -1,6 +1,6 @@
 //! One call of `fit` as it runs: epochs, steps, validation, callbacks.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -99,7 +99,10 @@ impl<'a, 'o> Training<'a, 'o> {
             // and restored goes on as it would have.
             model.rng = ChaCha8Rng::seed_from_u64(seed);
             model.rng.set_stream(2 * epoch as u64);
-            logs = self.epoch(model, epoch, skipped, callbacks)?;
+            match self.epoch(model, epoch, skipped, callbacks)? {
+                Some(of_epoch) => logs = of_epoch,
+                None => break,
+            }
             history.push(epoch, &logs);
             if model.run.stop_training {
                 break;
@@ -116,14 +119,14 @@ impl<'a, 'o> Training<'a, 'o> {
         Ok(history)
     }
 
-    /// One epoch without its first `skipped` steps, and its validation.
+    /// One epoch without its first `skipped` steps, and its validation; none where it was interrupted.
     fn epoch(
         &mut self,
         model: &mut Sequential,
         epoch: usize,
         skipped: usize,
         callbacks: &mut Callbacks,
-    ) -> Result<Logs> {
+    ) -> Result<Option<Logs>> {
         // A callback may have evaluated, with other sums.
         model
             .compiled_mut()?
@@ -135,6 +138,9 @@ impl<'a, 'o> Training<'a, 'o> {
             model.print(&format!("Epoch {}/{}\n", epoch + 1, self.options.epochs));
         }
         self.batches(model, skipped, callbacks, &mut progress)?;
+        if model.run.interrupted {
+            return Ok(None);
+        }
         let mut logs = Logs::new();
         model.compiled()?.write(&mut logs);
         if self.options.validation_freq.includes(epoch) {
@@ -142,7 +148,7 @@ impl<'a, 'o> Training<'a, 'o> {
         }
         callbacks.epoch_end(model, epoch, &mut logs)?;
         progress.finish(&logs, self.now(), &model.output);
-        Ok(logs)
+        Ok(Some(logs))
     }
 
     /// The batches of an epoch, until the data runs out or somebody asks to stop.
@@ -168,7 +174,9 @@ impl<'a, 'o> Training<'a, 'o> {
             if due {
                 progress.update(step + 1, &self.batch_logs, now, &model.output);
             }
-            if model.run.stop_training {
+            let interrupt = self.options.interrupt;
+            model.run.interrupted = interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed));
+            if model.run.stop_training || model.run.interrupted {
                 break;
             }
         }

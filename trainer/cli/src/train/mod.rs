@@ -26,6 +26,7 @@ use super::{
     console,
     data::{DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
     head::Head,
+    interrupt,
     layers::LayerSpec,
     meaning::Meaning,
     models::{check_keras_name, check_row_shape, has_extension},
@@ -232,9 +233,16 @@ impl Train {
         };
         let rows = &parts.training;
         let history = model.fit(&rows.data.x, rows.y(), options)?;
+        let interrupted = interrupt::exit_code().filter(|_| model.was_interrupted());
         if saves {
             self.save(&model, &history)?;
             printed()?;
+        }
+        if let Some(code) = interrupted {
+            return Err(Failure::Interrupted(
+                code,
+                self.what_is_left(saves, &history),
+            ));
         }
         Ok(Trained {
             model,
@@ -330,8 +338,24 @@ impl Train {
             validation_steps: self.validation_steps,
             validation_freq: self.validation_freq.0.clone(),
             seed: Some(self.seed),
+            interrupt: Some(interrupt::listen().map_err(Failure::Output)?),
             ..FitOptions::default()
         })
+    }
+
+    /// Where the work of an interrupted training is.
+    fn what_is_left(&self, saved: bool, history: &History) -> String {
+        if !saved {
+            return "nothing is saved; the folds were not done".to_string();
+        }
+        let best = self.callbacks.restores_best(self.epochs.is_none());
+        let weights = if best { "best" } else { "last" };
+        format!(
+            "{} has the {weights} weights, after {} whole epochs{}",
+            self.output.display(),
+            history.epoch.len(),
+            self.callbacks.how_to_go_on()
+        )
     }
 
     fn last_epoch(&self) -> usize {
