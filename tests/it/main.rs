@@ -19,6 +19,7 @@ mod export;
 mod extremes;
 mod faults;
 mod files;
+mod help;
 mod keras_arguments;
 mod keras_rules;
 mod keras_tests;

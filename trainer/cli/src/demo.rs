@@ -29,6 +29,7 @@ const CALIBRATION_ROWS: usize = 256;
 
 /// Train on handwritten digits, quantize, and run on the host and on an emulated Cortex-M4
 #[derive(Debug, Args)]
+#[command(after_help = "Example: thumbnet demo")]
 pub struct Demo {
     /// Passes over the training rows
     #[arg(long, default_value_t = 40, value_parser = positive::<usize>)]

@@ -28,6 +28,7 @@ use super::{
 
 /// Loss and metrics of a model on labelled rows
 #[derive(Debug, Args)]
+#[command(after_help = "Example: thumbnet evaluate model.h5 --data iris.csv")]
 pub struct Evaluate {
     /// Keras file (.h5, .keras) or device model (.tnet)
     model: PathBuf,

@@ -40,6 +40,9 @@ use super::{
 /// Quantize a Keras file and write the model that the device runs
 #[derive(Debug, Args)]
 #[command(mut_arg("config", |config| config.visible_alias("json")))]
+#[command(
+    after_help = "Example: thumbnet export model.h5 --calibrate iris.csv --evaluate iris.csv --output model.tnet"
+)]
 pub struct Export {
     /// Keras file (.h5 or .keras)
     model: PathBuf,

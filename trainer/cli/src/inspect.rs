@@ -11,6 +11,7 @@ use super::{Failure, Outcome, console, models::is_device};
 
 /// Layers, sizes and labels of a device model
 #[derive(Debug, Args)]
+#[command(after_help = "Example: thumbnet inspect model.tnet")]
 pub struct Inspect {
     /// Device model (.tnet)
     model: PathBuf,

@@ -8,6 +8,7 @@
 mod architecture;
 mod callbacks;
 mod compile;
+mod completions;
 mod console;
 mod data;
 mod demo;
@@ -43,7 +44,12 @@ type Outcome<T = ()> = Result<T, Failure>;
 
 /// Train dense neural networks with Keras semantics, quantize them, and run them on Cortex-M.
 #[derive(Debug, Parser)]
-#[command(name = "thumbnet", version, max_term_width = 100)]
+#[command(
+    name = "thumbnet",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done; 1 a file, the data or the model is at fault; 2 wrong usage; 130 and 143 a training that Ctrl-C or SIGTERM ended"
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -58,6 +64,8 @@ enum Verb {
     Export(export::Export),
     Inspect(inspect::Inspect),
     Demo(demo::Demo),
+    Completions(completions::Completions),
+    Man(completions::Man),
 }
 
 /// Parses the command line and runs the verb. Exit code 0, 2 for wrong usage, 1 for the rest.
@@ -74,6 +82,8 @@ pub fn main() -> ExitCode {
         Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Demo(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,7 @@ use super::{
 /// Outputs of a model for rows
 #[derive(Debug, Args)]
 #[command(mut_arg("config", |config| config.visible_alias("json")))]
+#[command(after_help = "Example: thumbnet predict model.tnet --data iris.csv")]
 pub struct Predict {
     /// Keras file (.h5, .keras) or device model (.tnet)
     model: PathBuf,

@@ -10,6 +10,7 @@ use super::{Failure, Outcome, console, models::is_device, values::positive};
 
 /// Layers, output shapes and numbers of parameters of a Keras file
 #[derive(Debug, Args)]
+#[command(after_help = "Example: thumbnet summary model.h5")]
 pub struct Summary {
     /// Keras file (.h5 or .keras)
     model: PathBuf,

@@ -39,6 +39,9 @@ use super::{
 
 /// Train a model and save it as a Keras file
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example: thumbnet train --data iris.csv --layers 16:relu,3:softmax --test-split 0.2 --output model.h5"
+)]
 pub struct Train {
     #[command(flatten)]
     data: DataArguments,
