@@ -25,6 +25,7 @@ mod keras_rules;
 mod keras_tests;
 mod killed;
 mod layers;
+mod layers_around;
 mod normalizations;
 mod parity;
 mod quantization;

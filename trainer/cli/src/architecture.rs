@@ -47,6 +47,7 @@ impl ArchitectureArguments {
             settings: None,
             compile_error: None,
             optimizer_error: None,
+            notes: Vec::new(),
         }))
     }
 }

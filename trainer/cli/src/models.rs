@@ -4,7 +4,7 @@ use std::{fs::File, io::Read, path::Path};
 
 use thumbnet_trainer::{Dataset, Error, Result, Sequential, quantize::DeviceModel, saving::Loaded};
 
-use super::{Failure, Outcome, architecture::ArchitectureArguments};
+use super::{Failure, Outcome, architecture::ArchitectureArguments, console};
 
 /// A model of either kind.
 pub enum AnyModel {
@@ -53,8 +53,17 @@ impl AnyModel {
 pub fn load_keras(path: &Path, architecture: &ArchitectureArguments) -> Outcome<Loaded> {
     match architecture.load(path)? {
         Some(loaded) => Ok(loaded),
-        None => Ok(Loaded::read(path)?),
+        None => read_keras(path),
     }
+}
+
+/// A model of Keras, with what is to be known of it.
+pub fn read_keras(path: &Path) -> Outcome<Loaded> {
+    let loaded = Loaded::read(path)?;
+    for note in &loaded.notes {
+        console::note(&format!("note: {}: {note}", path.display()));
+    }
+    Ok(loaded)
 }
 
 /// Refuses rows of another shape than the model's input.

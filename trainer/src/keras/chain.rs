@@ -92,8 +92,19 @@ fn node_name(entry: &Value) -> &str {
 fn collect_sources(node: &Value, sources: &mut Vec<String>) {
     match node {
         Value::Array(list) => match list.as_slice() {
-            [Value::String(name), Value::Number(_), Value::Number(_), ..] => {
-                sources.push(name.clone());
+            // The others are by name: of an operation of Keras 2, its second operand.
+            [
+                Value::String(name),
+                Value::Number(_),
+                Value::Number(_),
+                others @ ..,
+            ] => {
+                if name != "_CONSTANT_VALUE" {
+                    sources.push(name.clone());
+                }
+                others
+                    .iter()
+                    .for_each(|value| collect_sources(value, sources));
             }
             list => list
                 .iter()

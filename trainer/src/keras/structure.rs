@@ -6,6 +6,8 @@ use serde_json::Value;
 
 pub(crate) use super::chain::chain as functional_layers;
 use super::{LayerObject, snake_case, unique};
+use crate::layers::wrappers::is_wrapper;
+use crate::saving::Stored;
 
 /// A layer or a model inside a model, input layers left out.
 pub(crate) struct Part {
@@ -16,6 +18,8 @@ pub(crate) struct Part {
     pub(crate) trainable: bool,
     /// The layers of a model.
     pub(crate) parts: Option<Vec<Part>>,
+    /// How its weights lie in a file.
+    pub(crate) stored: Stored,
 }
 
 /// A layer that is not itself a model, as a file stores it.
@@ -32,6 +36,8 @@ pub(crate) struct Leaf {
     pub(crate) folder: String,
     /// False when it or a model around it is frozen.
     pub(crate) trainable: bool,
+    /// How its weights lie there.
+    pub(crate) stored: Stored,
 }
 
 impl Leaf {
@@ -99,8 +105,12 @@ impl Structure {
                     name: part.name.clone(),
                     class_name: part.class_name.clone(),
                     group: group.to_string(),
-                    folder,
+                    folder: match is_wrapper(&part.class_name) {
+                        true => format!("{folder}/layer"),
+                        false => folder,
+                    },
                     trainable,
+                    stored: part.stored,
                 });
             }
         }
@@ -121,6 +131,9 @@ fn parts(model: &Value) -> Result<Vec<Part>, String> {
             name: name(&layer)?.to_string(),
             class_name: layer.class_name.to_string(),
             trainable: trainable.and_then(Value::as_bool).unwrap_or(true),
+            stored: layer
+                .config
+                .map_or(Stored::Plain, |config| Stored::of(layer.class_name, config)),
             parts: match layer.is_model() {
                 true => Some(self::parts(value)?),
                 false => None,

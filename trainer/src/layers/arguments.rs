@@ -217,13 +217,17 @@ impl<'a> Config<'a> {
             .ok_or_else(|| self.error("batch_shape", expected))
     }
 
-    /// Only float32 computes here; other policies would give other numbers than Keras'.
+    /// Refuses a type that weights are not kept as float32 in. In mixed precision they are, and those that
+    /// Keras quantized to int8 stand for floats.
     pub fn check_dtype(&self) -> Result<()> {
         let Some(dtype) = self.get("dtype") else {
             return Ok(());
         };
+        let int8 = dtype.pointer("/config/mode").and_then(Value::as_str) == Some("int8");
         match dtype_name(dtype).as_str() {
-            Some("float32" | "float64") => Ok(()),
+            Some("float32" | "float64" | "mixed_float16" | "mixed_bfloat16") => Ok(()),
+            Some(name) if name.starts_with("int8_from_") => Ok(()),
+            None if int8 => Ok(()),
             _ => Err(Error::unsupported(format!(
                 "{} {:?}: dtype {dtype} is not supported, expected \"float32\"; save the model with the float32 policy",
                 self.class,

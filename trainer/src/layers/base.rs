@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
 use super::arguments::Config;
+use super::windows::Windows;
 use crate::activations::Activation;
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
@@ -281,6 +282,10 @@ pub(crate) trait Op {
     fn call_arguments(&self) -> Value {
         json!({})
     }
+    /// What Keras calls an operation with behind the input.
+    fn more_arguments(&self) -> Vec<Value> {
+        Vec::new()
+    }
     /// Whether Keras 3 writes a `build_config` for this class.
     fn has_build_config(&self) -> bool {
         false
@@ -331,6 +336,8 @@ pub(crate) enum OnDevice {
     Dense,
     /// A scale and an offset of each value.
     Scale(ScaleOffset),
+    /// Sums of values of a sample.
+    Sums(Windows),
     /// It does not run there; what to do.
     Refused(&'static str),
 }

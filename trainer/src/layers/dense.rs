@@ -93,10 +93,15 @@ impl Dense {
     }
 
     pub(crate) fn from_config(config: &Config) -> Result<Self> {
-        if config.get("lora_rank").is_some() || config.get("quantization_config").is_some() {
-            return Err(Error::unsupported(
-                "Dense with a lora_rank or a quantization_config is not supported; save the model before enabling them",
-            ));
+        // What it learnt beside the kernel is added to it in files.
+        if let Some(quantization) = config.get("quantization_config")
+            && quantization["class_name"] != "Int8QuantizationConfig"
+        {
+            return Err(Error::unsupported(format!(
+                "Dense {}: quantization_config is of class {}, expected none or Int8QuantizationConfig; save the model before it is quantized, or quantized to int8",
+                config.get("name").unwrap_or(&Value::Null),
+                quantization["class_name"]
+            )));
         }
         Ok(Self {
             units: config.positive("units")?,

@@ -39,7 +39,8 @@ pub(crate) fn config(input: &Input, layers: &[Layer], shapes: &[Value]) -> Value
         let shape = shapes.get(i);
         let tensor = json!({"class_name": "__keras_tensor__", "config":
             {"shape": shape, "dtype": "float32", "keras_history": end(&source)}});
-        let inbound = json!([{"args": [tensor], "kwargs": layer.op().call_arguments()}]);
+        let arguments = [vec![tensor], layer.op().more_arguments()].concat();
+        let inbound = json!([{"args": arguments, "kwargs": layer.op().call_arguments()}]);
         nodes.push(node(layer, layer.serialized(shape), inbound));
         source = layer.clone();
     }

@@ -11,14 +11,20 @@ mod group_normalization;
 mod groups;
 mod kernel;
 mod layer_normalization;
+mod masking;
 pub(crate) mod matmul;
 mod naming;
 mod nested;
 mod noise;
 mod normalization;
+pub(crate) mod operations;
+mod pooling;
 mod prelu;
+mod rearrange;
 mod rms_normalization;
 mod shape;
+mod windows;
+pub(crate) mod wrappers;
 
 use serde_json::{Value, json};
 
@@ -29,10 +35,18 @@ pub use custom::Custom;
 pub use dense::Dense;
 pub use group_normalization::GroupNormalization;
 pub use layer_normalization::{LayerNormalization, UnitNormalization};
+pub use masking::Masking;
 pub use nested::Nested;
-pub use noise::{AlphaDropout, Dropout, GaussianDropout, GaussianNoise};
+pub use noise::{
+    AlphaDropout, Dropout, GaussianDropout, GaussianNoise, SpatialDropout1D, SpatialDropout2D,
+};
 pub use normalization::{Normalization, Rescaling, Statistics};
+pub use pooling::{
+    AveragePooling1D, AveragePooling2D, GlobalAveragePooling1D, GlobalAveragePooling2D,
+    GlobalMaxPooling1D, GlobalMaxPooling2D, MaxPooling1D, MaxPooling2D, Padding,
+};
 pub use prelu::PReLU;
+pub use rearrange::{Cropping1D, GetItem, Key, Permute, RepeatVector, UpSampling1D, ZeroPadding1D};
 pub use rms_normalization::RMSNormalization;
 pub use shape::{ActivityRegularization, Flatten, Identity, Input, Reshape};
 
@@ -40,8 +54,10 @@ pub(crate) use base::{
     Backward, Built, Flow, Forward, MOST_VALUES, OnDevice, Op, Scratch, Weights, dtype_policy,
     value_count,
 };
+pub(crate) use masking::after as mask_after;
 pub(crate) use naming::Names;
 pub(crate) use shape::batch_shape;
+pub(crate) use windows::Windows;
 
 use crate::constraints::Constraint;
 use crate::keras::{Dialect, check_keys, serialized, serialized_own};
@@ -94,7 +110,7 @@ macro_rules! layers {
             fn object(&self) -> Value {
                 let config = self.config();
                 match self {
-                    $(Self::$class(_) => serialized("keras.layers", $name, config),)*
+                    $(Self::$class(_) => layer_object($name, config),)*
                     Self::Sequential(nested) => nested.serialized(config),
                     Self::Custom(own) => serialized_own(own.registered_name(), config),
                 }
@@ -144,6 +160,9 @@ layers! {
     AlphaDropout = "AlphaDropout",
     GaussianNoise = "GaussianNoise",
     GaussianDropout = "GaussianDropout",
+    SpatialDropout1D = "SpatialDropout1D",
+    SpatialDropout2D = "SpatialDropout2D",
+    Masking = "Masking",
     // TensorFlow's own names of the class in older files.
     BatchNormalization = "BatchNormalization" | "BatchNormalizationV1" | "BatchNormalizationV2",
     LayerNormalization = "LayerNormalization",
@@ -152,6 +171,20 @@ layers! {
     RMSNormalization = "RMSNormalization",
     Normalization = "Normalization",
     Rescaling = "Rescaling",
+    Permute = "Permute",
+    RepeatVector = "RepeatVector",
+    ZeroPadding1D = "ZeroPadding1D",
+    Cropping1D = "Cropping1D",
+    UpSampling1D = "UpSampling1D",
+    GetItem = "GetItem",
+    AveragePooling1D = "AveragePooling1D",
+    AveragePooling2D = "AveragePooling2D",
+    MaxPooling1D = "MaxPooling1D",
+    MaxPooling2D = "MaxPooling2D",
+    GlobalAveragePooling1D = "GlobalAveragePooling1D",
+    GlobalAveragePooling2D = "GlobalAveragePooling2D",
+    GlobalMaxPooling1D = "GlobalMaxPooling1D",
+    GlobalMaxPooling2D = "GlobalMaxPooling2D",
     Identity = "Identity",
     ActivityRegularization = "ActivityRegularization",
 }
@@ -159,6 +192,9 @@ layers! {
 impl Layer {
     /// A layer that is no model, from its Keras class and config.
     pub(crate) fn read(class_name: &str, config: &Value, dialect: Dialect) -> Result<Self> {
+        if let Some((class_name, config)) = wrappers::as_layer(class_name, config)? {
+            return Self::read(&class_name, &config, dialect);
+        }
         let layer = Self::of_class(class_name, config, dialect)?;
         let others = [&OTHER_KEYS, layer.op().other_keys()].concat();
         let given = config.as_object();
@@ -225,4 +261,22 @@ fn regularizer_config(regularizer: &Option<Regularizer>) -> Value {
 /// Null or the serialized constraint.
 fn constraint_config(constraint: &Option<Constraint>) -> Value {
     constraint.as_ref().map_or(Value::Null, Constraint::config)
+}
+
+/// Refuses values whose channels lie first.
+fn channels_last(config: &Config) -> Result<()> {
+    match config.string("data_format")?.as_deref() {
+        None | Some("channels_last") => Ok(()),
+        Some(_) => Err(config.error("data_format", "\"channels_last\"; save the model so")),
+    }
+}
+
+/// Keras 3's serialized object of a class; slices are an operation, no layer.
+fn layer_object(class_name: &str, config: Value) -> Value {
+    if class_name != "GetItem" {
+        return serialized("keras.layers", class_name, config);
+    }
+    let mut object = serialized("keras.src.ops.numpy", class_name, config);
+    object["registered_name"] = json!(class_name);
+    object
 }

@@ -65,6 +65,35 @@ pub struct GaussianDropout {
     pub base: Base,
 }
 
+/// Drops whole channels of a sample of shape `[steps, channels]` in training, and scales the others by
+/// `1 / (1 - rate)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpatialDropout1D {
+    /// Fraction to drop, `0..=1`.
+    pub rate: f64,
+    /// Kept for the config; the masks come from the seed of `fit`. Defaults to none.
+    pub seed: Option<u64>,
+    /// Shape of a sample, once built.
+    sample: Vec<usize>,
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+/// The same for samples of shape `[height, width, channels]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpatialDropout2D {
+    /// Fraction to drop, `0..=1`.
+    pub rate: f64,
+    /// Kept for the config; the masks come from the seed of `fit`. Defaults to none.
+    pub seed: Option<u64>,
+    /// Shape of a sample, once built.
+    sample: Vec<usize>,
+    /// Name, trainable and the like.
+    pub base: Base,
+}
+
+layer_options!(SpatialDropout1D);
+layer_options!(SpatialDropout2D);
 layer_options!(Dropout);
 layer_options!(AlphaDropout);
 layer_options!(GaussianNoise);
@@ -287,6 +316,117 @@ fn check_noise_shape(class: &str, noise: Option<&[Option<usize>]>, input: &[usiz
         json!(noise)
     )))
 }
+
+/// What the two have alike: one draw for all steps of a channel.
+macro_rules! spatial_dropout {
+    ($class:ident, $name:literal, $axes:literal) => {
+        impl $class {
+            #[doc = "A layer with this rate, checked when it is built."]
+            pub fn new(rate: f64) -> Self {
+                Self {
+                    rate,
+                    seed: None,
+                    sample: Vec::new(),
+                    base: Base::default(),
+                }
+            }
+
+            pub(crate) fn from_config(config: &Config) -> Result<Self> {
+                super::channels_last(config)?;
+                config
+                    .get("rate")
+                    .ok_or_else(|| config.error("rate", "a number from 0 to 1"))?;
+                let layer = Self {
+                    seed: config.seed()?,
+                    base: Base::from_config(config)?,
+                    ..Self::new(config.f64("rate", 0.0)?)
+                };
+                between_0_and_1($name, "rate", layer.rate)?;
+                Ok(layer)
+            }
+
+            fn active(&self, training: bool) -> Flow {
+                if training && self.rate > 0.0 {
+                    Flow::InPlace
+                } else {
+                    Flow::Same
+                }
+            }
+        }
+
+        impl Op for $class {
+            op_base!();
+
+            fn extend_config(&self, config: &mut Map<String, Value>) {
+                config.insert("rate".into(), json!(self.rate));
+                config.insert("seed".into(), json!(self.seed));
+            }
+
+            // Keras writes no more, and the type by its name.
+            fn config(&self) -> Value {
+                let mut config = json!({"rate": self.rate, "seed": self.seed,
+                    "name": self.base.name(), "dtype": "float32"});
+                if $axes == 2 {
+                    config["data_format"] = json!("channels_last");
+                }
+                config
+            }
+
+            fn other_keys(&self) -> &'static [&'static str] {
+                &["noise_shape"]
+            }
+
+            fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+                between_0_and_1($name, "rate", self.rate)?;
+                if input.len() != $axes + 1 {
+                    return Err(Error::shape(format!(
+                        "{}: samples have the shape {input:?}, expected {} axes before the channels; reshape them",
+                        $name, $axes
+                    )));
+                }
+                Ok(input.to_vec())
+            }
+
+            fn build(&mut self, input: &[usize], _weights: &mut Weights) -> Result<()> {
+                self.sample = input.to_vec();
+                Ok(())
+            }
+
+            fn flow(&self, training: bool) -> Flow {
+                self.active(training)
+            }
+
+            fn call_arguments(&self) -> Value {
+                json!({"training": false})
+            }
+
+            fn on_device(&self, _built: &Built) -> OnDevice {
+                OnDevice::Nothing
+            }
+
+            fn shows_logits(&self) -> bool {
+                self.active(true) == Flow::Same
+            }
+
+            factors!();
+
+            fn forward(&self, pass: Forward) {
+                let keep = 1.0 - self.rate;
+                let scale = if keep > 0.0 { (1.0 / keep) as f32 } else { 0.0 };
+                let mut noise = vec![Some(1); $axes + 2];
+                (noise[0], noise[$axes + 1]) = (None, None);
+                let shared = Some((&*noise, &*self.sample));
+                fill_mask(pass.rng, self.rate, scale, shared, pass.scratch);
+                for ((y, &x), &mask) in pass.y.iter_mut().zip(pass.x).zip(&*pass.scratch) {
+                    *y = x * mask;
+                }
+            }
+        }
+    };
+}
+
+spatial_dropout!(SpatialDropout1D, "SpatialDropout1D", 1);
+spatial_dropout!(SpatialDropout2D, "SpatialDropout2D", 2);
 
 impl Op for Dropout {
     noise_op!("Dropout", rate, noise_shape);

@@ -4,6 +4,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::activations::Activation;
+use crate::layers::Windows;
 use crate::{Error, Result};
 
 /// `y = scale * x + offset`, elementwise over features.
@@ -128,12 +129,71 @@ impl Chain {
     }
 }
 
+/// What comes after an activation, or after the inputs, and goes into the next kernel: sums of values, then
+/// an offset.
+#[derive(Clone, Debug)]
+struct Pending {
+    /// Of each value: what is summed up, `(place, weight)`.
+    sums: Vec<Vec<(usize, f64)>>,
+    offset: Array1<f64>,
+}
+
+impl Pending {
+    fn nothing(width: usize) -> Self {
+        Self {
+            sums: (0..width).map(|place| vec![(place, 1.0)]).collect(),
+            offset: Array1::zeros(width),
+        }
+    }
+
+    fn scaled(&mut self, map: &Affine) {
+        for (sum, &scale) in self.sums.iter_mut().zip(&map.scale) {
+            sum.iter_mut().for_each(|(_, weight)| *weight *= scale);
+        }
+        self.offset = &self.offset * &map.scale + &map.offset;
+    }
+
+    fn summed(&self, windows: &Windows) -> Self {
+        let mut next = Self {
+            sums: Vec::new(),
+            offset: Array1::zeros(windows.rows().len()),
+        };
+        for (terms, offset) in windows.rows().zip(&mut next.offset) {
+            let mut sum: Vec<(usize, f64)> = Vec::new();
+            for term in terms {
+                let weight = f64::from(term.weight);
+                let own = &self.sums[term.input];
+                sum.extend(own.iter().map(|&(place, w)| (place, w * weight)));
+                *offset += self.offset[term.input] * weight;
+            }
+            next.sums.push(sum);
+        }
+        next
+    }
+
+    /// Into a kernel that reads it, `[units, values]`, and its bias: then it reads `width` values before.
+    fn into_kernel(
+        self,
+        kernel: &Array2<f64>,
+        bias: &mut Array1<f64>,
+        width: usize,
+    ) -> Array2<f64> {
+        *bias += &kernel.dot(&self.offset);
+        let mut before = Array2::zeros((kernel.nrows(), width));
+        for (column, sum) in kernel.columns().into_iter().zip(&self.sums) {
+            for &(place, weight) in sum {
+                before.column_mut(place).scaled_add(weight, &column);
+            }
+        }
+        before
+    }
+}
+
 /// Folds layers, one after the other, into a [`Chain`].
 pub struct ChainBuilder {
     input: Affine,
     layers: Vec<FoldedDense>,
-    /// Comes after the last layer's activation and goes into the next kernel.
-    pending: Option<Affine>,
+    pending: Option<Pending>,
 }
 
 impl ChainBuilder {
@@ -146,10 +206,19 @@ impl ChainBuilder {
         }
     }
 
+    /// Values before what is pending.
     fn width(&self) -> usize {
         self.layers
             .last()
             .map_or(self.input.scale.len(), FoldedDense::units)
+    }
+
+    /// Sums of values: a pooling by the mean, or values in another order. They go into the next kernel.
+    pub fn sums(&mut self, windows: &Windows) {
+        let width = self.width();
+        let pending = self.pending.take();
+        let pending = pending.unwrap_or_else(|| Pending::nothing(width));
+        self.pending = Some(pending.summed(windows));
     }
 
     /// An affine map: a BatchNormalization in inference, a Normalization or a Rescaling.
@@ -158,21 +227,24 @@ impl ChainBuilder {
     /// nothing stands there, else into the next kernel.
     pub fn affine(&mut self, map: &Affine) {
         match (self.layers.last_mut(), &mut self.pending) {
-            (None, _) => self.input.then(map),
-            (Some(layer), _) if layer.activation == Activation::Linear => {
+            (_, Some(pending)) => pending.scaled(map),
+            (None, None) => self.input.then(map),
+            (Some(layer), None) if layer.activation == Activation::Linear => {
                 layer.kernel *= &map.scale.view().insert_axis(Axis(1));
                 layer.bias = &layer.bias * &map.scale + &map.offset;
             }
-            (Some(_), Some(pending)) => pending.then(map),
-            (Some(_), pending @ None) => *pending = Some(map.clone()),
+            (Some(layer), pending @ None) => {
+                let mut nothing = Pending::nothing(layer.units());
+                nothing.scaled(map);
+                *pending = Some(nothing);
+            }
         }
     }
 
     /// A dense layer without its activation; `kernel` is `[units, inputs]`.
     pub fn dense(&mut self, name: &str, mut kernel: Array2<f64>, mut bias: Array1<f64>) {
-        if let Some(map) = self.pending.take() {
-            bias += &kernel.dot(&map.offset);
-            kernel *= &map.scale;
+        if let Some(pending) = self.pending.take() {
+            kernel = pending.into_kernel(&kernel, &mut bias, self.width());
         }
         match self.layers.last_mut() {
             // Two sums in a row are one, when that does not cost more multiply-accumulates.
@@ -199,10 +271,11 @@ impl ChainBuilder {
         if *activation == Activation::Linear {
             return;
         }
-        let follows_sum = self
-            .layers
-            .last()
-            .is_some_and(|layer| layer.activation == Activation::Linear);
+        let follows_sum = self.pending.is_none()
+            && self
+                .layers
+                .last()
+                .is_some_and(|layer| layer.activation == Activation::Linear);
         if !follows_sum {
             self.identity(name);
         }
@@ -213,7 +286,8 @@ impl ChainBuilder {
 
     /// A dense layer that passes its inputs on: a place for a map or activation without one.
     fn identity(&mut self, name: &str) {
-        let width = self.width();
+        let pending = self.pending.as_ref();
+        let width = pending.map_or(self.width(), |pending| pending.sums.len());
         self.dense(name, Array2::eye(width), Array1::zeros(width));
     }
 

@@ -35,6 +35,7 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
                 scale: weights.repeat(&map.scale)?,
                 offset: weights.repeat(&map.offset)?,
             }),
+            OnDevice::Sums(windows) => builder.sums(&windows),
             OnDevice::Refused(instead) => return Err(weights.unsupported(instead)),
         }
         if let Some(activation) = layer.op().activation() {

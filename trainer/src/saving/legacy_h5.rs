@@ -152,7 +152,7 @@ fn read_layers(file: &H5File, base: &str, leaves: &[Leaf]) -> Result<Vec<SavedLa
         if !first.nested() {
             layers.push(SavedLayer {
                 name: first.name.clone(),
-                weights,
+                weights: first.stored.plain(&weights),
             });
             continue;
         }
@@ -162,7 +162,13 @@ fn read_layers(file: &H5File, base: &str, leaves: &[Leaf]) -> Result<Vec<SavedLa
         for leaf in these {
             let part = parts.iter().position(|part| part.name == leaf.name);
             layers.push(match part {
-                Some(part) => parts.remove(part),
+                Some(part) => {
+                    let part = parts.remove(part);
+                    SavedLayer {
+                        weights: leaf.stored.plain(&part.weights),
+                        ..part
+                    }
+                }
                 None => SavedLayer {
                     name: leaf.name.clone(),
                     weights: Vec::new(),

@@ -18,6 +18,8 @@ mod hdf5;
 mod keras_zip;
 mod legacy_h5;
 mod sequential;
+mod stored;
+pub(crate) use stored::Stored;
 mod weights_h5;
 
 use std::path::Path;

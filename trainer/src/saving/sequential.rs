@@ -5,6 +5,7 @@ use std::path::Path;
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
 
+use super::stored::{self, Stored};
 use super::{KERAS_VERSION, SavedLayer, SavedModel};
 use crate::keras::Dialect;
 use crate::keras::structure::{Leaf, Part, Structure};
@@ -27,6 +28,9 @@ pub struct Loaded {
     pub compile_error: Option<Error>,
     /// Why the optimizer begins anew though the file has its state.
     pub optimizer_error: Option<Error>,
+    /// Where the model is read as another than Keras runs: its dtype policy, integers of Keras' own
+    /// quantization. One line each.
+    pub notes: Vec<String>,
 }
 
 impl Loaded {
@@ -56,6 +60,7 @@ impl Loaded {
             settings,
             compile_error: compiled.err().map(|error| at(path, error, hint)),
             optimizer_error: restored.err().map(|error| at(path, error, hint)),
+            notes: stored::notes(&saved.config),
         })
     }
 }
@@ -261,7 +266,8 @@ impl Sequential {
         }
         let mut arrays = Vec::with_capacity(variables.len());
         for ((leaf, variables), layer) in own.into_iter().zip(found) {
-            if variables.len() != layer.weights.len() {
+            let weights = &layer.weights;
+            if variables.len() != weights.len() {
                 let expected: Vec<_> = variables
                     .iter()
                     .map(|variable| format!("{} {:?}", variable.name, variable.shape))
@@ -269,12 +275,12 @@ impl Sequential {
                 return Err(Error::shape(format!(
                     "layer \"{}\" has {} arrays in the file, expected {}: {}",
                     leaf.name,
-                    layer.weights.len(),
+                    weights.len(),
                     variables.len(),
                     expected.join(", ")
                 )));
             }
-            for (variable, weight) in variables.iter().zip(&layer.weights) {
+            for (variable, weight) in variables.iter().zip(weights) {
                 if variable.shape != weight.shape && !same_order(leaf, variable, weight) {
                     return Err(Error::shape(format!(
                         "array \"{}\" of layer \"{}\" has shape {:?}, expected {:?} for {}",
@@ -325,6 +331,7 @@ fn parts(layers: &[Layer]) -> Vec<Part> {
         class_name: layer.class_name().to_string(),
         trainable: layer.trainable(),
         parts: layer.layers().map(parts),
+        stored: Stored::Plain,
     };
     layers.iter().map(part).collect()
 }

@@ -37,7 +37,8 @@ pub(super) fn read(file: &H5File, structure: &Structure) -> Result<SavedWeights>
         } else {
             leaf.folder.clone()
         };
-        let mut weights = variables(file, &folder)?.unwrap_or_default();
+        let weights = variables(file, &folder)?.unwrap_or_default();
+        let mut weights = leaf.stored.plain(&weights);
         for weight in &mut weights {
             weight.name = format!("{}/{}", leaf.name, weight.name);
         }

@@ -6,7 +6,9 @@ use super::Sequential;
 use super::data::Samples;
 use super::engine::Leaf;
 use crate::Number;
-use crate::layers::{Flow, Input, Layer, MOST_VALUES, Names, Nested, Weights, value_count};
+use crate::layers::{
+    Flow, Input, Layer, MOST_VALUES, Names, Nested, Weights, mask_after, value_count,
+};
 use crate::variable::Variable;
 use crate::{Error, Result};
 
@@ -168,7 +170,7 @@ impl Sequential {
             self.output_shapes.len(),
         );
         for i in self.output_shapes.len()..self.layers.len() {
-            if let Err(error) = self.build_layer(i) {
+            if let Err(error) = self.build_layer(i).and_then(|()| self.check_masks()) {
                 self.plan.truncate(marks.0);
                 self.variables.truncate(marks.1);
                 self.values.truncate(marks.2);
@@ -179,6 +181,38 @@ impl Sequential {
         // They may have grown to twice their number.
         self.values.shrink_to_fit();
         Ok(())
+    }
+
+    /// Refuses layers that Keras computes by a mask.
+    fn check_masks(&self) -> Result<()> {
+        let leaves = self.plan.iter().map(|leaf| leaf.layer(&self.layers));
+        let mut masked_by = None;
+        for layer in leaves {
+            masked_by = mask_after(layer, masked_by)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses masks that count in training alone: at the end, where Keras' losses leave masked steps out,
+    /// and before the statistics of a BatchNormalization.
+    pub(super) fn check_masks_in_training(&self) -> Result<()> {
+        let refused = |by: &str, what: &str| {
+            Error::unsupported(format!(
+                "the mask of {by:?} reaches {what}, which Keras trains without the masked steps and thumbnet does not; flatten before, or remove the mask"
+            ))
+        };
+        let mut masked_by: Option<String> = None;
+        for leaf in &self.plan {
+            let layer = leaf.layer(&self.layers);
+            if let (Layer::BatchNormalization(_), Some(by)) = (layer, &masked_by) {
+                return Err(refused(by, &format!("layer {:?}", layer.name())));
+            }
+            masked_by = mask_after(layer, masked_by)?;
+        }
+        match masked_by {
+            Some(by) => Err(refused(&by, "the loss")),
+            None => Ok(()),
+        }
     }
 
     fn build_layer(&mut self, index: usize) -> Result<()> {

@@ -260,7 +260,8 @@ impl Sequential {
     /// Whether every layer can be trained with its options.
     pub(crate) fn check_training(&self) -> crate::Result<()> {
         let mut leaves = self.plan.iter();
-        leaves.try_for_each(|leaf| leaf.layer(&self.layers).op().check_training())
+        leaves.try_for_each(|leaf| leaf.layer(&self.layers).op().check_training())?;
+        self.check_masks_in_training()
     }
 
     /// Whether [`Sequential::stop_training`] was called since `fit` began.

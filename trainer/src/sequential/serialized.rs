@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::Sequential;
 use crate::keras::structure::{functional_layers, listed};
 use crate::keras::{Dialect, LayerObject, is_model};
-use crate::layers::functional;
 use crate::layers::{Layer, Nested, batch_shape};
+use crate::layers::{functional, operations};
 use crate::{Error, Result};
 
 impl Sequential {
@@ -123,7 +123,10 @@ impl Sequential {
                 )));
             };
             let class_name = object.registered.as_deref().unwrap_or(object.class_name);
-            let mut layer = layer(class_name, config, dialect)?;
+            let mut layer = match operations::as_layer(entry)? {
+                Some((class_name, config)) => layer(class_name, &config, dialect)?,
+                None => layer(class_name, config, dialect)?,
+            };
             let taken = |name: &str| model.layers.iter().any(|layer| layer.name() == name);
             if layer.name().contains('/') || (slashes && taken(layer.name())) {
                 // Keras 2 allows slashes, Keras 3 refuses them: `block/dense` is `block_dense`.

@@ -29,7 +29,7 @@ use super::{
     interrupt,
     layers::LayerSpec,
     meaning::Meaning,
-    models::{check_keras_name, check_row_shape, has_extension},
+    models::{check_keras_name, check_row_shape, has_extension, read_keras},
     nan::StopAtNan,
     outputs::{self, Named},
     scores::Scores,
@@ -256,7 +256,7 @@ impl Train {
 
     /// The model to go on from, and the rows, whose labels it can take.
     fn start(&self) -> Outcome<(Start, Labelled)> {
-        let given = self.model.as_deref().map(Loaded::read).transpose()?;
+        let given = self.model.as_deref().map(read_keras).transpose()?;
         let own = given.as_ref().and_then(compile::settings);
         let keep = match &given {
             Some(loaded) => self.keeps_settings(loaded)?,

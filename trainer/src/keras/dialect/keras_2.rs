@@ -9,28 +9,44 @@ use crate::keras::structure::functional_layers;
 pub(crate) const VERSION: &str = "2.15.0";
 
 /// Layers that Keras 2.6 to 2.15 have with the same meaning.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 37] = [
     "Activation",
     "ActivityRegularization",
     "AlphaDropout",
+    "AveragePooling1D",
+    "AveragePooling2D",
     "BatchNormalization",
+    "Cropping1D",
     "Dense",
     "Dropout",
     "ELU",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
     "InputLayer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
+    "MaxPooling1D",
+    "MaxPooling2D",
     "Normalization",
     "PReLU",
+    "Permute",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
     "Reshape",
     "Sequential",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
     "UnitNormalization",
+    "UpSampling1D",
+    "ZeroPadding1D",
 ];
 
 /// Activations that it has with the same meaning: its `hard_sigmoid` is another function.
