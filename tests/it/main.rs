@@ -35,6 +35,7 @@ mod signature;
 mod softfloat;
 mod splits;
 mod tables;
+mod tflite;
 mod threads;
 mod trajectories;
 mod unit_tables;

@@ -16,6 +16,7 @@ mod evaluate;
 mod export;
 mod failure;
 mod head;
+mod import;
 mod inspect;
 mod interrupt;
 mod json;
@@ -63,6 +64,7 @@ enum Verb {
     Summary(summary::Summary),
     Export(export::Export),
     Inspect(inspect::Inspect),
+    Import(import::Import),
     Demo(demo::Demo),
     Completions(completions::Completions),
     Man(completions::Man),
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
         Verb::Summary(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Import(verb) => verb.run(),
         Verb::Demo(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),

@@ -19,7 +19,7 @@ mod keras_zip;
 mod legacy_h5;
 mod sequential;
 mod stored;
-pub(crate) use stored::Stored;
+mod tflite;
 mod weights_h5;
 
 use std::path::Path;
@@ -29,6 +29,8 @@ use serde_json::Value;
 pub use crate::atomic_file::write_bytes as write_atomically;
 
 pub use self::sequential::Loaded;
+pub(crate) use self::stored::Stored;
+pub use self::tflite::{Imported, Integers, import_tflite};
 
 use self::hdf5::H5File;
 use crate::file_kind::FileKind;
