@@ -154,7 +154,7 @@ fn files_of_another_kind_are_named() {
     );
     assert_eq!(
         error("summary m.tflite"),
-        "m.tflite: this is a TensorFlow Lite model (.tflite), expected a Keras file (.h5 or .keras); give the Keras model that it was made from, saved with model.save(\"model.keras\")"
+        "m.tflite: this is a TensorFlow Lite model (.tflite), expected a Keras file (.h5 or .keras); make a Keras file of it first: thumbnet import MODEL.tflite --output MODEL.keras"
     );
     assert_eq!(
         error("summary keras1.h5"),

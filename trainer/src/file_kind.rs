@@ -92,7 +92,10 @@ impl FileKind {
     /// What to do with it where a Keras model is wanted.
     pub fn as_model(self) -> &'static str {
         match self {
-            Self::TfLite | Self::Onnx => {
+            Self::TfLite => {
+                "make a Keras file of it first: thumbnet import MODEL.tflite --output MODEL.keras"
+            }
+            Self::Onnx => {
                 "give the Keras model that it was made from, saved with model.save(\"model.keras\")"
             }
             Self::SavedModel => {
