@@ -17,9 +17,7 @@ use super::{
 
 /// Make a Keras file of a TensorFlow Lite model that is a chain of dense layers
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: thumbnet import model.tflite --output model.keras"
-)]
+#[command(after_help = "Example: thumbnet import model.tflite --output model.keras")]
 pub struct Import {
     /// TensorFlow Lite model (.tflite), of floats or of integers
     model: PathBuf,
