@@ -306,7 +306,35 @@ impl Activation {
                 "threshold": shortest(threshold),
                 "default_value": shortest(default_value),
             }),
-            _ => return Value::from(self.name()),
+            Self::Linear
+            | Self::Relu { .. }
+            | Self::Relu6
+            | Self::LeakyRelu { .. }
+            | Self::Elu { .. }
+            | Self::Selu
+            | Self::Celu { .. }
+            | Self::Gelu { .. }
+            | Self::Silu
+            | Self::Mish
+            | Self::Softplus
+            | Self::Softsign
+            | Self::Sigmoid
+            | Self::HardSigmoid
+            | Self::Keras2HardSigmoid
+            | Self::Tanh
+            | Self::HardTanh
+            | Self::TanhShrink
+            | Self::SoftShrink { .. }
+            | Self::HardShrink { .. }
+            | Self::HardSilu
+            | Self::Exponential
+            | Self::LogSigmoid
+            | Self::Squareplus { .. }
+            | Self::SparsePlus
+            | Self::SparseSigmoid
+            | Self::Softmax
+            | Self::LogSoftmax
+            | Self::Sparsemax => return Value::from(self.name()),
         };
         json!({"class_name": self.name(), "config": parameters})
     }
@@ -370,7 +398,23 @@ impl Activation {
             Self::Relu { .. } => *self != Self::RELU,
             Self::LeakyRelu { negative_slope } => *negative_slope < 0.0,
             Self::Elu { alpha } => *alpha != 1.0,
-            _ => true,
+            Self::Celu { .. }
+            | Self::Gelu { .. }
+            | Self::Silu
+            | Self::Mish
+            | Self::Softplus
+            | Self::Softsign
+            | Self::HardTanh
+            | Self::TanhShrink
+            | Self::SoftShrink { .. }
+            | Self::HardShrink { .. }
+            | Self::HardSilu
+            | Self::LogSigmoid
+            | Self::Squareplus { .. }
+            | Self::SparsePlus
+            | Self::Threshold { .. }
+            | Self::Sparsemax
+            | Self::Custom(_) => true,
         }
     }
 }

@@ -9,15 +9,26 @@ use super::{
 use crate::keras::{Object, folded, unknown};
 use crate::{Error, Result};
 
-const NAMES: [&str; 7] = [
-    "EarlyStopping",
-    "ReduceLROnPlateau",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "CSVLogger",
-    "TerminateOnNaN",
-    "BackupAndRestore",
+type Reader = fn(&Object) -> Result<Box<dyn Callback>>;
+
+/// Every callback that a file can name: its class, and how its arguments are read.
+const CALLBACKS: [(&str, Reader); 7] = [
+    ("EarlyStopping", |object| boxed(early_stopping(object))),
+    ("ReduceLROnPlateau", |object| {
+        boxed(reduce_lr_on_plateau(object))
+    }),
+    ("LearningRateScheduler", learning_rate_scheduler),
+    ("ModelCheckpoint", |object| boxed(model_checkpoint(object))),
+    ("CSVLogger", |object| boxed(csv_logger(object))),
+    ("TerminateOnNaN", |object| boxed(terminate_on_nan(object))),
+    ("BackupAndRestore", |object| {
+        boxed(backup_and_restore(object))
+    }),
 ];
+
+fn boxed<C: Callback + 'static>(callback: Result<C>) -> Result<Box<dyn Callback>> {
+    callback.map(|callback| Box::new(callback) as Box<dyn Callback>)
+}
 
 /// A callback of Keras by its class name and arguments, with Keras' defaults.
 ///
@@ -30,23 +41,22 @@ const NAMES: [&str; 7] = [
 pub fn from_config(value: &Value) -> Result<Box<dyn Callback>> {
     let object = Object::parse_builtin(value, "callback")?
         .ok_or_else(|| Error::value("callback is null, expected a name or an object"))?;
-    let known = NAMES
+    let known = CALLBACKS
         .iter()
-        .find(|name| folded(name) == folded(object.class_name));
-    Ok(match known {
-        Some(&"EarlyStopping") => Box::new(early_stopping(&object)?),
-        Some(&"ReduceLROnPlateau") => Box::new(reduce_lr_on_plateau(&object)?),
-        Some(&"LearningRateScheduler") => learning_rate_scheduler(&object)?,
-        Some(&"ModelCheckpoint") => Box::new(model_checkpoint(&object)?),
-        Some(&"CSVLogger") => Box::new(csv_logger(&object)?),
-        Some(&"TerminateOnNaN") => {
-            check_keys(&object, &["raise_error"])?;
-            Box::new(TerminateOnNaN {
-                raise_error: object.flag_or("raise_error", false)?,
-            })
+        .find(|(name, _)| folded(name) == folded(object.class_name));
+    match known {
+        Some((_, read)) => read(&object),
+        None => {
+            let names = CALLBACKS.map(|(name, _)| name);
+            Err(unknown("callback", object.class_name, &names))
         }
-        Some(&"BackupAndRestore") => Box::new(backup_and_restore(&object)?),
-        _ => return Err(unknown("callback", object.class_name, &NAMES)),
+    }
+}
+
+fn terminate_on_nan(object: &Object) -> Result<TerminateOnNaN> {
+    check_keys(object, &["raise_error"])?;
+    Ok(TerminateOnNaN {
+        raise_error: object.flag_or("raise_error", false)?,
     })
 }
 

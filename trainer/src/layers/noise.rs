@@ -215,7 +215,7 @@ macro_rules! factors {
         fn scratch_len(&self, pass: &Scratch) -> usize {
             match self.active(pass.training) {
                 Flow::Same => 0,
-                _ => pass.rows * pass.outputs,
+                Flow::InPlace | Flow::Apart => pass.rows * pass.outputs,
             }
         }
 

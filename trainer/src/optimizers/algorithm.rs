@@ -266,7 +266,55 @@ impl Algorithm {
         match self {
             Self::Sgd { .. } => 0.01,
             Self::ScheduleFreeAdamW { .. } => 0.0025,
-            _ => 0.001,
+            Self::Adam { .. }
+            | Self::AdamW { .. }
+            | Self::RMSprop { .. }
+            | Self::Adagrad { .. }
+            | Self::Adadelta { .. }
+            | Self::Adamax { .. }
+            | Self::Nadam { .. }
+            | Self::Ftrl { .. }
+            | Self::Lion { .. }
+            | Self::Lamb { .. }
+            | Self::Adafactor { .. }
+            | Self::Muon(_) => 0.001,
+        }
+    }
+
+    /// Keras' default weight decay.
+    pub(super) fn default_weight_decay(&self) -> Option<f64> {
+        match self {
+            Self::AdamW { .. } | Self::Muon(_) => Some(0.004),
+            Self::Sgd { .. }
+            | Self::Adam { .. }
+            | Self::RMSprop { .. }
+            | Self::Adagrad { .. }
+            | Self::Adadelta { .. }
+            | Self::Adamax { .. }
+            | Self::Nadam { .. }
+            | Self::Ftrl { .. }
+            | Self::Lion { .. }
+            | Self::Lamb { .. }
+            | Self::Adafactor { .. }
+            | Self::ScheduleFreeAdamW { .. } => None,
+        }
+    }
+
+    /// Whether an update looks at a whole variable, and not at each element alike.
+    pub(super) fn sees_variables(&self) -> bool {
+        match self {
+            Self::Lamb { .. } | Self::Adafactor { .. } | Self::Muon(_) => true,
+            Self::Sgd { .. }
+            | Self::Adam { .. }
+            | Self::AdamW { .. }
+            | Self::RMSprop { .. }
+            | Self::Adagrad { .. }
+            | Self::Adadelta { .. }
+            | Self::Adamax { .. }
+            | Self::Nadam { .. }
+            | Self::Ftrl { .. }
+            | Self::Lion { .. }
+            | Self::ScheduleFreeAdamW { .. } => false,
         }
     }
 

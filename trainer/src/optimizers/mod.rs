@@ -80,10 +80,7 @@ impl OptimizerOptions {
     pub fn for_algorithm(algorithm: &Algorithm) -> Self {
         Self {
             learning_rate: LearningRate::Constant(algorithm.default_learning_rate()),
-            weight_decay: match algorithm {
-                Algorithm::AdamW { .. } | Algorithm::Muon(_) => Some(0.004),
-                _ => None,
-            },
+            weight_decay: algorithm.default_weight_decay(),
             clipnorm: None,
             clipvalue: None,
             global_clipnorm: None,
@@ -289,11 +286,9 @@ impl Optimizer {
             number: (self.updates() + 1) as f32, // as Keras casts its counter
         };
         let decay = self.options.weight_decay.map(|decay| decay as f32);
-        match self.algorithm {
-            Algorithm::Lamb { .. } | Algorithm::Adafactor { .. } | Algorithm::Muon(_) => {
-                self.update_by_variable(step, decay, values, grads);
-            }
-            _ => self.update_by_run(step, decay, values, grads),
+        match self.algorithm.sees_variables() {
+            true => self.update_by_variable(step, decay, values, grads),
+            false => self.update_by_run(step, decay, values, grads),
         }
     }
 

@@ -495,7 +495,17 @@ fn check_algorithm(algorithm: &Algorithm) -> Result<()> {
             }
             Ok(())
         }
-        _ => Ok(()),
+        Algorithm::Lion { .. }
+        | Algorithm::Adam { .. }
+        | Algorithm::AdamW { .. }
+        | Algorithm::Adagrad { .. }
+        | Algorithm::Adadelta { .. }
+        | Algorithm::Adamax { .. }
+        | Algorithm::Nadam { .. }
+        | Algorithm::Lamb { .. }
+        | Algorithm::Adafactor { .. }
+        | Algorithm::ScheduleFreeAdamW { .. }
+        | Algorithm::Muon(_) => Ok(()),
     }
 }
 

@@ -3,12 +3,13 @@
 use ndarray::{Array2, ArrayView2, s};
 use thumbnet_runtime as runtime;
 use thumbnet_runtime::{
-    DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, SelfTest, WeightsSpec,
+    DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, SelfTest, WeightsSpec,
 };
 
 use super::data_type::DataType;
 use super::pieces::Form;
-use super::plan::{Output, Plan, Step, Table, Weights, precision};
+use super::plan::{Output, Plan, Step, Table, Weights};
+use super::range::precision;
 use super::tune::Tuned;
 use super::{DeviceModel, QuantizeOptions};
 use crate::{Error, Result};
@@ -154,21 +155,21 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                     let weights = match data_type {
                         DataType::Int4 => WeightsSpec::Int4 { weights, bias },
                         DataType::Int16 => WeightsSpec::Int16 { weights, bias },
-                        _ => WeightsSpec::Int8 { weights, bias },
+                        DataType::Int8 | DataType::Float32 => WeightsSpec::Int8 { weights, bias },
                     };
                     (weights, &dense.multipliers, &dense.scales)
                 }
             };
             let output = match &layer.output {
-                Output::Clamp(tensor) | Output::Table { tensor, .. } if tensor.limit == 127 => {
-                    OutputSpec::Int8 {
+                Output::Clamp(tensor) | Output::Table { tensor, .. } => match tensor.precision() {
+                    Precision::Int8 => OutputSpec::Int8 {
                         multipliers,
                         table: numbers.int8_table.as_deref(),
-                    }
-                }
-                Output::Clamp(_) | Output::Table { .. } => OutputSpec::Int16 {
-                    multipliers,
-                    table: numbers.int16_table.as_deref(),
+                    },
+                    Precision::Int16 => OutputSpec::Int16 {
+                        multipliers,
+                        table: numbers.int16_table.as_deref(),
+                    },
                 },
                 Output::Float { .. } => OutputSpec::Float {
                     scales,

@@ -11,6 +11,7 @@ use super::dense::Input;
 use super::plan::{Output, Plan, PlannedLayer, RealDense, Step, Weights};
 use super::range::TensorQuant;
 use crate::activations::Activation;
+use thumbnet_runtime::Precision;
 
 /// Room for the device's f32 roundings (input quantization, logits, sigmoid and softmax), of
 /// which each is below 2^-22 of its value; the rest of this bound is computed in f64.
@@ -88,7 +89,7 @@ fn through(layer: &FoldedDense, planned: &PlannedLayer, x: &Spread) -> Spread {
             activation,
         } => {
             sums.requantized(planned, *before);
-            let table = if tensor.limit == 127 {
+            let table = if tensor.precision() == Precision::Int8 {
                 // An entry is the function, rounded.
                 sums.error.mapv(|_| 0.5 * tensor.scale)
             } else {
@@ -390,10 +391,9 @@ mod tests {
                     continue;
                 };
                 let limit = i64::from(data_type.input_limit().expect("integers"));
-                let held = if limit == 127 {
-                    (1 << 23) - 1
-                } else {
-                    i64::from(i32::MAX)
+                let held = match crate::quantize::range::precision(limit as i32) {
+                    Precision::Int8 => (1 << 23) - 1,
+                    Precision::Int16 => i64::from(i32::MAX),
                 };
                 for (unit, row) in dense.weights.rows().into_iter().enumerate() {
                     // Every input at the end that its weight drives away from 0, as the bias does.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use thumbnet_runtime::{Precision, WeightType};
+
 use crate::Error;
 
 /// What a dense layer's weights and inputs are on the device.
@@ -33,20 +35,27 @@ impl DataType {
         }
     }
 
+    /// The runtime's name of such weights; none for floats.
+    pub(super) fn weights(self) -> Option<WeightType> {
+        match self {
+            Self::Int4 => Some(WeightType::Int4),
+            Self::Int8 => Some(WeightType::Int8),
+            Self::Int16 => Some(WeightType::Int16),
+            Self::Float32 => None,
+        }
+    }
+
     /// Largest weight; 0 for floats.
     pub(super) fn weight_limit(self) -> i8 {
-        match self {
-            Self::Int4 => 7,
-            Self::Int8 | Self::Int16 => 127,
-            Self::Float32 => 0,
-        }
+        self.weights()
+            .map_or(0, |weights| weights.descriptor().limit as i8) // at most 127
     }
 
     /// Largest integer that the layer reads, or none for floats.
     pub(super) fn input_limit(self) -> Option<i32> {
         match self {
-            Self::Int4 | Self::Int8 => Some(127),
-            Self::Int16 => Some(32_767),
+            Self::Int4 | Self::Int8 => Some(Precision::Int8.limit()),
+            Self::Int16 => Some(Precision::Int16.limit()),
             Self::Float32 => None,
         }
     }

@@ -3,9 +3,10 @@
 
 use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 
-use super::range::TensorQuant;
+use super::data_type::DataType;
+use super::range::{TensorQuant, precision};
 use crate::sequential::rounding::round_weight;
-use thumbnet_runtime::{Element, Limits, Operation};
+use thumbnet_runtime::{Element, Limits, Precision, WeightType};
 
 /// What a layer reads: integers, `real = scale * columns[input] * (q - zeros[input])`.
 #[derive(Clone, Debug)]
@@ -66,14 +67,17 @@ pub struct QuantizedDense {
 
 /// What the kernels need of a layer; see [`Limits`].
 fn limits(input: &Input, target: Target, weight_limit: i8) -> Limits {
-    let operation = match (input.limit, weight_limit) {
-        (127, 7) => Operation::DenseInt4,
-        (127, _) => Operation::DenseInt8,
-        _ => Operation::DenseInt16,
+    let weights = match precision(input.limit) {
+        Precision::Int8 if weight_limit == DataType::Int4.weight_limit() => WeightType::Int4,
+        Precision::Int8 => WeightType::Int8,
+        Precision::Int16 => WeightType::Int16,
     };
+    let operation = weights.descriptor().operation;
     let output = match target {
-        Target::Integer(output) if output.limit == 127 => Element::Int8,
-        Target::Integer(_) => Element::Int16,
+        Target::Integer(output) => match output.precision() {
+            Precision::Int8 => Element::Int8,
+            Precision::Int16 => Element::Int16,
+        },
         Target::Float => Element::Float,
     };
     Limits::of(operation, output).expect("integer layers have limits")
@@ -270,10 +274,9 @@ fn fit_unit(
     limits: Limits,
 ) -> Unit {
     let limit = f64::from(limits.sum);
-    let one = 2f64.powi(if input.limit == 127 {
-        SHIFT_INT8
-    } else {
-        SHIFT_INT16
+    let one = 2f64.powi(match precision(input.limit) {
+        Precision::Int8 => SHIFT_INT8,
+        Precision::Int16 => SHIFT_INT16,
     });
     // A unit without weights is a constant: any step that holds its bias will do.
     let mut scale = if start > 0.0 {

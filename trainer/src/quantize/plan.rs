@@ -11,7 +11,7 @@ use super::dense::{
     quantize_dense,
 };
 use super::output_error::OutputError;
-use super::range::TensorQuant;
+use super::range::{TensorQuant, precision};
 use crate::activations::Activation;
 use crate::{Error, Result};
 use thumbnet_runtime::{Precision, arithmetic};
@@ -179,7 +179,7 @@ impl Table {
     /// The function from one tensor's integers to the other's.
     pub fn of(activation: &Activation, sums: TensorQuant, tensor: TensorQuant) -> Self {
         let entry = |q: i32| tensor.quantize(activation.eval(sums.dequantize(q)));
-        if tensor.limit == 127 {
+        if tensor.precision() == Precision::Int8 {
             let mut table = Box::new([0; 256]);
             for q in i8::MIN..=i8::MAX {
                 // `quantize` clamps to [-127, 127].
@@ -349,7 +349,7 @@ impl Plan {
 /// Whether integers can have the activation: a table of int16 is interpolated, and would make a slope of a
 /// jump.
 fn is_a_table(activation: &Activation, limit: i32) -> bool {
-    limit == 127 || activation.jumps().is_empty()
+    precision(limit) == Precision::Int8 || activation.jumps().is_empty()
 }
 
 /// The device adds zero points to `1.5 * 2^23`, which leaves this much room.
@@ -360,7 +360,7 @@ const LARGEST_ZERO: f64 = 4_194_304.0; // 2^22
 /// hardly finer steps there.
 fn too_fine(chain: &Chain, tensor: TensorQuant, feature: usize) -> f64 {
     // With as many of the steps left as eight bits have; else it is refused.
-    let most = f64::from(tensor.limit) / 127.0;
+    let most = f64::from(tensor.limit) / f64::from(Precision::Int8.limit());
     far_by(chain, tensor, feature).clamp(1.0, most.max(1.0))
 }
 
@@ -493,15 +493,6 @@ fn integers(x: &Array2<f64>, scale: &[f64], zero_point: &[i32], output: Precisio
         }
     }
     q
-}
-
-/// The integers of that limit.
-pub fn precision(limit: i32) -> Precision {
-    if limit == 127 {
-        Precision::Int8
-    } else {
-        Precision::Int16
-    }
 }
 
 /// The layer, what a step behind it adds to its outputs, if any, and those with that.
@@ -783,7 +774,11 @@ fn integer_output(
         }
         _ => {
             // int16 tables are interpolated: they reach further before the next step is flat.
-            let flat = saturation(&layer.activation) * if limit == 127 { 1.0 } else { 2.0 };
+            let flat = saturation(&layer.activation)
+                * match precision(limit) {
+                    Precision::Int8 => 1.0,
+                    Precision::Int16 => 2.0,
+                };
             let (low, high) = trace.seen_sums.range(method, limit);
             let sums =
                 TensorQuant::covering(low.clamp(-flat, flat), high.clamp(-flat, flat), limit)?;

@@ -1,5 +1,7 @@
 //! From observed values to the scale and zero point of an int8 or int16 tensor.
 
+use thumbnet_runtime::Precision;
+
 use crate::{Error, Result};
 
 /// Affine quantization of a tensor: `real = scale * (q - zero)`, `q` in `[-limit, limit]`.
@@ -84,6 +86,11 @@ impl TensorQuant {
         }
     }
 
+    /// What its integers are.
+    pub fn precision(&self) -> Precision {
+        precision(self.limit)
+    }
+
     /// The nearest integer, clamped.
     pub fn quantize(&self, real: f64) -> i32 {
         let limit = f64::from(self.limit);
@@ -96,6 +103,14 @@ impl TensorQuant {
     /// The real value of an integer.
     pub fn dequantize(&self, q: i32) -> f64 {
         self.scale * f64::from(q - self.zero)
+    }
+}
+
+/// The integers of that limit.
+pub fn precision(limit: i32) -> Precision {
+    match limit == Precision::Int8.limit() {
+        true => Precision::Int8,
+        false => Precision::Int16,
     }
 }
 

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::calibrate::RangeMethod;
 use super::comparison::Comparison;
-use super::data_type::DataType;
 use super::instructions::{self, Instructions};
 use super::plan::{Output, PlannedLayer, Weights};
 use super::rows::FarRow;
@@ -144,10 +143,9 @@ fn layer(planned: &PlannedLayer) -> LayerReport {
     let (largest_sum, accumulator_limit) = match &planned.weights {
         Weights::Integer { dense, .. } => (
             dense.bounds.iter().copied().max(),
-            Some(match data_type {
-                DataType::Int16 => i64::from(i32::MAX),
-                _ => (1 << 23) - 1,
-            }),
+            data_type
+                .weights()
+                .map(|weights| i64::from(weights.descriptor().sum)),
         ),
         Weights::Float(_) => (None, None),
     };

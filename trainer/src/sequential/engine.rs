@@ -232,11 +232,7 @@ impl Workspace {
         let op = leaf.layer(chain.layers).op();
         let input = self.values_at(i, x, rows * leaf.inputs);
         let logits = op.logits(input, &self.scratch[i][..self.scratch_len[i]]);
-        match op.activation()? {
-            Activation::Sigmoid => Some(Logits::Sigmoid(logits)),
-            Activation::Softmax => Some(Logits::Softmax(logits)),
-            _ => None,
-        }
+        Logits::of(&op.activation()?, logits)
     }
 
     /// The gradient by the output, to be swapped in before [`Workspace::backward`].
