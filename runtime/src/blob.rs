@@ -397,27 +397,9 @@ pub(crate) struct Message<'a, const LAYERS: usize> {
     pub crc: [u8; 4],
 }
 
-/// CRC-32/ISO-HDLC, as zip and Ethernet have it.
-///
-/// On a device without a table: it runs once, and a table would be 1 kB of flash.
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
-    #[cfg(target_os = "none")]
-    const CRC: crc::Crc<u32, crc::NoTable> =
-        crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
-    #[cfg(not(target_os = "none"))]
-    static CRC: crc::Crc<u32, crc::Table<16>> =
-        crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISO_HDLC);
-    CRC.checksum(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_checksum_is_the_usual_one() {
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
-    }
 
     #[test]
     fn a_layer_is_six_bytes_and_four_packed() {

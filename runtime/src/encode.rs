@@ -9,6 +9,7 @@ use crate::blob::{
     self, ALIGNMENT, Activation, COEFFICIENTS, CURVES, Element, LINES, Layer, MAGIC, MAX_WIDTH,
     Operation, Packed, VERSION,
 };
+use crate::checksum::crc32;
 use crate::error::{Error, What, number};
 use crate::isa;
 use crate::layer::{ROWS, Rows, Shape, blocks_len, words::put_words};
@@ -448,7 +449,7 @@ fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
         tensor(&layer, spec, bytes);
     }
     if let Some((covered, crc)) = blob.split_last_chunk_mut::<4>() {
-        *crc = blob::crc32(covered).to_le_bytes();
+        *crc = crc32(covered).to_le_bytes();
     }
     Ok(total)
 }

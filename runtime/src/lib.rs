@@ -58,6 +58,7 @@ pub mod arithmetic;
 #[cfg(any(kernel = "dsp", kernel = "lane", kernel = "mve"))]
 mod assembly;
 mod blob;
+mod checksum;
 #[cfg(not(target_os = "none"))]
 pub mod cores;
 #[cfg(not(target_os = "none"))]

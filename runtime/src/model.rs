@@ -1,6 +1,7 @@
 //! A verified blob, ready to run.
 
 use crate::blob::{Activation, Element, Operation};
+use crate::checksum::crc32;
 use crate::error::{Error, What, number};
 #[cfg(feature = "f32")]
 use crate::float::dense;
@@ -83,7 +84,26 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// Whatever is wrong with the blob, the first of it.
     #[inline(always)]
     pub fn from_bytes(blob: &'a [u8]) -> Result<Self, Error> {
-        Self::read(blob, true)
+        Self::from_bytes_with_crc(blob, crc32)
+    }
+
+    /// [`from_bytes`](Self::from_bytes) with a checksum that the chip computes.
+    ///
+    /// * `crc` - CRC-32/ISO-HDLC of the bytes: polynomial 0x04C11DB7, bits of bytes and result reflected,
+    ///   begun with and inverted by 0xFFFFFFFF; of `b"123456789"` it is 0xCBF43926
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes).
+    #[inline(always)]
+    pub fn from_bytes_with_crc(
+        blob: &'a [u8],
+        crc: impl FnOnce(&[u8]) -> u32,
+    ) -> Result<Self, Error> {
+        let covered = blob
+            .split_last_chunk::<4>()
+            .map_or(blob, |(covered, _)| covered);
+        Self::read(blob, Some(crc(covered)))
     }
 
     /// [`from_bytes`](Self::from_bytes) for a blob whose checksum was checked before, when it was
@@ -96,7 +116,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     ///
     /// As [`from_bytes`](Self::from_bytes), but for [`Error::Crc`].
     pub fn from_bytes_without_crc(blob: &'a [u8]) -> Result<Self, Error> {
-        Self::read(blob, false)
+        Self::read(blob, None)
     }
 
     /// [`from_bytes`](Self::from_bytes) for a blob at the start of a larger slot, such as a page of flash
@@ -120,7 +140,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     // Inlined, so that the model is filled where the caller keeps it: a copy would take as much
     // stack again, and the code of memcpy.
     #[inline(always)]
-    fn read(blob: &'a [u8], check_crc: bool) -> Result<Self, Error> {
+    fn read(blob: &'a [u8], checksum: Option<u32>) -> Result<Self, Error> {
         let mut model = Self {
             blob: Verified {
                 layers: heapless::Vec::new(),
@@ -130,7 +150,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
                 behind: &[],
             },
         };
-        verify::read(&mut model.blob, blob, check_crc)?;
+        verify::read(&mut model.blob, blob, checksum)?;
         Ok(model)
     }
 

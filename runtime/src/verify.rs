@@ -2,7 +2,7 @@
 //!
 //! Small on purpose: each function has one place that writes an [`Error`].
 
-use crate::blob::{self, Activation, Element, OWN, Operation, Packed};
+use crate::blob::{Activation, Element, OWN, Operation, Packed};
 use crate::error::{Error, What, number};
 use crate::layer::{Step, words::words};
 use crate::limits::SCALE_LIMIT;
@@ -39,19 +39,21 @@ impl<const LAYERS: usize> Verified<'_, LAYERS> {
 }
 
 /// Fills an empty one from a blob; see [`Model::from_bytes`](crate::Model::from_bytes).
+///
+/// * `checksum` - what the blob's own is compared with, where it is
 #[inline(never)]
 pub(crate) fn read<'a, const LAYERS: usize>(
     model: &mut Verified<'a, LAYERS>,
     blob: &'a [u8],
-    check_crc: bool,
+    checksum: Option<u32>,
 ) -> Result<(), Error> {
     let reader = &mut Reader::new(blob);
     head(reader)?;
-    if check_crc {
-        let Some((covered, crc)) = blob.split_last_chunk::<4>() else {
+    if let Some(found) = checksum {
+        let Some((_, crc)) = blob.split_last_chunk::<4>() else {
             return Err(Error::Malformed);
         };
-        let (expected, found) = (u32::from_le_bytes(*crc), blob::crc32(covered));
+        let expected = u32::from_le_bytes(*crc);
         if expected != found {
             return Err(Error::Crc { expected, found });
         }

@@ -179,7 +179,7 @@ mod tests {
         let place = blob.windows(4).position(|word| word == SOUND.to_le_bytes());
         blob[place.unwrap()..][..4].copy_from_slice(&multiplier.to_le_bytes());
         let (covered, crc) = blob.split_last_chunk_mut::<4>().unwrap();
-        *crc = crate::blob::crc32(covered).to_le_bytes();
+        *crc = crate::checksum::crc32(covered).to_le_bytes();
         let verified = Model::<8>::from_bytes(blob).and_then(|model| model.verify_weights());
         [encoded, verified]
     }

@@ -225,6 +225,23 @@ fn a_blob_says_its_length_and_may_lie_in_a_larger_slot() {
 }
 
 #[test]
+fn a_checksum_of_the_chips_own_is_asked_for_the_bytes_before_it() {
+    let blob = example();
+    let mut asked = 0;
+    let model: Result<Model, Error> = Model::from_bytes_with_crc(&blob, |covered| {
+        asked = covered.len();
+        u32::from_le_bytes(*blob.last_chunk().unwrap())
+    });
+    assert!(model.is_ok());
+    assert_eq!(asked, blob.len() - 4);
+    let wrong: Result<Model, Error> = Model::from_bytes_with_crc(&blob, |_| 0);
+    assert!(matches!(wrong, Err(Error::Crc { found: 0, .. })));
+    let none: Result<Model, Error> =
+        Model::from_bytes_with_crc(&[1, 2], |covered| covered.len() as u32);
+    assert!(none.is_err());
+}
+
+#[test]
 fn samples_give_the_bits_of_their_floats() {
     let blob = example();
     let model = Model::new(&blob).unwrap();
