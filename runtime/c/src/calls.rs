@@ -1,0 +1,300 @@
+//! The functions of the header. All of them check pointers and lengths; what they cannot check is in the
+//! header's contract, which each `# Safety` means:
+//!
+//! * a pointer that is not null is the address of as many values of its type as the call says;
+//! * nobody writes what a call reads, nor touches what it writes, while it runs;
+//! * the blob stays where it is, unchanged, for as long as its model is used.
+
+use core::ffi::{c_char, c_void};
+
+use thumbnet_runtime::Model;
+
+use crate::borrow::{Span, apart, place, slice, slice_mut};
+use crate::code::Code;
+use crate::handle::{Class, Handle, LAYERS, model, open};
+
+/// `thumbnet_open`: verifies a blob of this length.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_open(
+    handle: *mut Handle,
+    blob: *const c_void,
+    length: usize,
+) -> Code {
+    // SAFETY: the contract.
+    Code::from(unsafe { open(handle, || Ok(Model::from_bytes(bytes(blob, length)?)?)) })
+}
+
+/// `thumbnet_open_slot`: verifies the blob at the start of a larger slot.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_open_slot(
+    handle: *mut Handle,
+    slot: *const c_void,
+    length: usize,
+) -> Code {
+    // SAFETY: the contract.
+    Code::from(unsafe { open(handle, || Ok(Model::from_prefix(bytes(slot, length)?)?)) })
+}
+
+/// `thumbnet_open_without_crc`: for a blob whose checksum was checked before.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_open_without_crc(
+    handle: *mut Handle,
+    blob: *const c_void,
+    length: usize,
+) -> Code {
+    // SAFETY: the contract.
+    Code::from(unsafe {
+        open(handle, || {
+            Ok(Model::from_bytes_without_crc(bytes(blob, length)?)?)
+        })
+    })
+}
+
+/// The bytes of a blob.
+///
+/// # Safety
+///
+/// By the header's contract: they stay for as long as the model does, which C's memory cannot tell.
+#[inline(always)]
+unsafe fn bytes(blob: *const c_void, length: usize) -> Result<&'static [u8], Code> {
+    // SAFETY: the contract.
+    unsafe { slice(blob.cast(), length) }
+}
+
+/// A number of a model, 0 where it is not open.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[inline(always)]
+unsafe fn number(
+    handle: *const Handle,
+    number: impl FnOnce(&Model<'static, LAYERS>) -> usize,
+) -> usize {
+    // SAFETY: the contract.
+    unsafe { model(handle) }.map_or(0, number)
+}
+
+/// `thumbnet_inputs`: values of an input row.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_inputs(handle: *const Handle) -> usize {
+    // SAFETY: the contract.
+    unsafe { number(handle, Model::inputs) }
+}
+
+/// `thumbnet_outputs`: values of an output row.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_outputs(handle: *const Handle) -> usize {
+    // SAFETY: the contract.
+    unsafe { number(handle, Model::outputs) }
+}
+
+/// `thumbnet_scratch_words`: words of scratch memory.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_scratch_words(handle: *const Handle) -> usize {
+    // SAFETY: the contract.
+    unsafe { number(handle, Model::scratch_len) }
+}
+
+/// What a prediction is given.
+struct Buffers<'a, T> {
+    model: &'a Model<'static, LAYERS>,
+    inputs: &'a [T],
+    scratch: &'a mut [u32],
+    outputs: &'a mut [f32],
+}
+
+/// Checks and borrows what a prediction is given. Nothing is borrowed before all of it is known to lie apart.
+macro_rules! buffers {
+    ($handle:ident, $inputs:ident, $input_count:ident, $scratch:ident, $scratch_words:ident,
+     $outputs:ident, $output_count:ident) => {{
+        let [x, s, y] = [
+            Span::of($inputs, $input_count),
+            Span::of($scratch, $scratch_words),
+            Span::of($outputs, $output_count),
+        ];
+        apart(x, s)?;
+        apart(x, y)?;
+        apart(s, y)?;
+        // SAFETY: the contract; they lie apart.
+        unsafe {
+            Buffers {
+                model: model($handle)?,
+                inputs: slice($inputs, $input_count)?,
+                scratch: slice_mut($scratch, $scratch_words)?,
+                outputs: slice_mut($outputs, $output_count)?,
+            }
+        }
+    }};
+}
+
+/// `thumbnet_predict`: the outputs of one row.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_predict(
+    handle: *const Handle,
+    inputs: *const f32,
+    input_count: usize,
+    scratch: *mut u32,
+    scratch_words: usize,
+    outputs: *mut f32,
+    output_count: usize,
+) -> Code {
+    let run = || {
+        let b = buffers!(
+            handle,
+            inputs,
+            input_count,
+            scratch,
+            scratch_words,
+            outputs,
+            output_count
+        );
+        Ok(b.model.predict(b.inputs, b.scratch, b.outputs)?)
+    };
+    Code::from(run())
+}
+
+macro_rules! predict_samples {
+    ($($name:ident $sample:ty;)*) => {$(
+        #[doc = concat!("`", stringify!($name), "`: the outputs of one row of samples.")]
+        ///
+        /// # Safety
+        ///
+        /// By the header's contract.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(
+            handle: *const Handle,
+            inputs: *const $sample,
+            input_count: usize,
+            scratch: *mut u32,
+            scratch_words: usize,
+            outputs: *mut f32,
+            output_count: usize,
+        ) -> Code {
+            let run = || {
+                let b = buffers!(handle, inputs, input_count, scratch, scratch_words, outputs, output_count);
+                Ok(b.model.predict_samples(b.inputs, b.scratch, b.outputs)?)
+            };
+            Code::from(run())
+        }
+    )*};
+}
+
+predict_samples! {
+    thumbnet_predict_int8 i8;
+    thumbnet_predict_uint8 u8;
+    thumbnet_predict_int16 i16;
+    thumbnet_predict_uint16 u16;
+}
+
+/// `thumbnet_classify`: predicts, and decides for a class.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_classify(
+    handle: *const Handle,
+    inputs: *const f32,
+    input_count: usize,
+    scratch: *mut u32,
+    scratch_words: usize,
+    outputs: *mut f32,
+    output_count: usize,
+    class: *mut Class,
+) -> Code {
+    let run = || {
+        place(class.addr(), 1, size_of::<Class>(), align_of::<Class>())?;
+        let b = buffers!(
+            handle,
+            inputs,
+            input_count,
+            scratch,
+            scratch_words,
+            outputs,
+            output_count
+        );
+        let found = b.model.classify(b.inputs, b.scratch, b.outputs)?;
+        let found = Class {
+            index: found.index as u32, // less than the outputs, which are a u16
+            score: found.score,
+        };
+        // SAFETY: not null, aligned, and by the contract a class; the borrows above are over.
+        unsafe { class.write(found) };
+        Ok(())
+    };
+    Code::from(run())
+}
+
+/// `thumbnet_says_yes`: whether an output that decides for itself says yes.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_says_yes(handle: *const Handle, output: f32) -> bool {
+    // SAFETY: the contract.
+    unsafe { model(handle) }.is_ok_and(|model| model.says_yes(output))
+}
+
+/// `thumbnet_self_test`: runs the blob's own test vectors.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_self_test(
+    handle: *const Handle,
+    scratch: *mut u32,
+    scratch_words: usize,
+    outputs: *mut f32,
+    output_count: usize,
+) -> Code {
+    let run = || {
+        apart(
+            Span::of(scratch, scratch_words),
+            Span::of(outputs, output_count),
+        )?;
+        // SAFETY: the contract; they lie apart.
+        let (model, scratch, outputs) = unsafe {
+            let outputs = slice_mut(outputs, output_count)?;
+            (model(handle)?, slice_mut(scratch, scratch_words)?, outputs)
+        };
+        Ok(model.self_test(scratch, outputs)?)
+    };
+    Code::from(run())
+}
+
+/// `thumbnet_version`: the version of this library, such as `0.1.0`.
+#[unsafe(no_mangle)]
+pub extern "C" fn thumbnet_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
