@@ -46,7 +46,7 @@ fn trainings_are_those_of_keras() {
             let (expected, what) = (&facts[name], format!("{name} {kind}"));
             let file = folder().join(format!("{name}.{kind}"));
             let mut model = Sequential::load(&file).expect("Keras' file");
-            let ours = temporary.path().join(&what.replace(' ', "."));
+            let ours = temporary.path().join(what.replace(' ', "."));
             model.save(&ours).expect("saved");
             for (ours, theirs) in configs(&ours).iter().zip(configs(&file)) {
                 for key in [

@@ -31,6 +31,7 @@ mod parity;
 mod quantization;
 mod quantzoo;
 mod real_keras;
+mod search;
 mod signature;
 mod softfloat;
 mod splits;

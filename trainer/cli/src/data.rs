@@ -310,6 +310,28 @@ impl Labelled {
         data.class_names = Some(names);
     }
 
+    /// How many classes there are: names, or few whole numbers from 0, all of which occur.
+    ///
+    /// * `task` - `classes` or `numbers`, where that is said
+    pub fn class_count(&self, task: Option<&str>) -> Option<usize> {
+        const MOST: usize = 20;
+        if let Some(names) = &self.data.class_names {
+            return Some(names.len());
+        }
+        if task == Some("numbers") || !self.data.has_classes() {
+            return None;
+        }
+        let mut found: Vec<usize> = self.y().iter().map(|&label| label as usize).collect();
+        found.sort_unstable();
+        found.dedup();
+        let all = found
+            .iter()
+            .enumerate()
+            .all(|(number, &class)| number == class);
+        let few = found.len() <= MOST || task == Some("classes");
+        (all && few && found.len() > 1).then_some(found.len())
+    }
+
     /// The weight of each class by number.
     pub fn class_weights(&self, weights: &ClassWeights) -> Outcome<BTreeMap<i64, f32>> {
         let names = self.data.class_names.as_deref().unwrap_or_default();

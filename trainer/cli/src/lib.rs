@@ -28,6 +28,7 @@ mod outputs;
 mod predict;
 mod report;
 mod scores;
+mod search;
 mod split;
 mod summary;
 mod tables;
@@ -59,6 +60,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Train(Box<train::Train>),
+    Search(search::Search),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Summary(summary::Summary),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = threads(env::var("THUMBNET_THREADS").ok()).and_then(|()| match cli.verb {
         Verb::Train(verb) => verb.run(),
+        Verb::Search(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
         Verb::Summary(verb) => verb.run(),

@@ -144,6 +144,22 @@ impl Dataset {
         self.rows_at(&order)
     }
 
+    /// With these columns of features only, in this order; rows of one axis.
+    ///
+    /// # Panics
+    ///
+    /// For a place beyond the last column.
+    pub fn with_features(&self, places: &[usize]) -> Self {
+        let names = places
+            .iter()
+            .filter_map(|&place| self.feature_names.get(place));
+        Self {
+            x: self.x.select(Axis(1), places),
+            feature_names: names.cloned().collect(),
+            ..self.clone()
+        }
+    }
+
     /// The first `rows` rows and the others; `rows` is cut to the number there is.
     pub fn split_at(&self, rows: usize) -> (Self, Self) {
         let rows = rows.min(self.rows());

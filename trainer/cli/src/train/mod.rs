@@ -10,6 +10,7 @@ use std::{
 
 use clap::Args;
 use ndarray::Array1;
+use serde_json::Value;
 use thumbnet_trainer::{
     Error, History, Sequential, atomic_file,
     callbacks::Callback,
@@ -201,6 +202,7 @@ impl Train {
         self.check_outputs()?;
         let (start, rows) = self.start()?;
         let split = self.split_or_default(rows.data.rows());
+        self.note_epochs(&split);
         let parts = split.deal(rows, self.seed)?;
         if let Some(folds) = self.split.cv {
             self.cross_validate(folds, &start, &split, &parts.training)?;
@@ -223,7 +225,7 @@ impl Train {
         saves: bool,
     ) -> Outcome<Trained> {
         let end = parts.end(split);
-        let mut model = self.model(start, &parts.training, end)?;
+        let mut model = self.model(start, &parts.training, end, saves)?;
         let given = self.validation(&model)?;
         let validation = given.as_ref().or(parts.validation.as_ref());
         let callbacks = self.callbacks(&model, &parts.training, end, validation, saves)?;
@@ -254,41 +256,64 @@ impl Train {
         })
     }
 
+    /// A model of the rows by these options alone, without a file and without a word.
+    ///
+    /// * `rows` - of the command's own data
+    pub fn model_of(&self, rows: Labelled) -> Outcome<Sequential> {
+        let (start, rows) = self.started(None, rows, Meaning::none())?;
+        let split = self.split_or_default(rows.data.rows());
+        let parts = split.deal(rows, self.seed)?;
+        Ok(self.train(start, &parts, &split, false)?.model)
+    }
+
     /// The model to go on from, and the rows, whose labels it can take.
     fn start(&self) -> Outcome<(Start, Labelled)> {
         let given = self.model.as_deref().map(read_keras).transpose()?;
-        let own = given.as_ref().and_then(compile::settings);
-        let keep = match &given {
-            Some(loaded) => self.keeps_settings(loaded)?,
-            None => false,
-        };
         let meaning = match (&given, &self.model) {
             (Some(loaded), Some(path)) => Meaning::of(&loaded.model, path),
             _ => Meaning::none(),
         };
-        let mut rows = self.data.grouped(&meaning, self.split.group.clone())?;
-        let (model, given) = match given {
-            Some(loaded) => (loaded.model, true),
-            None => (self.architecture(rows.data.row_shape(), None)?, false),
-        };
-        let mut model = model;
-        if !model.is_built() {
-            model.build(rows.data.row_shape())?;
-        }
-        check_row_shape(&model, &rows.data, &rows.x_path)?;
-        rows.number_classes(Head::of(&model), output_width(&model).unwrap_or(1));
+        let rows = self.data.grouped(&meaning, self.split.group.clone())?;
         for caution in rows
             .data
             .cautions(|row| rows.data.line_of_row(&rows.x_path, row))
         {
             console::note(&format!("note: {}: {caution}", rows.x_path.display()));
         }
-        let settings = self.settings(&model, own, &rows)?;
+        let keep = match &given {
+            Some(loaded) => self.keeps_settings(loaded)?,
+            None => false,
+        };
+        let settings = given.as_ref().and_then(compile::settings);
+        let (start, mut rows) =
+            self.started(given.map(|loaded| (loaded.model, settings)), rows, meaning)?;
         rows.data.sample_weight = weights(self.sample_weight.as_deref(), &rows)?;
+        Ok((Start { keep, ..start }, rows))
+    }
+
+    /// What the training of `given`, a model with its own settings, or of `--layers` begins with; the
+    /// rows' classes are numbered as the model's.
+    fn started(
+        &self,
+        given: Option<(Sequential, Option<Value>)>,
+        mut rows: Labelled,
+        meaning: Meaning,
+    ) -> Outcome<(Start, Labelled)> {
+        let is_given = given.is_some();
+        let (mut model, own) = match given {
+            Some(given) => given,
+            None => (self.architecture(rows.data.row_shape(), None)?, None),
+        };
+        if !model.is_built() {
+            model.build(rows.data.row_shape())?;
+        }
+        check_row_shape(&model, &rows.data, &rows.x_path)?;
+        rows.number_classes(Head::of(&model), output_width(&model).unwrap_or(1));
+        let settings = self.settings(&model, own, &rows)?;
         let start = Start {
-            model: given.then_some(model),
+            model: is_given.then_some(model),
             settings,
-            keep,
+            keep: false,
             meaning,
         };
         Ok((start, rows))
@@ -297,22 +322,34 @@ impl Train {
     /// The options, with rows to validate on where nothing else says when to stop.
     fn split_or_default(&self, rows: usize) -> SplitArguments {
         let mut split = self.split.clone();
-        if self.epochs.is_some() {
-            return split;
-        }
-        let given = self.validation_data.is_some() || self.validation_x.is_some();
-        let mut of = String::new();
-        if split.validation_split == 0.0 && !given && rows >= FEWEST_ROWS {
+        if self.epochs.is_none()
+            && split.validation_split == 0.0
+            && !self.has_validation_rows()
+            && rows >= FEWEST_ROWS
+        {
             split.validation_split = 0.2;
             split.stratify = true;
-            of = " of 20 % of the rows, drawn at random,".to_string();
         }
-        if given || split.validation_split > 0.0 {
+        split
+    }
+
+    fn has_validation_rows(&self) -> bool {
+        self.validation_data.is_some() || self.validation_x.is_some()
+    }
+
+    /// Says how long the training goes on, where no option does.
+    fn note_epochs(&self, split: &SplitArguments) {
+        let drawn = split.validation_split > 0.0 && self.split.validation_split == 0.0;
+        let of = match drawn {
+            true => " of 20 % of the rows, drawn at random,",
+            false => "",
+        };
+        let validates = self.has_validation_rows() || split.validation_split > 0.0;
+        if self.epochs.is_none() && validates {
             console::note(&format!(
                 "note: up to {EPOCHS} epochs, until val_loss{of} has not fallen for {PATIENCE} of them; --epochs N trains N"
             ));
         }
-        split
     }
 
     fn fit_options<'a>(
@@ -615,7 +652,7 @@ impl Train {
 }
 
 /// Values of a sample of the model's outputs along their last axis.
-fn output_width(model: &Sequential) -> Option<usize> {
+pub(super) fn output_width(model: &Sequential) -> Option<usize> {
     model.output_shape()?.last().copied()
 }
 

@@ -59,12 +59,26 @@ fn numbers(values: &[f64]) -> String {
 }
 
 impl Train {
-    /// The model to train, compiled, for rows of which those before `end` train.
-    pub(super) fn model(&self, start: Start, rows: &Labelled, end: usize) -> Outcome<Sequential> {
+    /// The model to train, compiled, for rows of which those before `end` train; silent unless `tells`.
+    pub(super) fn model(
+        &self,
+        start: Start,
+        rows: &Labelled,
+        end: usize,
+        tells: bool,
+    ) -> Outcome<Sequential> {
         let (mut model, targets) = match start.model {
             Some(model) => (model.with_seed(self.seed), None),
             None => self.build(rows, end, start.settings.loss.as_ref())?,
         };
+        if let (Some(TargetScale { mean, deviation }), true) = (&targets, tells) {
+            console::note(&format!(
+                "note: {}: the targets are standardized within the model (mean {}, deviation {}), and the loss counts in deviations; --no-normalize leaves that out",
+                rows.y_path.display(),
+                numbers(mean),
+                numbers(deviation)
+            ));
+        }
         if self.quantize_aware.is_some() {
             // Folding needs the weights, and leaves no optimizer state that would fit.
             if let Some(path) = &self.weights {
@@ -118,12 +132,6 @@ impl Train {
             let TargetScale { mean, deviation } = scale;
             model.add(Rescaling::with_values(deviation.clone(), mean.clone()))?;
             model.build(rows.data.row_shape())?;
-            console::note(&format!(
-                "note: {}: the targets are standardized within the model (mean {}, deviation {}), and the loss counts in deviations; --no-normalize leaves that out",
-                rows.y_path.display(),
-                numbers(mean),
-                numbers(deviation)
-            ));
         }
         Ok((model, targets))
     }
