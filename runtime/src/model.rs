@@ -141,7 +141,15 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     // stack again, and the code of memcpy.
     #[inline(always)]
     fn read(blob: &'a [u8], checksum: Option<u32>) -> Result<Self, Error> {
-        let mut model = Self {
+        let mut model = Self::empty();
+        verify::read(&mut model.blob, blob, checksum)?;
+        Ok(model)
+    }
+
+    /// A model without layers, inputs or outputs, for [`open`](Self::open).
+    #[inline(always)]
+    pub const fn empty() -> Self {
+        Self {
             blob: Verified {
                 layers: heapless::Vec::new(),
                 inputs: 0,
@@ -149,9 +157,40 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
                 tensors: &[],
                 behind: &[],
             },
-        };
-        verify::read(&mut model.blob, blob, checksum)?;
-        Ok(model)
+        }
+    }
+
+    /// [`from_bytes`](Self::from_bytes) into the place of another model, without a copy on the stack.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes). The model is empty then.
+    #[inline(always)]
+    pub fn open(&mut self, blob: &'a [u8]) -> Result<(), Error> {
+        let covered = blob
+            .split_last_chunk::<4>()
+            .map_or(blob, |(covered, _)| covered);
+        self.refill(blob, Some(crc32(covered)))
+    }
+
+    /// [`from_bytes_without_crc`](Self::from_bytes_without_crc) into the place of another model.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes_without_crc`](Self::from_bytes_without_crc). The model is empty then.
+    #[inline(always)]
+    pub fn open_without_crc(&mut self, blob: &'a [u8]) -> Result<(), Error> {
+        self.refill(blob, None)
+    }
+
+    #[inline(always)]
+    fn refill(&mut self, blob: &'a [u8], checksum: Option<u32>) -> Result<(), Error> {
+        self.blob.layers.clear();
+        let read = verify::read(&mut self.blob, blob, checksum);
+        if read.is_err() {
+            *self = Self::empty();
+        }
+        read
     }
 
     /// Values of an input row.

@@ -4,6 +4,7 @@
 mod activations;
 mod api;
 mod blobs;
+mod c;
 mod calibration;
 mod callbacks;
 mod cli;

@@ -14,9 +14,9 @@ use crate::random_model::RandomModel;
 pub fn prepare(firmware: &Firmware) -> Option<(Qemu, PathBuf)> {
     match Qemu::find().and_then(|qemu| Ok((qemu, firmware.build()?))) {
         Ok(ready) => Some(ready),
-        Err(error @ thumbnet_boards::Error::Missing(_))
-            if env::var_os("THUMBNET_REQUIRE_QEMU").is_none() =>
-        {
+        Err(
+            error @ (thumbnet_boards::Error::Missing(_) | thumbnet_boards::Error::MissingTarget(_)),
+        ) if env::var_os("THUMBNET_REQUIRE_QEMU").is_none() => {
             eprintln!("skipped: {error}");
             None
         }

@@ -59,7 +59,7 @@ typedef struct thumbnet_class {
 } thumbnet_class;
 
 /* What functions return; thumbnet_error_text says more. */
-enum thumbnet_error {
+enum {
     THUMBNET_OK = 0,
     THUMBNET_ERROR_NULL = 1,         /* a pointer is null */
     THUMBNET_ERROR_ALIGNMENT = 2,    /* a pointer is not aligned for its type */

@@ -38,51 +38,62 @@ pub(crate) unsafe fn one<'a, T>(at: *const T) -> Result<&'a T, Code> {
 ///
 /// # Safety
 ///
-/// `start` is null, misaligned, or the address of `count` values that nothing writes during `'a`, and
-/// any bytes are a `T`.
+/// [`place`] or [`apart`] let them pass, `start` is the address of `count` values that nothing writes during
+/// `'a`, and any bytes are a `T`.
 #[inline(always)]
-pub(crate) unsafe fn slice<'a, T>(start: *const T, count: usize) -> Result<&'a [T], Code> {
-    place(start.addr(), count, size_of::<T>(), align_of::<T>())?;
+pub(crate) unsafe fn slice<'a, T>(start: *const T, count: usize) -> &'a [T] {
     // SAFETY: not null, aligned and no longer than a slice may be; the rest the caller promises.
-    Ok(unsafe { core::slice::from_raw_parts(start, count) })
+    unsafe { core::slice::from_raw_parts(start, count) }
 }
 
 /// Values that are written. They may hold anything before.
 ///
 /// # Safety
 ///
-/// `start` is null, misaligned, or the address of `count` values that are for the caller alone during
-/// `'a`, and any bytes are a `T`.
+/// [`place`] or [`apart`] let them pass, `start` is the address of `count` values that are for the caller
+/// alone during `'a`, and any bytes are a `T`.
 #[inline(always)]
-pub(crate) unsafe fn slice_mut<'a, T>(start: *mut T, count: usize) -> Result<&'a mut [T], Code> {
-    place(start.addr(), count, size_of::<T>(), align_of::<T>())?;
+pub(crate) unsafe fn slice_mut<'a, T>(start: *mut T, count: usize) -> &'a mut [T] {
     // SAFETY: not null, aligned and no longer than a slice may be; the rest the caller promises. What C
     // has not written holds some bytes all the same: the compiler of this library cannot see that nobody did.
-    Ok(unsafe { core::slice::from_raw_parts_mut(start, count) })
+    unsafe { core::slice::from_raw_parts_mut(start, count) }
 }
 
-/// Where bytes begin and end.
-#[derive(Clone, Copy)]
-pub(crate) struct Span {
+/// Memory that C lends for a call.
+pub(crate) struct Lent {
     start: usize,
-    end: usize,
+    count: usize,
+    /// Bytes of a value, which are its alignment, too.
+    size: usize,
 }
 
-impl Span {
+impl Lent {
     #[inline(always)]
     pub fn of<T>(start: *const T, count: usize) -> Self {
-        let start = start.addr();
-        // Such a length `place` refuses.
-        let end = start.wrapping_add(count.wrapping_mul(size_of::<T>()));
-        Self { start, end }
+        const { assert!(size_of::<T>() == align_of::<T>()) };
+        Self {
+            start: start.addr(),
+            count,
+            size: size_of::<T>(),
+        }
+    }
+
+    /// Where it ends: `place` has looked that this does not overflow.
+    fn end(&self) -> usize {
+        self.start.wrapping_add(self.count.wrapping_mul(self.size))
     }
 }
 
-/// Refuses memory that is lent twice.
+/// Refuses memory that cannot be there, or is lent twice.
 #[inline(never)]
-pub(crate) fn apart(a: Span, b: Span) -> Result<(), Code> {
-    if a.start < b.end && b.start < a.end {
-        return Err(Code::Overlap);
+pub(crate) fn apart(all: &[Lent]) -> Result<(), Code> {
+    for (index, one) in all.iter().enumerate() {
+        place(one.start, one.count, one.size, one.size)?;
+        for other in all.iter().take(index) {
+            if one.start < other.end() && other.start < one.end() {
+                return Err(Code::Overlap);
+            }
+        }
     }
     Ok(())
 }

@@ -7,11 +7,11 @@
 
 use core::ffi::{c_char, c_void};
 
-use thumbnet_runtime::Model;
+use thumbnet_runtime::{Error, Model, What, blob_len};
 
-use crate::borrow::{Span, apart, place, slice, slice_mut};
+use crate::borrow::{Lent, apart, place, slice, slice_mut};
 use crate::code::Code;
-use crate::handle::{Class, Handle, LAYERS, model, open};
+use crate::handle::{Class, HANDLE_LAYERS, Handle, model, open};
 
 /// `thumbnet_open`: verifies a blob of this length.
 ///
@@ -25,7 +25,7 @@ pub unsafe extern "C" fn thumbnet_open(
     length: usize,
 ) -> Code {
     // SAFETY: the contract.
-    Code::from(unsafe { open(handle, || Ok(Model::from_bytes(bytes(blob, length)?)?)) })
+    Code::from(unsafe { open(handle, blob, length, Model::open) })
 }
 
 /// `thumbnet_open_slot`: verifies the blob at the start of a larger slot.
@@ -40,7 +40,18 @@ pub unsafe extern "C" fn thumbnet_open_slot(
     length: usize,
 ) -> Code {
     // SAFETY: the contract.
-    Code::from(unsafe { open(handle, || Ok(Model::from_prefix(bytes(slot, length)?)?)) })
+    Code::from(unsafe {
+        open(handle, slot, length, |model, slot| {
+            match slot.get(..blob_len(slot)?) {
+                Some(blob) => model.open(blob),
+                None => Err(Error::Length {
+                    what: What::Blob,
+                    expected: 0,
+                    found: 0,
+                }),
+            }
+        })
+    })
 }
 
 /// `thumbnet_open_without_crc`: for a blob whose checksum was checked before.
@@ -55,22 +66,7 @@ pub unsafe extern "C" fn thumbnet_open_without_crc(
     length: usize,
 ) -> Code {
     // SAFETY: the contract.
-    Code::from(unsafe {
-        open(handle, || {
-            Ok(Model::from_bytes_without_crc(bytes(blob, length)?)?)
-        })
-    })
-}
-
-/// The bytes of a blob.
-///
-/// # Safety
-///
-/// By the header's contract: they stay for as long as the model does, which C's memory cannot tell.
-#[inline(always)]
-unsafe fn bytes(blob: *const c_void, length: usize) -> Result<&'static [u8], Code> {
-    // SAFETY: the contract.
-    unsafe { slice(blob.cast(), length) }
+    Code::from(unsafe { open(handle, blob, length, Model::open_without_crc) })
 }
 
 /// A number of a model, 0 where it is not open.
@@ -81,7 +77,7 @@ unsafe fn bytes(blob: *const c_void, length: usize) -> Result<&'static [u8], Cod
 #[inline(always)]
 unsafe fn number(
     handle: *const Handle,
-    number: impl FnOnce(&Model<'static, LAYERS>) -> usize,
+    number: impl FnOnce(&Model<'static, HANDLE_LAYERS>) -> usize,
 ) -> usize {
     // SAFETY: the contract.
     unsafe { model(handle) }.map_or(0, number)
@@ -122,7 +118,7 @@ pub unsafe extern "C" fn thumbnet_scratch_words(handle: *const Handle) -> usize 
 
 /// What a prediction is given.
 struct Buffers<'a, T> {
-    model: &'a Model<'static, LAYERS>,
+    model: &'a Model<'static, HANDLE_LAYERS>,
     inputs: &'a [T],
     scratch: &'a mut [u32],
     outputs: &'a mut [f32],
@@ -132,21 +128,18 @@ struct Buffers<'a, T> {
 macro_rules! buffers {
     ($handle:ident, $inputs:ident, $input_count:ident, $scratch:ident, $scratch_words:ident,
      $outputs:ident, $output_count:ident) => {{
-        let [x, s, y] = [
-            Span::of($inputs, $input_count),
-            Span::of($scratch, $scratch_words),
-            Span::of($outputs, $output_count),
-        ];
-        apart(x, s)?;
-        apart(x, y)?;
-        apart(s, y)?;
+        apart(&[
+            Lent::of($inputs, $input_count),
+            Lent::of($scratch, $scratch_words),
+            Lent::of($outputs, $output_count),
+        ])?;
         // SAFETY: the contract; they lie apart.
         unsafe {
             Buffers {
                 model: model($handle)?,
-                inputs: slice($inputs, $input_count)?,
-                scratch: slice_mut($scratch, $scratch_words)?,
-                outputs: slice_mut($outputs, $output_count)?,
+                inputs: slice($inputs, $input_count),
+                scratch: slice_mut($scratch, $scratch_words),
+                outputs: slice_mut($outputs, $output_count),
             }
         }
     }};
@@ -279,14 +272,14 @@ pub unsafe extern "C" fn thumbnet_self_test(
     output_count: usize,
 ) -> Code {
     let run = || {
-        apart(
-            Span::of(scratch, scratch_words),
-            Span::of(outputs, output_count),
-        )?;
+        apart(&[
+            Lent::of(scratch, scratch_words),
+            Lent::of(outputs, output_count),
+        ])?;
         // SAFETY: the contract; they lie apart.
         let (model, scratch, outputs) = unsafe {
-            let outputs = slice_mut(outputs, output_count)?;
-            (model(handle)?, slice_mut(scratch, scratch_words)?, outputs)
+            let scratch = slice_mut(scratch, scratch_words);
+            (model(handle)?, scratch, slice_mut(outputs, output_count))
         };
         Ok(model.self_test(scratch, outputs)?)
     };

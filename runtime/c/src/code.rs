@@ -63,6 +63,7 @@ codes! {
 }
 
 impl From<Error> for Code {
+    #[inline(never)]
     fn from(error: Error) -> Self {
         match error {
             Error::Magic { .. } => Self::Magic,

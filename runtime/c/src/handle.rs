@@ -1,14 +1,14 @@
 //! The model as C keeps it: `thumbnet_model`, words that it does not look into.
 
-use core::mem::MaybeUninit;
+use core::{ffi::c_void, mem::MaybeUninit};
 
-use thumbnet_runtime::Model;
+use thumbnet_runtime::{Error, Model};
 
 use crate::borrow::{self, place};
 use crate::code::Code;
 
 /// `THUMBNET_MAX_LAYERS`: the greatest number of layers, the input's quantization included.
-pub const LAYERS: usize = 16;
+pub const HANDLE_LAYERS: usize = 16;
 
 /// `thumbnet_model`. C has it as an array of [`WORDS`] addresses.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub const LAYERS: usize = 16;
 pub struct Handle {
     /// [`OPEN`] once `model` is written.
     state: u32,
-    model: MaybeUninit<Model<'static, LAYERS>>,
+    model: MaybeUninit<Model<'static, HANDLE_LAYERS>>,
 }
 
 /// `thumbnet_class`: what `thumbnet_classify` found.
@@ -38,7 +38,7 @@ pub(crate) const WORDS: usize = number_behind("#define THUMBNET_MODEL_WORDS ");
 const _: () = {
     assert!(size_of::<Handle>() <= WORDS * size_of::<usize>());
     assert!(align_of::<Handle>() <= align_of::<usize>());
-    assert!(number_behind("#define THUMBNET_MAX_LAYERS ") == LAYERS);
+    assert!(number_behind("#define THUMBNET_MAX_LAYERS ") == HANDLE_LAYERS);
     // A device has not got RAM to give away: what the header sets aside is used.
     assert!(size_of::<usize>() != 4 || size_of::<Handle>() == WORDS * 4);
 };
@@ -67,22 +67,29 @@ const fn number_behind(words: &str) -> usize {
     panic!("the header lacks this definition")
 }
 
-/// Fills a handle by `open`; whatever goes wrong, the handle is closed.
+/// Fills a handle by `read`; whatever goes wrong, the handle is closed.
 ///
 /// # Safety
 ///
-/// `handle` is null, misaligned, or for this call alone.
+/// `handle` is null, misaligned, or for this call alone. `blob` is null, or the address of `length` bytes
+/// that stay unchanged for as long as the model is used, which C's memory cannot tell.
 #[inline(always)]
 pub(crate) unsafe fn open(
     handle: *mut Handle,
-    open: impl FnOnce() -> Result<Model<'static, LAYERS>, Code>,
+    blob: *const c_void,
+    length: usize,
+    read: impl FnOnce(&mut Model<'static, HANDLE_LAYERS>, &'static [u8]) -> Result<(), Error>,
 ) -> Result<(), Code> {
     place(handle.addr(), 1, size_of::<Handle>(), align_of::<Handle>())?;
     // SAFETY: the address was checked, and the caller lends what is there. C's memory is of some value,
     // whether C has written it or not, and both fields hold any.
     let handle = unsafe { &mut *handle };
     handle.state = 0;
-    handle.model.write(open()?);
+    place(blob.addr(), length, 1, 1)?;
+    // SAFETY: the address was checked; the rest the caller promises.
+    let blob = unsafe { borrow::slice(blob.cast(), length) };
+    // In place: a model on the stack would have to be copied, which brings in `memcpy`.
+    read(handle.model.write(Model::empty()), blob)?;
     handle.state = OPEN;
     Ok(())
 }
@@ -93,7 +100,9 @@ pub(crate) unsafe fn open(
 ///
 /// `handle` is null, misaligned, or a `thumbnet_model` that nothing writes while the model is borrowed.
 #[inline(always)]
-pub(crate) unsafe fn model<'a>(handle: *const Handle) -> Result<&'a Model<'static, LAYERS>, Code> {
+pub(crate) unsafe fn model<'a>(
+    handle: *const Handle,
+) -> Result<&'a Model<'static, HANDLE_LAYERS>, Code> {
     // SAFETY: as the caller promises.
     let handle = unsafe { borrow::one(handle)? };
     if handle.state != OPEN {

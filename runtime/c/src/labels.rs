@@ -73,9 +73,10 @@ pub unsafe extern "C" fn thumbnet_label_copy(
     size: usize,
 ) -> Code {
     let run = || {
-        // SAFETY: the contract.
+        place(buffer.addr(), size, 1, 1)?;
+        // SAFETY: the contract; the address was checked.
         let (label, buffer) =
-            unsafe { (label(handle, class)?, slice_mut(buffer.cast::<u8>(), size)?) };
+            unsafe { (label(handle, class)?, slice_mut(buffer.cast::<u8>(), size)) };
         if label.len() >= buffer.len() {
             return Err(Code::Buffer);
         }

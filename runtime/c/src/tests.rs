@@ -253,3 +253,30 @@ fn texts_end_with_a_zero() {
     assert_eq!(text(thumbnet_version()), env!("CARGO_PKG_VERSION"));
     assert_eq!(text(thumbnet_error_text(0)), "no error");
 }
+
+#[test]
+fn a_model_is_opened_in_the_place_of_another() {
+    let (words, length) = blob();
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut damaged = bytes[..length].to_vec();
+    damaged[length - 9] ^= 1;
+    let mut model = thumbnet_runtime::Model::<4>::empty();
+    assert_eq!(
+        (model.inputs(), model.outputs(), model.layers().len()),
+        (0, 0, 0)
+    );
+    model.open(&bytes[..length]).unwrap();
+    assert_eq!(
+        (model.inputs(), model.outputs(), model.layers().len()),
+        (1, 2, 2)
+    );
+    model.open(&bytes[..length]).unwrap();
+    assert_eq!(model.layers().len(), 2);
+    assert!(model.open(&damaged).is_err());
+    assert_eq!(
+        (model.inputs(), model.outputs(), model.layers().len()),
+        (0, 0, 0)
+    );
+    assert_eq!(model.open_without_crc(&damaged), Ok(()));
+    assert_eq!(model.outputs(), 2);
+}

@@ -17,9 +17,12 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The emulator, cargo, a Rust target or the firmware's sources are not on this machine.
+    /// The emulator, cargo or the firmware's sources are not on this machine.
     #[error("{0}")]
     Missing(String),
+    /// A Rust target, the name of which this is, is not installed.
+    #[error("the Rust target {0} is not installed; get it with `rustup target add {0}`")]
+    MissingTarget(String),
     /// No board has that name.
     #[error("board \"{name}\" is unknown, expected one of {known}")]
     UnknownBoard {

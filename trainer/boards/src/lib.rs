@@ -7,6 +7,7 @@
 pub mod bench;
 mod board;
 mod error;
+pub mod library;
 pub mod parity;
 
 use std::{
@@ -147,9 +148,7 @@ fn check_target(target: &str) -> Result<()> {
     if installed {
         Ok(())
     } else {
-        Err(Error::Missing(format!(
-            "the Rust target {target} is not installed; get it with `rustup target add {target}`"
-        )))
+        Err(Error::MissingTarget(target.to_string()))
     }
 }
 

@@ -19,8 +19,8 @@ use thumbnet_trainer::{
     dataset::{Target, list},
     figures::thousands,
     quantize::{
-        Budget, DataType, LayerTypes, Outputs, QuantizeOptions, Quantized, RangeMethod, Report,
-        compare, quantize,
+        Budget, DataType, DeviceModel, LayerTypes, Outputs, QuantizeOptions, Quantized,
+        RangeMethod, Report, compare, quantize,
     },
 };
 
@@ -30,6 +30,7 @@ use super::{
     compile::task,
     console,
     data::{self, ColumnArguments, is_npy},
+    emit::{Emit, EmitArguments},
     head::Head,
     meaning::{Meaning, are_numbers},
     models::{check_row_shape, has_extension, is_device, load_keras},
@@ -49,8 +50,8 @@ pub struct Export {
     #[command(flatten)]
     architecture: ArchitectureArguments,
     /// Rows to take the ranges of values from, CSV or .npy, raw as for training; several hundred, of every class
-    #[arg(long, value_name = "FILE")]
-    calibrate: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "emit")]
+    calibrate: Option<PathBuf>,
     #[command(flatten)]
     columns: ColumnArguments,
     /// Class names to store, in the order of the outputs [default: the model's, else the text labels of
@@ -81,8 +82,9 @@ pub struct Export {
     input_names: Option<Vec<String>>,
     /// Arithmetic of every layer, int8, int4 (half the flash), int16x8 (activations of 16 bits) or
     /// float32; or of some by name, such as dense=int4,dense_1=int16x8, with int8 for the others
-    #[arg(long, default_value = "int8", value_name = "TYPE|LAYER=TYPE,..")]
-    dtype: DataTypes,
+    /// [default: int8]
+    #[arg(long, value_name = "TYPE|LAYER=TYPE,..")]
+    dtype: Option<DataTypes>,
     /// In place of --dtype: the smallest model that loses at most this much of the score against
     /// float32 on the rows of --evaluate (else --calibrate), such as 0.5% or 0.005; without labels,
     /// of the rows decided as in float32
@@ -99,19 +101,22 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     report: Vec<PathBuf>,
     /// How ranges are chosen: auto (what costs least on rows to come, estimated), min-max,
-    /// percentile:99.99, mse or entropy
-    #[arg(long, default_value = "auto", value_name = "METHOD", value_parser = range_method)]
-    range: Range,
+    /// percentile:99.99, mse or entropy [default: auto]
+    #[arg(long, value_name = "METHOD", value_parser = range_method)]
+    range: Option<Range>,
     /// Core to arrange the weights for: other cores run them many times slower, with the same results
-    #[arg(long = "core", default_value = "m4", value_name = "CORE", value_parser = core())]
-    packing: Packing,
+    /// [default: m4]
+    #[arg(long = "core", value_name = "CORE", value_parser = core())]
+    packing: Option<Packing>,
     /// Calibration rows to store for the device's self-test, 0 for none [default: 2, or as many as 3 % of
     /// the file have room for]
     #[arg(long, value_name = "N")]
     self_tests: Option<usize>,
     /// File to write, usually .tnet
-    #[arg(long, value_name = "FILE.tnet")]
-    output: PathBuf,
+    #[arg(long, value_name = "FILE.tnet", required_unless_present = "emit")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    emit: EmitArguments,
 }
 
 /// A squared error of the outputs of this share of their variance deserves a warning.
@@ -126,31 +131,32 @@ fn core() -> impl TypedValueParser<Value = Packing> {
 
 impl Export {
     pub fn run(&self) -> Outcome {
-        if has_extension(&self.output, &["h5", "hdf5", "keras", "csv", "npy"]) {
-            return Err(Failure::usage(format!(
-                "{}: this is the name of another kind of file, expected one that ends in .tnet",
-                self.output.display()
-            )));
+        if let Some(output) = &self.output {
+            if has_extension(output, &["h5", "hdf5", "keras", "csv", "npy"]) {
+                return Err(Failure::usage(format!(
+                    "{}: this is the name of another kind of file, expected one that ends in .tnet",
+                    output.display()
+                )));
+            }
+            atomic_file::check(output)?;
         }
-        atomic_file::check(&self.output)?;
         report::check(&self.report)?;
-        self.check_overlap()?;
+        let emit = self.emit.emit()?;
+        self.check_overlap(emit.as_ref())?;
         if is_device(&self.model)? {
+            return self.emit_device(emit.as_ref());
+        }
+        let Some(calibrate) = &self.calibrate else {
             return Err(Failure::usage(format!(
-                "{} is exported already, expected a Keras file (.h5 or .keras)",
+                "{} is a Keras file, which is quantized first; give it rows: --calibrate rows.csv",
                 self.model.display()
             )));
-        }
+        };
         let model = load_keras(&self.model, &self.architecture)?.model;
         let meaning = Meaning::of(&model, &self.model);
-        let mut rows = self.rows(
-            &self.calibrate,
-            None,
-            &meaning,
-            self.reading_names(&meaning),
-        )?;
-        check_row_shape(&model, &rows, &self.calibrate)?;
-        let names = self.known_names(&model, &meaning, &mut rows)?;
+        let mut rows = self.rows(calibrate, None, &meaning, self.reading_names(&meaning))?;
+        check_row_shape(&model, &rows, calibrate)?;
+        let names = self.known_names(&model, &meaning, &mut rows, calibrate)?;
         let evaluation = self.evaluation(&meaning, &names)?;
         let labels = self.class_names().unwrap_or(names);
         if let (Some(rows), Some(path)) = (&evaluation, &self.evaluate) {
@@ -158,11 +164,11 @@ impl Export {
         }
         let compared = evaluation.as_ref().unwrap_or(&rows);
         let mut options = QuantizeOptions {
-            range: self.range.0,
-            packing: self.packing,
+            range: self.range.and_then(|range| range.0),
+            packing: self.packing.unwrap_or(Packing::Dsp),
             labels,
             threshold: self.threshold,
-            input_names: self.names_of_inputs(&model, &rows)?,
+            input_names: self.names_of_inputs(&model, &rows, calibrate)?,
             self_tests: self.self_tests,
             ..QuantizeOptions::default()
         };
@@ -172,7 +178,10 @@ impl Export {
                     .is_ok_and(|outputs| fits(outputs, y, model.output_shape().unwrap_or_default()))
         });
         options.types = match self.budget {
-            None => self.dtype.0.clone(),
+            None => self
+                .dtype
+                .clone()
+                .map_or(LayerTypes::All(DataType::Int8), |types| types.0),
             Some(loss) => LayerTypes::Budget(Box::new(Budget {
                 loss,
                 rows: compared.x.clone(),
@@ -187,13 +196,20 @@ impl Export {
                 None => report.calibration = found,
             }
         }
-        device.save(&self.output)?;
-        let name = self.output.display().to_string();
+        let name = self.output.as_ref().unwrap_or(&self.model);
+        let name = name.display().to_string();
+        if let Some(output) = &self.output {
+            device.save(output)?;
+        }
         for path in &self.report {
             report::write(path, &report, &name)?;
         }
+        let done = match self.output {
+            Some(_) => "saved",
+            None => "quantized",
+        };
         let saved = format!(
-            "saved {name}: {} inputs, {} outputs, {} bytes of flash, {} bytes of scratch, {} multiply-accumulates",
+            "{done} {name}: {} inputs, {} outputs, {} bytes of flash, {} bytes of scratch, {} multiply-accumulates",
             device.inputs(),
             device.outputs(),
             thousands(report.flash_bytes),
@@ -201,33 +217,75 @@ impl Export {
             thousands(report.macs),
         );
         let printed = console::print(&format!("{saved}\n{report}\n"));
-        self.name_far_rows(&report, &rows);
+        self.name_far_rows(&report, &rows, calibrate);
         if let Some(error) = report.relative_error.filter(|error| *error > USELESS) {
             console::note(&format!(
                 "warning: the outputs' squared error on the calibration rows is {:.0} % of their variance, little is left of the model; see the fix above, try another --range, or remove rows far from all others",
                 100.0 * error
             ));
         }
+        if let Some(emit) = &emit {
+            emit.write(&device, Some(&rows.x), &self.model)?;
+        }
         printed
     }
 
+    /// Writes a model as source that is exported already.
+    fn emit_device(&self, emit: Option<&Emit>) -> Outcome {
+        let Some(emit) = emit else {
+            return Err(Failure::usage(format!(
+                "{} is exported already, expected a Keras file (.h5 or .keras)",
+                self.model.display()
+            )));
+        };
+        let of_keras_files = [
+            ("--calibrate", self.calibrate.is_some()),
+            ("--labels", self.class_names().is_some()),
+            ("--threshold", self.threshold.is_some()),
+            ("--input-names", self.input_names.is_some()),
+            ("--dtype", self.dtype.is_some()),
+            ("--budget", self.budget.is_some()),
+            ("--evaluate", self.evaluate.is_some()),
+            ("--report", !self.report.is_empty()),
+            ("--range", self.range.is_some()),
+            ("--core", self.packing.is_some()),
+            ("--self-tests", self.self_tests.is_some()),
+            ("--output", self.output.is_some()),
+        ];
+        if let Some((option, _)) = of_keras_files.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!(
+                "{} is exported already, and {option} is for Keras files (.h5 or .keras); leave it out",
+                self.model.display()
+            )));
+        }
+        emit.write(&DeviceModel::load(&self.model)?, None, &self.model)
+    }
+
     /// Refuses outputs that are inputs or each other.
-    fn check_overlap(&self) -> Outcome {
+    fn check_overlap(&self, emit: Option<&Emit>) -> Outcome {
         let reports = self.report.iter();
         let reports = reports.map(|path| Named::of("--report", Some(path)));
+        let emitted = emit.and_then(Emit::named);
         outputs::check(
             [
                 Named::of("MODEL", Some(&self.model)),
-                Named::of("--calibrate", Some(&self.calibrate)),
+                Named::of("--calibrate", self.calibrate.as_ref()),
                 Named::of("--evaluate", self.evaluate.as_ref()),
                 Named::of("--evaluate-y", self.evaluate_y.as_ref()),
             ],
-            std::iter::once(Named::of("--output", Some(&self.output))).chain(reports),
+            [Named::of("--output", self.output.as_ref()), emitted]
+                .into_iter()
+                .chain(reports),
         )
     }
 
     /// Of `--input-names`; none where it is not given.
-    fn names_of_inputs(&self, model: &Sequential, rows: &Dataset) -> Outcome<Vec<String>> {
+    fn names_of_inputs(
+        &self,
+        model: &Sequential,
+        rows: &Dataset,
+        calibrate: &Path,
+    ) -> Outcome<Vec<String>> {
         let Some(given) = &self.input_names else {
             return Ok(Vec::new());
         };
@@ -238,13 +296,13 @@ impl Export {
             None => Err(Failure::usage(format!(
                 "neither {} nor {} has names of columns; give them: --input-names=a,b",
                 self.model.display(),
-                self.calibrate.display()
+                calibrate.display()
             ))),
         }
     }
 
     /// Says which calibration rows were left out, and why.
-    fn name_far_rows(&self, report: &Report, rows: &Dataset) {
+    fn name_far_rows(&self, report: &Report, rows: &Dataset, calibrate: &Path) {
         const SHOWN: usize = 5;
         let Some(far) = report.far_rows.first() else {
             return;
@@ -253,7 +311,7 @@ impl Export {
             .far_rows
             .iter()
             .take(SHOWN)
-            .map(|far| match rows.line_of_row(&self.calibrate, far.row) {
+            .map(|far| match rows.line_of_row(calibrate, far.row) {
                 Some(line) => format!("{} (line {line})", far.row),
                 _ => far.row.to_string(),
             })
@@ -268,7 +326,7 @@ impl Export {
         };
         console::note(&format!(
             "warning: {}: data rows far from all others are left out of the calibration: {}{more}, such as {} in column {column}, where 90 % lie from {:.3} to {:.3}; remove what no sensor gives, or insist on them by --range min-max",
-            self.calibrate.display(),
+            calibrate.display(),
             numbers.join(", "),
             far.value,
             far.low,
@@ -299,6 +357,7 @@ impl Export {
         model: &Sequential,
         meaning: &Meaning,
         rows: &mut Dataset,
+        calibrate: &Path,
     ) -> Outcome<Vec<String>> {
         if let Some(names) = self.reading_names(meaning) {
             return Ok(names);
@@ -322,7 +381,7 @@ impl Export {
         }
         if let Some(expected) = expected {
             return Err(Error::format(
-                &self.calibrate,
+                calibrate,
                 format!(
                     "the labels are of {} classes, {}, expected {expected} as the model tells apart; name all of them in the order of its outputs with --classes",
                     names.len(),

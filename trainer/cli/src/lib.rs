@@ -12,6 +12,7 @@ mod completions;
 mod console;
 mod data;
 mod demo;
+mod emit;
 mod evaluate;
 mod export;
 mod failure;
