@@ -230,19 +230,22 @@ pub struct Piece {
 impl FloatTable<'_> {
     /// How it is written.
     fn activation(&self) -> Activation {
-        let is_line = |piece: &Piece| piece.coefficients.iter().skip(2).all(|c| *c == 0.0);
-        if self.pieces.len() <= LINES && self.pieces.iter().all(is_line) {
-            Activation::Lines
-        } else {
-            Activation::Curve
+        match self.is_lines() {
+            true => Activation::Lines,
+            false => Activation::Curve,
         }
+    }
+
+    fn is_lines(&self) -> bool {
+        let is_line = |piece: &Piece| piece.coefficients.iter().skip(2).all(|c| *c == 0.0);
+        self.pieces.len() <= LINES && self.pieces.iter().all(is_line)
     }
 
     /// The words of its table: what is left of the pieces is filled with the last one.
     fn words(&self) -> impl Iterator<Item = f32> {
-        let (count, coefficients) = match self.activation() {
-            Activation::Lines => (LINES, 2),
-            _ => (CURVES, COEFFICIENTS),
+        let (count, coefficients) = match self.is_lines() {
+            true => (LINES, 2),
+            false => (CURVES, COEFFICIENTS),
         };
         let last = self.pieces.last().copied().unwrap_or_default();
         let filler = Piece {
@@ -748,7 +751,9 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
         } => {
             put_words(table, function.words().map(f32::to_bits));
         }
-        _ => {}
+        OutputSpec::Int8 { table: None, .. }
+        | OutputSpec::Int16 { table: None, .. }
+        | OutputSpec::Float { table: None, .. } => {}
     }
 }
 

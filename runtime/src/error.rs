@@ -216,7 +216,10 @@ impl fmt::Display for Error {
                 let needed = match operation {
                     Operation::DenseInt4 => "int4",
                     Operation::DenseInt16 => "int16",
-                    _ => "f32",
+                    Operation::QuantizeTensor
+                    | Operation::QuantizeFeatures
+                    | Operation::DenseInt8
+                    | Operation::DenseFloat => "f32",
                 };
                 write!(
                     f,

@@ -109,7 +109,7 @@ fn check(step: &Step) -> Result<(), Wrong> {
         Element::Int16 => table
             .flat_map(|word| [word as i16, (word >> 16) as i16]) // its halves
             .any(|value| value == i16::MIN),
-        _ => table
+        Element::Int8 | Element::Int8Wide => table
             .flat_map(u32::to_le_bytes)
             .any(|value| value.cast_signed() == i8::MIN),
     };

@@ -175,7 +175,7 @@ fn every_method_is_called_where_keras_calls_it() -> Result<()> {
         shuffle: false,
         verbose: 0,
         validation_data: Some(ValidationData::new(&x_val, &y_val)),
-        callbacks: vec![Box::new(&mut recorder)],
+        callbacks: vec![(&mut recorder).into()],
         ..FitOptions::default()
     };
     model.fit(&x, &y, options)?;
@@ -194,7 +194,7 @@ fn every_method_is_called_where_keras_calls_it() -> Result<()> {
             batch_size: Some(2),
             verbose: 0,
             steps,
-            callbacks: vec![Box::new(&mut recorder)],
+            callbacks: vec![(&mut recorder).into()],
             ..EvaluateOptions::default()
         };
         model.evaluate(&x, &y, options)?;
@@ -206,7 +206,7 @@ fn every_method_is_called_where_keras_calls_it() -> Result<()> {
             batch_size: Some(2),
             verbose: 0,
             steps,
-            callbacks: vec![Box::new(&mut recorder)],
+            callbacks: vec![(&mut recorder).into()],
         };
         assert_eq!(model.predict_with(&x, options)?.shape(), [rows, 1]);
         compare(name, &recorder.calls, &expected);
@@ -247,7 +247,7 @@ fn closures_are_called_as_methods_are() -> Result<()> {
         shuffle: false,
         verbose: 0,
         validation_data: Some(ValidationData::new(&x_val, &y_val)),
-        callbacks: vec![Box::new(closures())],
+        callbacks: vec![closures().into()],
         ..FitOptions::default()
     };
     model.fit(&x, &y, options)?;
@@ -259,7 +259,7 @@ fn closures_are_called_as_methods_are() -> Result<()> {
     let options = PredictOptions {
         batch_size: Some(2),
         verbose: 0,
-        callbacks: vec![Box::new(closures())],
+        callbacks: vec![closures().into()],
         ..PredictOptions::default()
     };
     model.predict_with(&x, options)?;

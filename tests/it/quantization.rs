@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix2};
 use thumbnet_trainer::Sequential;
-use thumbnet_trainer::callbacks::Callback;
+use thumbnet_trainer::callbacks::SharedCallback;
 use thumbnet_trainer::dataset::{CsvOptions, Dataset, read_npy};
 use thumbnet_trainer::layers::{Dense, Input, Normalization, Rescaling};
 use thumbnet_trainer::quantize::{
@@ -66,14 +66,11 @@ fn compile(model: &mut Sequential, learning_rate: f32) {
     model.compile_with(options).expect("settings");
 }
 
-fn fit(model: &mut Sequential, train: &Dataset, epochs: usize, callbacks: Vec<Box<dyn Callback>>) {
+fn fit(model: &mut Sequential, train: &Dataset, epochs: usize, callbacks: Vec<SharedCallback>) {
     let options = FitOptions {
         epochs,
         verbose: 0,
-        callbacks: callbacks
-            .into_iter()
-            .map(|callback| callback as Box<dyn Callback>)
-            .collect(),
+        callbacks,
         ..FitOptions::default()
     };
     model
@@ -142,7 +139,7 @@ fn study_split(task: &Task, split: &Split, seed: u64) -> Found {
         &mut aware,
         &split.train,
         task.epochs / 2 + 1,
-        vec![Box::new(rounding)],
+        vec![rounding.into()],
     );
     Found {
         float,

@@ -49,7 +49,7 @@ fn the_score_at_the_end_is_of_rows_that_were_kept_from_training() {
         seed: 4,
         stratify: true,
     };
-    let (train, test) = data.split(0.3, options).unwrap();
+    let (train, test) = data.clone().split(0.3, options).unwrap();
     let model = Sequential::load(folder.path().join("m.h5")).unwrap();
     // The mean of the inputs shows which rows it was trained on.
     let mean = train.x.mean_axis(Axis(0)).unwrap();

@@ -355,7 +355,7 @@ fn callback(case: &Value) -> Result<Found> {
             epochs: 6,
             shuffle: false,
             verbose: 0,
-            callbacks: vec![callback],
+            callbacks: vec![callback.into()],
             ..FitOptions::default()
         },
     )?;

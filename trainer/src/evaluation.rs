@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Data, Dimension};
 use serde::Serialize;
 
 use crate::quantize::{largest, says_yes};
@@ -454,7 +454,7 @@ fn table(
 /// # Errors
 ///
 /// [`Error::Shape`] where there are no rows.
-pub fn flat(values: &ndarray::ArrayD<f32>) -> Result<Array2<f32>> {
+pub fn flat<S: Data<Elem = f32>, D: Dimension>(values: &ArrayBase<S, D>) -> Result<Array2<f32>> {
     let rows = values.shape().first().copied().unwrap_or(0);
     let width = values.len().checked_div(rows).unwrap_or(0);
     Array2::from_shape_vec((rows, width), values.iter().copied().collect())

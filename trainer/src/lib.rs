@@ -48,12 +48,14 @@ pub mod input;
 mod keras;
 pub mod layers;
 pub mod losses;
+mod matmul;
 pub mod metrics;
 mod number;
 pub mod optimizers;
 
 pub mod quantize;
 pub mod regularizers;
+mod samples;
 pub mod saving;
 pub mod sequential;
 pub mod signature;

@@ -77,7 +77,7 @@ pub(crate) fn bias(step: &Step, block: &[u8], row: usize) -> i32 {
     let rows = match step.layer.packing() {
         Packing::Dsp => dsp::solve(a, b, c),
         Packing::Lane => lane::solve(a, b, c),
-        _ => return word(block, row).cast_signed(),
+        Packing::Plain | Packing::Mve => return word(block, row).cast_signed(),
     };
     rows.get(row).copied().unwrap_or(0)
 }

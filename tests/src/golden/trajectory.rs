@@ -8,6 +8,7 @@ use ndarray::{ArrayD, Axis, Slice};
 use serde_json::{Value, json};
 use thumbnet_trainer::callbacks::{
     Callback, Direction, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLROnPlateau,
+    SharedCallback,
 };
 use thumbnet_trainer::history::LogValue;
 use thumbnet_trainer::sequential::{
@@ -325,11 +326,8 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
     if let Some(weights) = &val_weights {
         validation = validation.with_sample_weight(weights.view());
     }
-    let mut list: Vec<Box<dyn Callback + '_>> = Vec::new();
-    for callback in callbacks(recipe)? {
-        list.push(callback);
-    }
-    list.push(Box::new(
+    let mut list: Vec<SharedCallback> = callbacks(recipe)?.into_iter().map(Into::into).collect();
+    list.push(SharedCallback::from(
         LambdaCallback::new()
             .on_train_batch_end(|model, _, logs| {
                 let mut seen = seen.borrow_mut();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ndarray::{Array1, ArrayD, IxDyn};
 use serde_json::{Map, Value, json};
-use thumbnet_trainer::callbacks::{self, Callback};
+use thumbnet_trainer::callbacks::{self, SharedCallback};
 use thumbnet_trainer::history::LogValue;
 use thumbnet_trainer::sequential::{
     EvaluateOptions, FitOptions, PredictOptions, ValidationData, ValidationFrequency,
@@ -161,13 +161,13 @@ fn called(
     };
     let weight = row_weights(&event["sample_weight"], x.shape()[0])?;
     let weight = weight.as_ref().map(|weight| weight.view());
+    let validation = validation(event)?;
     let list = callbacks_of(event, folder)?;
     let class_weight = class_weight(event);
     let steps = count(event, "steps");
     let size = Some(batch_size(count(event, "batch_size"), x.shape()[0], steps));
     match call {
         "fit" => {
-            let validation = validation(event)?;
             let mut options = fit_options(event, &x);
             options.callbacks = list;
             options.class_weight = class_weight;
@@ -304,7 +304,7 @@ fn row_weights(value: &Value, rows: usize) -> Result<Option<Array1<f32>>, Stop> 
 }
 
 /// Callbacks by their configurations; what they write goes to `folder`.
-fn callbacks_of(event: &Value, folder: &Path) -> Result<Vec<Box<dyn Callback>>, Stop> {
+fn callbacks_of<'a>(event: &Value, folder: &Path) -> Result<Vec<SharedCallback<'a>>, Stop> {
     let none = vec![];
     let list = event["callbacks"].as_array().unwrap_or(&none);
     list.iter()
@@ -317,7 +317,7 @@ fn callbacks_of(event: &Value, folder: &Path) -> Result<Vec<Box<dyn Callback>>, 
                     config.insert(key.to_string(), path.into());
                 }
             }
-            Ok(callbacks::from_config(&one)?)
+            Ok(callbacks::from_config(&one)?.into())
         })
         .collect()
 }

@@ -376,7 +376,7 @@ fn split(case: &Value) -> Result<Vec<String>> {
         batch_size: Some(1),
         validation_split: number(&case["validation_split"]),
         verbose: 0,
-        callbacks: vec![Box::new(count)],
+        callbacks: vec![count.into()],
         ..Default::default()
     };
     model.fit(&x, &y, options)?;

@@ -7,8 +7,8 @@ use serde_json::Value;
 use thumbnet_trainer::{
     Error, atomic_file,
     callbacks::{
-        BackupAndRestore, CSVLogger, Callback, Direction, EarlyStopping, ModelCheckpoint,
-        ReduceLROnPlateau, SaveFrequency, TerminateOnNaN, from_config,
+        BackupAndRestore, CSVLogger, Direction, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau,
+        SaveFrequency, SharedCallback, TerminateOnNaN, from_config,
     },
 };
 
@@ -118,27 +118,27 @@ impl CallbackArguments {
     ///
     /// * `validates` - whether there are rows to validate on
     /// * `patience` - of stopping early where no option says it
-    pub fn callbacks(
+    pub fn callbacks<'a>(
         &self,
         validates: bool,
         patience: Option<usize>,
-    ) -> Outcome<Vec<Box<dyn Callback>>> {
+    ) -> Outcome<Vec<SharedCallback<'a>>> {
         let monitor = self.monitor(validates);
         let frequency = |batches: Option<usize>| match batches {
             Some(batches) => SaveFrequency::Batches(batches),
             None => SaveFrequency::Epoch,
         };
-        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        let mut callbacks = Vec::new();
         // First, so that the others see a restored run and not a new one.
         if let Some(folder) = &self.backup_dir {
-            callbacks.push(Box::new(BackupAndRestore {
+            callbacks.push(SharedCallback::from(BackupAndRestore {
                 save_freq: frequency(self.backup_freq),
                 ..BackupAndRestore::new(folder)
             }));
         }
         callbacks.extend(self.without_files(validates, patience));
         if let Some(path) = &self.checkpoint {
-            callbacks.push(Box::new(ModelCheckpoint {
+            callbacks.push(SharedCallback::from(ModelCheckpoint {
                 monitor,
                 mode: self.mode,
                 save_best_only: self.save_best_only,
@@ -152,12 +152,12 @@ impl CallbackArguments {
                 let callback = from_config(value).map_err(|error| {
                     Error::format(path, format!("callback {}: {error}", index + 1))
                 })?;
-                callbacks.push(callback);
+                callbacks.push(callback.into());
             }
         }
         // Last, so that it sees what the others add to the logs.
         if let Some(path) = &self.csv_log {
-            callbacks.push(Box::new(CSVLogger::new(path)));
+            callbacks.push(SharedCallback::from(CSVLogger::new(path)));
         }
         Ok(callbacks)
     }
@@ -189,25 +189,25 @@ impl CallbackArguments {
     }
 
     /// Those that write no files, as [`Self::callbacks`].
-    pub fn without_files(
+    pub fn without_files<'a>(
         &self,
         validates: bool,
         patience: Option<usize>,
-    ) -> Vec<Box<dyn Callback>> {
+    ) -> Vec<SharedCallback<'a>> {
         let monitor = self.monitor(validates);
-        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        let mut callbacks = Vec::new();
         if self.terminate_on_nan {
-            callbacks.push(Box::new(TerminateOnNaN::new()));
+            callbacks.push(SharedCallback::from(TerminateOnNaN::new()));
         }
         if let Some(patience) = self.early_stopping.or(patience) {
-            callbacks.push(Box::new(EarlyStopping {
+            callbacks.push(SharedCallback::from(EarlyStopping {
                 mode: self.mode,
                 restore_best_weights: self.restores_best(true),
                 ..EarlyStopping::new(monitor.clone()).with_patience(patience)
             }));
         }
         if let Some(patience) = self.reduce_lr_on_plateau {
-            callbacks.push(Box::new(ReduceLROnPlateau {
+            callbacks.push(SharedCallback::from(ReduceLROnPlateau {
                 mode: self.mode,
                 patience,
                 ..ReduceLROnPlateau::new(monitor)

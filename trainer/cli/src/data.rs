@@ -2,11 +2,12 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
-use ndarray::{ArrayD, Axis};
+use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use thumbnet_trainer::{
     Dataset, Error, FormatKind,
     dataset::{
@@ -242,6 +243,14 @@ pub fn labelled_npy(x: &Path, y: &Path) -> Outcome<Labelled> {
     })
 }
 
+/// Some rows of a [`Labelled`].
+pub struct LabelledView<'a> {
+    pub x: ArrayViewD<'a, f32>,
+    pub y: ArrayViewD<'a, f32>,
+    pub class_names: Option<&'a [String]>,
+    pub target_names: &'a [String],
+}
+
 impl Labelled {
     /// The targets.
     pub fn y(&self) -> &ArrayD<f32> {
@@ -251,10 +260,31 @@ impl Labelled {
             .expect("labelled data is built with targets only")
     }
 
+    /// These rows, where they lie.
+    pub fn view(&self, rows: Range<usize>) -> LabelledView<'_> {
+        let slice = Slice::from(rows);
+        LabelledView {
+            x: self.data.x.slice_axis(Axis(0), slice),
+            y: self.y().slice_axis(Axis(0), slice),
+            class_names: self.data.class_names.as_deref(),
+            target_names: &self.data.target_names,
+        }
+    }
+
+    /// All rows, where they lie.
+    pub fn all(&self) -> LabelledView<'_> {
+        self.view(0..self.data.rows())
+    }
+
     /// The rows but for a part of them, and that part.
-    pub fn split(&self, part: f64, options: SplitOptions) -> Outcome<(Self, Self)> {
+    pub fn split(self, part: f64, options: SplitOptions) -> Outcome<(Self, Self)> {
         let (rest, part) = self.data.split(part, options)?;
-        Ok((self.with_data(rest), self.with_data(part)))
+        let with = |data| Self {
+            data,
+            x_path: self.x_path.clone(),
+            y_path: self.y_path.clone(),
+        };
+        Ok((with(rest), with(part)))
     }
 
     /// Other rows of the same files.

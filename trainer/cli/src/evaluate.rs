@@ -64,19 +64,21 @@ impl Evaluate {
         model.check_rows(&rows.data, &rows.x_path)?;
         let (results, tables) = match &mut model {
             AnyModel::Keras(loaded) => {
-                let results = self.keras(loaded, &rows)?;
-                (results, keras_tables(&loaded.model, &rows)?)
+                let (results, predicted) = self.keras(loaded, &rows)?;
+                let tables = keras_tables(&loaded.model, &predicted, &rows.all())?;
+                (results, tables)
             }
             AnyModel::Device(model) => {
                 let predicted = model.predict(&rows.data.x)?;
                 let results = self.device(model, &predicted, &rows)?;
-                (results, device_tables(model, &predicted, &rows)?)
+                (results, device_tables(model, &predicted, &rows.all())?)
             }
         };
         self.print(&results, tables.as_ref())
     }
 
-    fn keras(&self, loaded: &mut Loaded, rows: &Labelled) -> Outcome<Logs> {
+    /// Loss and metrics, and the outputs, by one pass over the rows.
+    fn keras(&self, loaded: &mut Loaded, rows: &Labelled) -> Outcome<(Logs, ArrayD<f32>)> {
         let mut own = compile::settings(loaded);
         let keep = self.compile.keep(loaded)?;
         let model = &mut loaded.model;
@@ -96,16 +98,12 @@ impl Evaluate {
         if !keep {
             model.compile_with(options)?;
         }
-        let logs = model.evaluate(
-            &rows.data.x,
-            rows.y(),
-            EvaluateOptions {
-                batch_size: self.batch_size.0,
-                verbose: 0,
-                ..EvaluateOptions::default()
-            },
-        )?;
-        Ok(logs)
+        let silent = EvaluateOptions {
+            batch_size: self.batch_size.0,
+            verbose: 0,
+            ..EvaluateOptions::default()
+        };
+        Ok(model.evaluate_with_outputs(&rows.data.x, rows.y(), silent)?)
     }
 
     /// By what the blob says of itself; `--loss`, `--metrics` and `--compile` ask for others, but

@@ -1,6 +1,6 @@
 //! What a trained model is worth: its score in float32 and as the device computes it, beside a baseline.
 
-use ndarray::{ArrayD, Axis, Slice};
+use ndarray::{ArrayViewD, Axis, Slice};
 use thumbnet_trainer::{
     Sequential,
     evaluation::{Evaluation, Headline},
@@ -9,7 +9,7 @@ use thumbnet_trainer::{
 
 use super::{
     Outcome,
-    data::Labelled,
+    data::LabelledView,
     tables::{device_tables, keras_tables},
 };
 
@@ -29,11 +29,11 @@ impl Scores {
     /// None where the targets are not what the outputs say.
     pub fn of(
         model: &Sequential,
-        rows: &Labelled,
-        calibration: &ArrayD<f32>,
+        rows: &LabelledView,
+        calibration: &ArrayViewD<f32>,
         data_type: DataType,
     ) -> Outcome<Option<Self>> {
-        let Some(float) = keras_tables(model, rows)? else {
+        let Some(float) = keras_tables(model, &model.predict(&rows.x)?, rows)? else {
             return Ok(None);
         };
         let options = QuantizeOptions {
@@ -51,7 +51,7 @@ impl Scores {
         let device = match quantize(model, &some, &options) {
             Err(_) => None,
             Ok(quantized) => {
-                let predicted = quantized.device.predict(&rows.data.x)?;
+                let predicted = quantized.device.predict(&rows.x)?;
                 device_tables(&quantized.device, &predicted, rows)?.map(|table| (data_type, table))
             }
         };

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use crate::custom::{ACTIVATIONS, AnyActivation, Own};
+use crate::custom::{ACTIVATIONS, AnyActivation, CustomActivation, Own, register_activation};
 use crate::keras::dialect::KERAS_2_HARD_SIGMOID;
 use crate::keras::{Dialect, Object, folded, serialized, unknown};
 use crate::{Error, Result};
@@ -454,6 +454,13 @@ fn over_last_axis(object: &Object, activation: Activation) -> Result<Activation>
 /// The float64 with the shortest digits of a float32: 0.3 rather than 0.30000001192092896.
 fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
+}
+
+impl<T: CustomActivation> From<T> for Activation {
+    fn from(function: T) -> Self {
+        register_activation::<T>();
+        Self::Custom(Own(std::sync::Arc::new(function)))
+    }
 }
 
 #[cfg(test)]

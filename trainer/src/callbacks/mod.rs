@@ -9,6 +9,7 @@ mod learning_rate;
 mod model_checkpoint;
 mod monitor;
 mod serialized;
+mod shared;
 mod terminate_on_nan;
 
 pub use backup_and_restore::BackupAndRestore;
@@ -19,6 +20,7 @@ pub use learning_rate::{LearningRateScheduler, ReduceLROnPlateau};
 pub use model_checkpoint::{ModelCheckpoint, SaveFrequency};
 pub use monitor::Direction;
 pub use serialized::from_config;
+pub use shared::SharedCallback;
 pub use terminate_on_nan::TerminateOnNaN;
 
 use ndarray::ArrayViewD;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::registry::is_registered_name;
 use super::{ACTIVATIONS, AnyPart, Custom, Own};
-use crate::activations::Activation;
 
 /// An activation of one's own, of each value alone. As a function in Keras it has no arguments.
 ///
@@ -41,11 +40,4 @@ pub fn register_activation<T: CustomActivation>() {
     ACTIVATIONS.register(T::NAME, |arguments| {
         T::read(arguments).map(|function| Own(Arc::new(function) as Arc<dyn AnyActivation>))
     });
-}
-
-impl<T: CustomActivation> From<T> for Activation {
-    fn from(function: T) -> Self {
-        register_activation::<T>();
-        Self::Custom(Own(Arc::new(function)))
-    }
 }

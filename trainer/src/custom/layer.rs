@@ -8,7 +8,6 @@ use super::{AnyPart, Custom, LAYERS, Own};
 use crate::Result;
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
-use crate::layers::{self, Layer, ScaleOffset};
 use crate::regularizers::Regularizer;
 
 /// A layer of one's own. Shapes are those of one sample, without the batch axis.
@@ -41,6 +40,16 @@ pub trait CustomLayer: Custom {
     fn scale_offset(&self, _weights: LayerWeights) -> Option<ScaleOffset> {
         None
     }
+}
+
+/// `y = scale * x + offset`, with one value for all, one per element of the last axis, or one per value of
+/// a sample in each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaleOffset {
+    /// What values are multiplied by.
+    pub scale: Vec<f64>,
+    /// What is added then.
+    pub offset: Vec<f64>,
 }
 
 /// One weight of a layer.
@@ -179,17 +188,4 @@ pub fn register_layer<T: CustomLayer>() {
     LAYERS.register(T::NAME, |arguments| {
         T::read(arguments).map(|layer| Own(Arc::new(layer) as Arc<dyn AnyLayer>))
     });
-}
-
-impl<T: CustomLayer> From<T> for layers::Custom {
-    fn from(layer: T) -> Self {
-        register_layer::<T>();
-        Self::of(Own(Arc::new(layer)), layers::Base::default())
-    }
-}
-
-impl<T: CustomLayer> From<T> for Layer {
-    fn from(layer: T) -> Self {
-        Self::Custom(layer.into())
-    }
 }

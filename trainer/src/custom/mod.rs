@@ -74,11 +74,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-pub use crate::layers::ScaleOffset;
 pub use activation::{AnyActivation, CustomActivation, register_activation};
 pub use layer::{
     AnyLayer, CustomLayer, LayerBackward, LayerForward, LayerGradients, LayerWeight, LayerWeights,
-    register_layer,
+    ScaleOffset, register_layer,
 };
 pub use loss::{AnyLoss, CustomLoss, register_loss};
 pub use metric::{AnyMetric, CustomMetric, register_metric};

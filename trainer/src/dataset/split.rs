@@ -26,7 +26,8 @@ struct Unit {
 }
 
 impl Dataset {
-    /// The rows but for a part of them, and that part, both in the order in which they are here.
+    /// The rows but for a part of them, and that part, both in the order in which they are here. The first
+    /// stay in the memory that they are in.
     ///
     /// * `part` - above 0 and below 1; the second has `part * rows` rows, as near as groups and
     ///   rounding allow
@@ -34,7 +35,7 @@ impl Dataset {
     /// # Errors
     ///
     /// [`Error::Value`] where one of the two would be empty.
-    pub fn split(&self, part: f64, options: SplitOptions) -> Result<(Self, Self)> {
+    pub fn split(self, part: f64, options: SplitOptions) -> Result<(Self, Self)> {
         let (mut kept, mut held) = (Vec::new(), Vec::new());
         let mut due = 0.0;
         for unit in self.units(options) {
@@ -55,7 +56,16 @@ impl Dataset {
                 self.of_groups()
             )));
         }
-        Ok((self.select(kept), self.select(held)))
+        let held = self.select(held);
+        kept.sort_unstable();
+        Ok((self.retain(&kept), held))
+    }
+
+    /// These rows, ascending, moved to the front of the arrays.
+    fn retain(mut self, rows: &[usize]) -> Self {
+        let x = retain(std::mem::take(&mut self.x), rows);
+        let y = self.y.take().map(|y| retain(y, rows));
+        self.with_arrays(x, y, rows.iter().copied())
     }
 
     /// For cross-validation: `count` times the rows to train on and those to test on. Every row is
@@ -125,6 +135,21 @@ impl Dataset {
     }
 }
 
+fn retain(array: ArrayD<f32>, rows: &[usize]) -> ArrayD<f32> {
+    let mut shape = array.shape().to_vec();
+    let width: usize = shape.iter().skip(1).product();
+    let mut values = match array.is_standard_layout() {
+        true => array.into_raw_vec_and_offset().0,
+        false => array.into_iter().collect(),
+    };
+    for (place, &row) in rows.iter().enumerate() {
+        values.copy_within(row * width..(row + 1) * width, place * width);
+    }
+    values.truncate(rows.len() * width);
+    shape[0] = rows.len();
+    ArrayD::from_shape_vec(shape, values).expect("whole rows")
+}
+
 /// A row's targets, in an order of their own.
 fn bits(y: &ArrayD<f32>, row: usize) -> Vec<u32> {
     let row = y.index_axis(Axis(0), row);
@@ -161,18 +186,43 @@ mod tests {
     #[test]
     fn a_stratified_part_has_its_share_of_each_class_and_no_row_is_lost() {
         let iris = Dataset::iris();
-        let (kept, held) = iris.split(0.2, STRATIFIED).unwrap();
+        let (kept, held) = iris.clone().split(0.2, STRATIFIED).unwrap();
         assert_eq!((counts(&kept), counts(&held)), ([40; 3], [10; 3]));
         let sum = |data: &Dataset| data.x.iter().map(|&x| f64::from(x)).sum::<f64>();
         assert!((sum(&kept) + sum(&held) - sum(&iris)).abs() < 1e-9);
-        assert_eq!(iris.split(0.2, STRATIFIED).unwrap().1, held);
+        assert_eq!(iris.clone().split(0.2, STRATIFIED).unwrap().1, held);
         let other = SplitOptions {
             seed: 4,
             ..STRATIFIED
         };
-        assert_ne!(iris.split(0.2, other).unwrap().1, held);
-        let (_, any) = iris.split(0.3, SplitOptions::default()).unwrap();
+        assert_ne!(iris.clone().split(0.2, other).unwrap().1, held);
+        let (_, any) = iris.clone().split(0.3, SplitOptions::default()).unwrap();
         assert_eq!(any.rows(), 45);
+    }
+
+    #[test]
+    fn rows_that_are_kept_are_whole_in_their_order_and_where_they_were() {
+        // Row 7 is [14, 15], label 7; its weight 7.5.
+        let x = ArrayD::from_shape_fn(vec![50, 2], |at| (2 * at[0] + at[1]) as f32);
+        let x = x.to_shape(vec![50, 2, 1]).unwrap().into_owned();
+        let y = ArrayD::from_shape_fn(vec![50], |at| at[0] as f32);
+        let mut data = Dataset::new(x, Some(y));
+        data.sample_weight = Some((0..50).map(|row| row as f32 + 0.5).collect());
+        let before = data.x.as_ptr();
+        let (kept, held) = data.split(0.3, SplitOptions::default()).unwrap();
+        assert_eq!(
+            (kept.x.as_ptr(), kept.rows(), held.rows()),
+            (before, 35, 15)
+        );
+        for part in [&kept, &held] {
+            let labels: Vec<f32> = part.y.iter().flatten().copied().collect();
+            assert!(labels.is_sorted());
+            for (row, label) in labels.iter().enumerate() {
+                assert_eq!(part.x[[row, 0, 0]], 2.0 * label);
+                assert_eq!(part.x[[row, 1, 0]], 2.0 * label + 1.0);
+                assert_eq!(part.sample_weight.as_ref().unwrap()[row], label + 0.5);
+            }
+        }
     }
 
     #[test]
@@ -204,7 +254,7 @@ mod tests {
             groups.dedup();
             groups
         };
-        let (kept, held) = iris.split(0.3, SplitOptions::default()).unwrap();
+        let (kept, held) = iris.clone().split(0.3, SplitOptions::default()).unwrap();
         assert_eq!(of(&kept).len() + of(&held).len(), 7);
         assert_eq!(of(&held).len(), 2);
         for (kept, held) in iris.folds(3, SplitOptions::default()).unwrap() {
@@ -219,7 +269,8 @@ mod tests {
         );
         iris.groups = Some(vec![0; 150]);
         assert_eq!(
-            iris.split(0.2, SplitOptions::default())
+            iris.clone()
+                .split(0.2, SplitOptions::default())
                 .unwrap_err()
                 .to_string(),
             "150 rows of 1 groups cannot be divided by 0.2, expected at least one row on each side; give more rows or another part"

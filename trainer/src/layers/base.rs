@@ -10,6 +10,7 @@ use super::arguments::Config;
 use super::windows::Windows;
 use crate::activations::Activation;
 use crate::constraints::Constraint;
+use crate::custom::ScaleOffset;
 use crate::initializers::Initializer;
 use crate::regularizers::Regularizer;
 use crate::variable::Variable;
@@ -340,16 +341,6 @@ pub(crate) enum OnDevice {
     Sums(Windows),
     /// It does not run there; what to do.
     Refused(&'static str),
-}
-
-/// `y = scale * x + offset`, with one value for all, one per element of the last axis, or one per value of
-/// a sample in each.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScaleOffset {
-    /// What values are multiplied by.
-    pub scale: Vec<f64>,
-    /// What is added then.
-    pub offset: Vec<f64>,
 }
 
 /// The weights of a layer that is built.

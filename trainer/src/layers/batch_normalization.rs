@@ -5,9 +5,10 @@ use std::ops::Range;
 use serde_json::{Map, Value, json};
 
 use super::arguments::Config;
-use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, ScaleOffset, Scratch};
+use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Scratch};
 use super::base::{Weight, Weights, layer_options, op_base, sample_axis};
 use crate::constraints::Constraint;
+use crate::custom::ScaleOffset;
 use crate::initializers::Initializer;
 use crate::regularizers::Regularizer;
 use crate::{Error, Result, simd};

@@ -1,15 +1,18 @@
 //! A layer of one's own among Keras' layers.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::Layer;
 use super::arguments::Config;
 use super::base::layer_options;
 use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, Weight, Weights};
 use crate::Result;
 use crate::custom::{
-    AnyLayer, LAYERS, LayerBackward, LayerForward, LayerGradients, LayerWeights, Own,
+    AnyLayer, CustomLayer, LAYERS, LayerBackward, LayerForward, LayerGradients, LayerWeights, Own,
+    register_layer,
 };
 
 /// A [`CustomLayer`](crate::custom::CustomLayer) with the options that every layer has; from one by
@@ -54,6 +57,19 @@ impl Custom {
 
     pub(crate) fn class_name(&self) -> &'static str {
         self.layer.class_name()
+    }
+}
+
+impl<T: CustomLayer> From<T> for Custom {
+    fn from(layer: T) -> Self {
+        register_layer::<T>();
+        Self::of(Own(Arc::new(layer)), Base::default())
+    }
+}
+
+impl<T: CustomLayer> From<T> for Layer {
+    fn from(layer: T) -> Self {
+        Self::Custom(layer.into())
     }
 }
 

@@ -7,12 +7,11 @@ use serde_json::{Map, Value, json};
 use super::arguments::Config;
 use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Scratch, Weight, Weights};
 use super::base::{layer_options, op_base};
-use super::matmul;
 use crate::activations::Activation;
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
 use crate::regularizers::Regularizer;
-use crate::{Error, Result, simd};
+use crate::{Error, Result, matmul, simd};
 
 /// A fully connected layer on the last axis: `activation(x · kernel + bias)`.
 ///

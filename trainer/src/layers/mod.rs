@@ -9,10 +9,8 @@ mod dense;
 pub(crate) mod functional;
 mod group_normalization;
 mod groups;
-mod kernel;
 mod layer_normalization;
 mod masking;
-pub(crate) mod matmul;
 mod naming;
 mod nested;
 mod noise;
@@ -29,7 +27,7 @@ pub(crate) mod wrappers;
 use serde_json::{Value, json};
 
 pub use activation::{Activation, ELU, LeakyReLU, ReLU, Softmax};
-pub use base::{Base, ScaleOffset};
+pub use base::Base;
 pub use batch_normalization::BatchNormalization;
 pub use custom::Custom;
 pub use dense::Dense;
@@ -58,6 +56,8 @@ pub(crate) use masking::after as mask_after;
 pub(crate) use naming::Names;
 pub(crate) use shape::batch_shape;
 pub(crate) use windows::Windows;
+
+pub use crate::custom::ScaleOffset;
 
 use crate::constraints::Constraint;
 use crate::keras::{Dialect, check_keys, serialized, serialized_own};

@@ -6,13 +6,12 @@ use ndarray::{ArrayBase, Data, Dimension};
 use serde_json::{Map, Value, json};
 
 use super::arguments::Config;
-use super::base::{
-    self, Backward, Base, Flow, Forward, OnDevice, Op, ScaleOffset, Scratch, Weight, Weights,
-};
+use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Scratch, Weight, Weights};
 use super::base::{broadcast_index, layer_options, op_base, sample_axis};
 use crate::Number;
+use crate::custom::ScaleOffset;
 use crate::initializers::Initializer;
-use crate::sequential::Samples;
+use crate::samples::Samples;
 use crate::{Error, Result};
 
 /// `(x - mean) / max(sqrt(variance), 1e-7)`, with mean and variance of the training data.

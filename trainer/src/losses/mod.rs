@@ -13,6 +13,7 @@
 mod batch;
 mod circle;
 mod crossentropy;
+mod custom;
 mod elementwise;
 mod focal;
 mod hinge;
@@ -32,8 +33,8 @@ pub use crossentropy::{
 };
 pub use focal::{Alpha, BinaryFocalCrossentropy, CategoricalFocalCrossentropy};
 pub use hinge::{CategoricalHinge, Hinge, SquaredHinge};
+pub(crate) use kind::Answer;
 pub use kind::LossKind;
-pub(crate) use kind::{Answer, LossFunction};
 pub use overlap::{Dice, Tversky};
 pub use regression::{
     Huber, LogCosh, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError,

@@ -1,8 +1,7 @@
 //! Muon: momentum of matrices, orthogonalized; Adam for everything else (Jordan et al. 2024).
 
 use super::{Muon, Step};
-use crate::layers::matmul;
-use crate::sums;
+use crate::{matmul, sums};
 
 /// Whether Muon leaves a variable to Adam: no matrix, an embedding, or named to be excluded.
 pub(super) fn uses_adam(muon: &Muon, shape: &[usize], path: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Quantization-aware training: `fit` with the device's rounding, and the device's own metrics
 //! during any `fit`.
 
-use ndarray::{ArrayD, Axis};
+use ndarray::{ArrayBase, ArrayD, Axis, Data, Dimension, Slice};
 
 use super::calibrate::{Calibration, RangeMethod};
 use super::chain::Chain;
@@ -15,10 +15,20 @@ use crate::history::Logs;
 use crate::layers::{Dense, Flatten, Input, Rescaling};
 use crate::sequential::rounding::{Grid, KernelGrid, Rounding};
 use crate::sequential::{CompileOptions, Sequential};
-use crate::{Error, Result};
+use crate::{Error, Number, Result};
 
 /// Rows that ranges are taken from, anew before each epoch.
 const ROWS: usize = 512;
+
+/// At most so many, evenly, as a file may be sorted.
+fn some_rows<S: Data<Elem: Number>, D: Dimension>(x: &ArrayBase<S, D>) -> ArrayD<f32> {
+    let mut rows = x.view().into_dyn();
+    if let Some(&count) = x.shape().first() {
+        let stride = count.div_ceil(ROWS).max(1);
+        rows.slice_axis_inplace(Axis(0), Slice::from(..).step_by(stride as isize));
+    }
+    rows.map(|value| value.to_f32())
+}
 
 /// The same network as a model that can be trained with the device's rounding: a Flatten
 /// for rows of several axes, one Rescaling for the inputs, then Dense layers, everything else
@@ -75,22 +85,20 @@ impl QuantizeAware {
     /// # Errors
     ///
     /// Another type.
-    pub fn new(data_type: DataType, x: &ArrayD<f32>) -> Result<Self> {
+    pub fn new<S, D>(data_type: DataType, x: &ArrayBase<S, D>) -> Result<Self>
+    where
+        S: Data<Elem: Number>,
+        D: Dimension,
+    {
         if !matches!(data_type, DataType::Int8 | DataType::Int4) {
             return Err(Error::value(format!(
                 "quantization-aware training is for int8 or int4, not {data_type}, whose rounding \
                  does not need it"
             )));
         }
-        let stride = x
-            .shape()
-            .first()
-            .map_or(1, |rows| rows.div_ceil(ROWS))
-            .max(1);
-        let rows = x.slice_axis(Axis(0), ndarray::Slice::from(..).step_by(stride as isize));
         Ok(Self {
             data_type,
-            rows: rows.to_owned(),
+            rows: some_rows(x),
         })
     }
 
@@ -201,12 +209,18 @@ impl DeviceMetrics {
     /// # Errors
     ///
     /// Another number of labels than rows.
-    pub fn new(
-        calibration: &ArrayD<f32>,
-        x: &ArrayD<f32>,
-        y: &ArrayD<f32>,
+    pub fn new<S, T, D, E>(
+        calibration: &ArrayBase<S, D>,
+        x: &ArrayBase<S, D>,
+        y: &ArrayBase<T, E>,
         options: QuantizeOptions,
-    ) -> Result<Self> {
+    ) -> Result<Self>
+    where
+        S: Data<Elem: Number>,
+        T: Data<Elem: Number>,
+        D: Dimension,
+        E: Dimension,
+    {
         let rows = x.shape().first().copied().unwrap_or(0);
         if y.shape().first() != Some(&rows) {
             return Err(Error::shape(format!(
@@ -214,18 +228,10 @@ impl DeviceMetrics {
                 y.shape()
             )));
         }
-        let stride = calibration
-            .shape()
-            .first()
-            .map_or(1, |rows| rows.div_ceil(ROWS));
-        let calibration = calibration.slice_axis(
-            Axis(0),
-            ndarray::Slice::from(..).step_by(stride.max(1) as isize),
-        );
         Ok(Self {
-            calibration: calibration.to_owned(),
-            x: x.clone(),
-            labels: y.clone(),
+            calibration: some_rows(calibration),
+            x: x.map(|value| value.to_f32()).into_dyn(),
+            labels: y.map(|value| value.to_f32()).into_dyn(),
             options,
         })
     }
@@ -325,8 +331,10 @@ mod tests {
         aware.compile_with(compile()).expect("settings");
         let mut options = quiet();
         options.callbacks = vec![
-            Box::new(QuantizeAware::new(DataType::Int4, &x).expect("int4")),
-            Box::new(DeviceMetrics::new(&x, &x_val, &y_val, int4.clone()).expect("labels")),
+            QuantizeAware::new(DataType::Int4, &x).expect("int4").into(),
+            DeviceMetrics::new(&x, &x_val, &y_val, int4.clone())
+                .expect("labels")
+                .into(),
         ];
         let history = aware.fit(&x, &y, options).expect("a training");
         let after = loss(&aware);

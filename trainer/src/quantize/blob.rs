@@ -175,11 +175,11 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                     scales,
                     activation: match &numbers.form {
                         Some(Form::Direct(activation)) => *activation,
-                        _ => runtime::Activation::Linear,
+                        Some(Form::Pieces(_)) | None => runtime::Activation::Linear,
                     },
                     table: match &numbers.form {
                         Some(Form::Pieces(pieces)) => Some(pieces.table()),
-                        _ => None,
+                        Some(Form::Direct(_)) | None => None,
                     },
                 },
             };

@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{Array2, ArrayBase, ArrayD, Axis, Data, Dimension};
 use thumbnet_runtime::Model;
 
-use crate::sequential::Samples;
+use crate::samples::Samples;
 use crate::{Error, Number, Result, atomic_file};
 
 /// Layers that the host can run; a device chooses its own number.

@@ -50,7 +50,7 @@ impl CoreCost {
                 let written = match layer.output {
                     Element::Int16 => "int16",
                     Element::Float => "float32",
-                    _ => "int8",
+                    Element::Int8 | Element::Int8Wide => "int8",
                 };
                 let [each, input] = self.quantize.get(written).copied().unwrap_or_default();
                 return each + input * layer.inputs as f64;
@@ -61,7 +61,7 @@ impl CoreCost {
         let [each, unit, input, mac] = dense.relu;
         let [more, more_unit] = match layer.output {
             Element::Float => dense.last.get(activation(layer.activation)),
-            _ => None,
+            Element::Int8 | Element::Int8Wide | Element::Int16 => None,
         }
         .copied()
         .unwrap_or_default();

@@ -137,7 +137,13 @@ fn quantize_rows(
     let options = outputs::settle(&Knowledge::of(model, &chain), options)?;
     let far = match options.range {
         Some(RangeMethod::MinMax) => Vec::new(),
-        _ => rows::far_rows(&rows.view()),
+        Some(
+            RangeMethod::Unseen
+            | RangeMethod::Percentile(_)
+            | RangeMethod::MeanSquaredError
+            | RangeMethod::Entropy,
+        )
+        | None => rows::far_rows(&rows.view()),
     };
     let near: Vec<usize> = (0..rows.nrows())
         .filter(|row| far.iter().all(|far| far.row != row + 1))

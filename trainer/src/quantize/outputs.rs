@@ -55,7 +55,14 @@ impl From<runtime::Activation> for Last {
         match activation {
             runtime::Activation::Softmax => Self::Softmax,
             runtime::Activation::Sigmoid => Self::Sigmoid,
-            _ => Self::Other,
+            runtime::Activation::Linear
+            | runtime::Activation::Relu
+            | runtime::Activation::Tanh
+            | runtime::Activation::Table
+            | runtime::Activation::Exponential
+            | runtime::Activation::LogSoftmax
+            | runtime::Activation::Lines
+            | runtime::Activation::Curve => Self::Other,
         }
     }
 }
@@ -273,8 +280,12 @@ impl<'a> Knowledge<'a> {
         let by_loss = matches!(by_loss, Some(Task::Binary(_)));
         match self.signature.map(|signature| signature.task) {
             Some(signature::Task::Binary | signature::Task::MultiLabel) => true,
-            _ if self.outputs == 1 => by_loss || *self.last == Activation::Sigmoid,
-            _ => by_loss && self.outputs != self.inputs,
+            Some(signature::Task::Regression | signature::Task::MultiClass) | None => {
+                match self.outputs {
+                    1 => by_loss || *self.last == Activation::Sigmoid,
+                    outputs => by_loss && outputs != self.inputs,
+                }
+            }
         }
     }
 

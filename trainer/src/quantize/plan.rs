@@ -341,7 +341,7 @@ impl Plan {
     pub fn layers(&self) -> impl Iterator<Item = &PlannedLayer> {
         self.steps.iter().filter_map(|step| match step {
             Step::Dense(layer) => Some(&**layer),
-            _ => None,
+            Step::Quantize { .. } | Step::Scale(_) => None,
         })
     }
 }

@@ -3,12 +3,12 @@
 use ndarray::{ArrayBase, Data, Dimension};
 
 use super::Sequential;
-use super::data::Samples;
 use super::engine::Leaf;
 use crate::Number;
 use crate::layers::{
     Flow, Input, Layer, MOST_VALUES, Names, Nested, Weights, mask_after, value_count,
 };
+use crate::samples::Samples;
 use crate::variable::Variable;
 use crate::{Error, Result};
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Sequential;
 use crate::Result;
-use crate::callbacks::Callback;
+use crate::callbacks::{Callback, SharedCallback};
 use crate::history::Logs;
 
 /// The callbacks of one training, evaluation or prediction.
@@ -12,103 +12,113 @@ use crate::history::Logs;
 /// Those that keep the others' states come first when a training begins and last in every other
 /// call, so that what they keep is of one moment.
 #[derive(Default)]
-pub(super) struct Callbacks<'a>(Vec<Box<dyn Callback + 'a>>);
+pub(super) struct Callbacks<'a>(Vec<SharedCallback<'a>>);
 
 impl<'a> Callbacks<'a> {
-    pub fn new(callbacks: Vec<Box<dyn Callback + 'a>>) -> Self {
+    pub fn new(callbacks: Vec<SharedCallback<'a>>) -> Self {
         Self(callbacks)
     }
 
     /// Calls every callback in order.
-    pub fn each(
-        &mut self,
-        mut call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>,
-    ) -> Result<()> {
-        let mut all = self.0.iter_mut();
-        all.try_for_each(|callback| call(callback.as_mut()))
+    pub fn each(&self, call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>) -> Result<()> {
+        self.those(|_| true, call)
     }
 
     /// Calls every callback that uses batches.
     pub fn each_batch(
-        &mut self,
-        mut call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>,
+        &self,
+        call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>,
     ) -> Result<()> {
-        let mut used = self.0.iter_mut().filter(|callback| callback.uses_batches());
-        used.try_for_each(|callback| call(callback.as_mut()))
+        self.those(|callback| callback.uses_batches(), call)
     }
 
-    pub fn use_batches(&self) -> bool {
-        self.0.iter().any(|callback| callback.uses_batches())
+    /// Calls those that are wanted, in order.
+    fn those(
+        &self,
+        wanted: impl Fn(&(dyn Callback + 'a)) -> bool,
+        mut call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>,
+    ) -> Result<()> {
+        for callback in &self.0 {
+            let mut callback = callback.lend()?;
+            if wanted(callback.as_ref()) {
+                call(callback.as_mut())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls those that keep the others' states, or the others.
+    fn keepers(
+        &self,
+        keep: bool,
+        call: impl FnMut(&mut (dyn Callback + 'a)) -> Result<()>,
+    ) -> Result<()> {
+        self.those(|callback| callback.keeps_states() == keep, call)
+    }
+
+    pub fn use_batches(&self) -> Result<bool> {
+        self.any(|callback| callback.uses_batches())
+    }
+
+    fn any(&self, mut asked: impl FnMut(&(dyn Callback + 'a)) -> bool) -> Result<bool> {
+        let mut found = false;
+        self.each(|callback| {
+            found |= asked(callback);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Before the first epoch: restores what is to be restored.
-    pub fn begin(&mut self, model: &mut Sequential) -> Result<()> {
-        for callback in self.keepers(true) {
-            callback.on_train_begin(model)?;
-        }
-        let states = std::mem::take(&mut model.run.callback_states);
-        for (i, callback) in self.0.iter_mut().enumerate() {
-            if callback.keeps_states() {
-                continue;
+    pub fn begin(&self, model: &mut Sequential) -> Result<()> {
+        self.keepers(true, |callback| callback.on_train_begin(model))?;
+        let mut states = std::mem::take(&mut model.run.callback_states).into_iter();
+        self.each(|callback| {
+            let state = states.next().filter(|state| !state.is_null());
+            match state {
+                _ if callback.keeps_states() => Ok(()),
+                Some(state) => callback.on_train_resume(model, &state),
+                None => callback.on_train_begin(model),
             }
-            match states.get(i).filter(|state| !state.is_null()) {
-                Some(state) => callback.on_train_resume(model, state)?,
-                None => callback.on_train_begin(model)?,
-            }
-        }
-        Ok(())
+        })
     }
 
-    pub fn batch_end(&mut self, model: &mut Sequential, batch: usize, logs: &Logs) -> Result<()> {
-        for callback in self.keepers(false).filter(|c| c.uses_batches()) {
-            callback.on_train_batch_end(model, batch, logs)?;
+    pub fn batch_end(&self, model: &mut Sequential, batch: usize, logs: &Logs) -> Result<()> {
+        let call = |keep: bool, model: &mut Sequential| {
+            self.keepers(keep, |callback| match callback.uses_batches() {
+                true => callback.on_train_batch_end(model, batch, logs),
+                false => Ok(()),
+            })
+        };
+        call(false, model)?;
+        if self.any(|callback| callback.keeps_states() && callback.uses_batches())? {
+            self.note_states(model)?;
         }
-        if self.keepers(true).any(|keeper| keeper.uses_batches()) {
-            self.note_states(model);
-        }
-        for callback in self.keepers(true).filter(|c| c.uses_batches()) {
-            callback.on_train_batch_end(model, batch, logs)?;
-        }
-        Ok(())
+        call(true, model)
     }
 
-    pub fn epoch_end(
-        &mut self,
-        model: &mut Sequential,
-        epoch: usize,
-        logs: &mut Logs,
-    ) -> Result<()> {
-        for callback in self.keepers(false) {
-            callback.on_epoch_end(model, epoch, logs)?;
-        }
-        self.note_states(model);
-        for callback in self.keepers(true) {
-            callback.on_epoch_end(model, epoch, logs)?;
-        }
-        Ok(())
+    pub fn epoch_end(&self, model: &mut Sequential, epoch: usize, logs: &mut Logs) -> Result<()> {
+        self.keepers(false, |callback| callback.on_epoch_end(model, epoch, logs))?;
+        self.note_states(model)?;
+        self.keepers(true, |callback| callback.on_epoch_end(model, epoch, logs))
     }
 
     /// After the last epoch.
-    pub fn end(&mut self, model: &mut Sequential, logs: &Logs) -> Result<()> {
-        for callback in self.keepers(false) {
-            callback.on_train_end(model, logs)?;
-        }
-        for callback in self.keepers(true) {
-            callback.on_train_end(model, logs)?;
-        }
-        Ok(())
-    }
-
-    fn keepers(&mut self, keep: bool) -> impl Iterator<Item = &mut Box<dyn Callback + 'a>> {
-        let all = self.0.iter_mut();
-        all.filter(move |callback| callback.keeps_states() == keep)
+    pub fn end(&self, model: &mut Sequential, logs: &Logs) -> Result<()> {
+        self.keepers(false, |callback| callback.on_train_end(model, logs))?;
+        self.keepers(true, |callback| callback.on_train_end(model, logs))
     }
 
     /// Gives the model everyone's state, when somebody keeps them.
-    fn note_states(&mut self, model: &mut Sequential) {
-        if self.keepers(true).next().is_some() {
-            let states = self.0.iter().map(|callback| callback.state());
-            model.run.callback_states = states.map(|state| state.unwrap_or(Value::Null)).collect();
+    fn note_states(&self, model: &mut Sequential) -> Result<()> {
+        if !self.any(|callback| callback.keeps_states())? {
+            return Ok(());
         }
+        model.run.callback_states.clear();
+        self.each(|callback| {
+            let state = callback.state().unwrap_or(Value::Null);
+            model.run.callback_states.push(state);
+            Ok(())
+        })
     }
 }

@@ -1,7 +1,6 @@
 //! `evaluate` and the steps on single batches.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Instant;
 
 use ndarray::{ArrayBase, ArrayD, ArrayView1, Data, Dimension, IxDyn};
@@ -10,17 +9,19 @@ use super::Sequential;
 use super::callback_list::Callbacks;
 use super::compile::Sums;
 use super::console::Output;
-use super::data::{Rows, Samples, Targets};
+use super::data::{Rows, Targets};
 use super::engine::{BackwardStep, Chain, Mode};
 use super::fit::row_weights;
 use super::progress::{Progress, Verbosity};
 use super::step::Batches;
 use crate::Number;
-use crate::callbacks::Callback;
+use crate::callbacks::SharedCallback;
 use crate::history::Logs;
+use crate::samples::Samples;
 use crate::{Error, Result};
 
 /// How `evaluate` runs. The defaults are Keras'.
+#[derive(Clone, Debug)]
 pub struct EvaluateOptions<'a> {
     /// Rows per pass, `None` for all at once. Defaults to 32.
     pub batch_size: Option<usize>,
@@ -31,20 +32,7 @@ pub struct EvaluateOptions<'a> {
     /// Batches to look at. Defaults to all.
     pub steps: Option<usize>,
     /// Called in order. Defaults to none.
-    pub callbacks: Vec<Box<dyn Callback + 'a>>,
-}
-
-/// Of the callbacks their number.
-impl fmt::Debug for EvaluateOptions<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EvaluateOptions")
-            .field("batch_size", &self.batch_size)
-            .field("verbose", &self.verbose)
-            .field("sample_weight", &self.sample_weight)
-            .field("steps", &self.steps)
-            .field("callbacks", &self.callbacks.len())
-            .finish()
-    }
+    pub callbacks: Vec<SharedCallback<'a>>,
 }
 
 impl Default for EvaluateOptions<'_> {
@@ -107,6 +95,23 @@ impl Shown {
     }
 }
 
+/// What an evaluation leaves besides its logs.
+#[derive(Default)]
+pub(super) struct Seen<'a> {
+    shown: Option<Shown>,
+    /// Those of all batches, where they are asked for.
+    outputs: Option<&'a mut Vec<f32>>,
+}
+
+impl Seen<'_> {
+    /// Keeps the outputs of a batch.
+    fn keep(&mut self, outputs: &[f32]) {
+        if let Some(kept) = &mut self.outputs {
+            kept.extend_from_slice(outputs);
+        }
+    }
+}
+
 /// What [`Sequential::pass`] gives.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pass {
@@ -139,8 +144,45 @@ impl Sequential {
         D: Dimension,
         E: Dimension,
     {
-        self.compiled()?;
+        self.evaluate_samples(Samples::new(x), Samples::new(y), options, None)
+    }
+
+    /// What [`Sequential::evaluate`] gives, and the outputs that it is of, `[rows, output sample]`, as
+    /// [`Sequential::predict`] gives them: both by one pass. With `steps`, the rows of these batches.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sequential::fit`].
+    pub fn evaluate_with_outputs<S, D, T, E>(
+        &mut self,
+        x: &ArrayBase<S, D>,
+        y: &ArrayBase<T, E>,
+        options: EvaluateOptions,
+    ) -> Result<(Logs, ArrayD<f32>)>
+    where
+        S: Data<Elem: Number>,
+        T: Data<Elem: Number>,
+        D: Dimension,
+        E: Dimension,
+    {
+        let mut outputs = Vec::new();
         let (x, y) = (Samples::new(x), Samples::new(y));
+        let logs = self.evaluate_samples(x, y, options, Some(&mut outputs))?;
+        let sample = self.output_shape().unwrap_or_default();
+        let rows = outputs.len() / sample.iter().product::<usize>().max(1);
+        let shape = IxDyn(&[&[rows], sample].concat());
+        let outputs = ArrayD::from_shape_vec(shape, outputs).expect("every row gives one sample");
+        Ok((logs, outputs))
+    }
+
+    fn evaluate_samples(
+        &mut self,
+        x: Samples,
+        y: Samples,
+        options: EvaluateOptions,
+        outputs: Option<&mut Vec<f32>>,
+    ) -> Result<Logs> {
+        self.compiled()?;
         let weights = options.sample_weight.map(|weights| weights.to_vec());
         let data = Rows {
             x: &x,
@@ -154,13 +196,14 @@ impl Sequential {
         let steps = x.rows().div_ceil(batch_size);
         let steps = options.steps.map_or(steps, |limit| limit.min(steps));
         let shown = Shown::new(options.verbose, steps)?;
-        let mut callbacks = Callbacks::new(options.callbacks);
+        let callbacks = Callbacks::new(options.callbacks);
         let pass = TestPass {
             batch_size,
             steps: Some(steps),
             sums: Sums::Exact,
         };
-        self.evaluate_rows(data, pass, &mut callbacks, shown)
+        let seen = Seen { shown, outputs };
+        self.evaluate_rows(data, pass, &callbacks, seen)
     }
 
     /// `evaluate` on checked rows; the metrics are made for them.
@@ -168,8 +211,8 @@ impl Sequential {
         &mut self,
         data: Rows,
         pass: TestPass,
-        callbacks: &mut Callbacks,
-        mut shown: Option<Shown>,
+        callbacks: &Callbacks,
+        mut seen: Seen,
     ) -> Result<Logs> {
         let output = self.output_shape().unwrap_or_default();
         let targets = Targets::of(data.y, output);
@@ -187,20 +230,21 @@ impl Sequential {
             rows: steps.saturating_mul(pass.batch_size).min(all),
             size: pass.batch_size,
         };
-        if !callbacks.use_batches() && self.outputs_suffice() {
+        if !callbacks.use_batches()? && self.outputs_suffice() {
             let output = self.output.clone();
-            self.test_rows(data, targets, batches, |done, compiled| {
-                if let Some(shown) = &mut shown {
+            self.test_rows(data, targets, batches, |done, outputs, compiled| {
+                seen.keep(outputs);
+                if let Some(shown) = &mut seen.shown {
                     let write = |logs: &mut Logs| compiled.write(logs);
                     shown.step(done - 1, &mut logs, write, &output);
                 }
             });
         } else {
-            self.test_steps(data, targets, batches, callbacks, &mut shown)?;
+            self.test_steps(data, targets, batches, callbacks, &mut seen)?;
         }
         self.compiled()?.write(&mut logs);
         callbacks.each(|callback| callback.on_test_end(self, &logs))?;
-        if let Some(shown) = &mut shown {
+        if let Some(shown) = &mut seen.shown {
             shown.finish(&logs, &self.output);
         }
         Ok(logs)
@@ -212,19 +256,23 @@ impl Sequential {
         data: Rows,
         targets: Targets,
         batches: Batches,
-        callbacks: &mut Callbacks,
-        shown: &mut Option<Shown>,
+        callbacks: &Callbacks,
+        seen: &mut Seen,
     ) -> Result<()> {
         let mut logs = Logs::new();
         for (step, start) in (0..batches.rows).step_by(batches.size).enumerate() {
             let stop = (start + batches.size).min(batches.rows);
             callbacks.each_batch(|callback| callback.on_test_batch_begin(self, step))?;
-            self.test_step(data.slice(start, stop), targets)?;
-            if callbacks.use_batches() {
+            let batch = data.slice(start, stop);
+            self.test_step(batch, targets)?;
+            let Self { layers, plan, .. } = &*self;
+            let chain = Chain { layers, plan };
+            seen.keep(self.workspace.output(chain, batch.x, batch.rows));
+            if callbacks.use_batches()? {
                 self.compiled()?.write(&mut logs);
                 callbacks.each_batch(|callback| callback.on_test_batch_end(self, step, &logs))?;
             }
-            if let Some(shown) = shown {
+            if let Some(shown) = &mut seen.shown {
                 let compiled = self.compiled()?;
                 let write = |logs: &mut Logs| compiled.write(logs);
                 shown.step(step, &mut logs, write, &self.output);

@@ -1,21 +1,22 @@
 //! `fit`: epochs of shuffled batches, validation, callbacks, history.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::AtomicBool;
 
 use ndarray::{ArrayBase, ArrayView1, Data, Dimension};
 
 use super::Sequential;
 use super::callback_list::Callbacks;
-use super::data::{Rows, Samples};
+use super::data::Rows;
 use super::training::Training;
 use crate::Number;
-use crate::callbacks::Callback;
+use crate::callbacks::SharedCallback;
 use crate::history::History;
+use crate::samples::Samples;
 use crate::{Error, Result, threads};
 
 /// How `fit` trains. The defaults are Keras'.
+#[derive(Clone, Debug)]
 pub struct FitOptions<'a> {
     /// The epoch to end before, counted from 0. Defaults to 1.
     pub epochs: usize,
@@ -32,7 +33,7 @@ pub struct FitOptions<'a> {
     /// 0 for silence, 1 for a progress bar, 2 for one line per epoch. Defaults to 1.
     pub verbose: u8,
     /// Called in order. Defaults to none.
-    pub callbacks: Vec<Box<dyn Callback + 'a>>,
+    pub callbacks: Vec<SharedCallback<'a>>,
     /// Weight of each class in the loss, 1 for classes that are not in it. Defaults to none.
     pub class_weight: Option<BTreeMap<i64, f32>>,
     /// Weight of each row in the loss. Defaults to none.
@@ -56,31 +57,6 @@ pub struct FitOptions<'a> {
     /// Most threads for work that is large enough to share; results do not depend on them.
     /// Defaults to the environment variable `THUMBNET_THREADS`, else to all cores.
     pub threads: Option<usize>,
-}
-
-/// Of the callbacks their number.
-impl fmt::Debug for FitOptions<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FitOptions")
-            .field("epochs", &self.epochs)
-            .field("batch_size", &self.batch_size)
-            .field("validation_data", &self.validation_data)
-            .field("validation_split", &self.validation_split)
-            .field("shuffle", &self.shuffle)
-            .field("verbose", &self.verbose)
-            .field("callbacks", &self.callbacks.len())
-            .field("class_weight", &self.class_weight)
-            .field("sample_weight", &self.sample_weight)
-            .field("initial_epoch", &self.initial_epoch)
-            .field("steps_per_epoch", &self.steps_per_epoch)
-            .field("validation_steps", &self.validation_steps)
-            .field("validation_batch_size", &self.validation_batch_size)
-            .field("validation_freq", &self.validation_freq)
-            .field("seed", &self.seed)
-            .field("interrupt", &self.interrupt)
-            .field("threads", &self.threads)
-            .finish()
-    }
 }
 
 impl Default for FitOptions<'_> {
@@ -176,7 +152,7 @@ impl Sequential {
         &mut self,
         x: &ArrayBase<S, D>,
         y: &ArrayBase<T, E>,
-        mut options: FitOptions,
+        options: FitOptions,
     ) -> Result<History>
     where
         S: Data<Elem: Number>,
@@ -221,13 +197,13 @@ impl Sequential {
             y: &y,
             weights: weights.as_ref().map(|weights| &weights[..train]),
         };
+        let validation = validation.map(ValidationData::rows);
         if let Some(validation) = validation {
-            self.check_rows(validation.rows())?;
+            self.check_rows(validation)?;
         }
-        let validation = validation.cloned();
-        let mut callbacks = Callbacks::new(std::mem::take(&mut options.callbacks));
+        let callbacks = Callbacks::new(options.callbacks.clone());
         let _limit = threads::Limit::new(options.threads);
-        Training::begin(self, data, validation, &options)?.run(self, &mut callbacks)
+        Training::begin(self, data, validation, &options)?.run(self, &callbacks)
     }
 }
 

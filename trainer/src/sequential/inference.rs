@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::data::Samples;
 use super::engine::{Chain, Mode, Workspace, last_activation};
 use crate::activations::Activation;
+use crate::samples::Samples;
 use crate::threads;
 
 /// Rows of a pass, unless a layer is wide.
@@ -100,7 +100,7 @@ impl<'a> Inference<'a> {
 mod tests {
     use ndarray::{Array1, Array2};
 
-    use crate::layers::{BatchNormalization, Dense, Input};
+    use crate::layers::{ActivityRegularization, BatchNormalization, Dense, Input};
     use crate::sequential::{CompileOptions, EvaluateOptions, PredictOptions, Sequential};
     use crate::threads::Limit;
 
@@ -146,6 +146,38 @@ mod tests {
     }
 
     #[test]
+    fn an_evaluation_gives_the_outputs_of_predict_and_its_own_logs() {
+        let x = rows(1001);
+        let y = Array1::from_shape_fn(1001, |i| (i % 2) as f32);
+        let softmax = || Dense::new(2).with_activation("softmax");
+        let mut together = model(softmax(), "sparse_categorical_crossentropy");
+        // A penalty on outputs needs one batch after the other.
+        let mut penalized = Sequential::new().with_seed(3);
+        penalized.add(Input::new([7])).unwrap();
+        penalized
+            .add(ActivityRegularization::new(0.1, 0.0))
+            .unwrap();
+        penalized.add(softmax()).unwrap();
+        let loss = "sparse_categorical_crossentropy";
+        penalized.compile("sgd", loss, ["accuracy"]).unwrap();
+        for model in [&mut together, &mut penalized] {
+            for (steps, seen) in [(None, 1001), (Some(3), 96)] {
+                let options = EvaluateOptions {
+                    verbose: 0,
+                    steps,
+                    ..EvaluateOptions::default()
+                };
+                let logs = model.evaluate(&x, &y, options.clone()).unwrap();
+                let (same, outputs) = model.evaluate_with_outputs(&x, &y, options).unwrap();
+                assert_eq!(same, logs);
+                let predicted = model.predict(&x).unwrap();
+                assert_eq!(outputs.shape(), [seen, 2]);
+                assert_eq!(outputs, predicted.slice(ndarray::s![..seen, ..]).into_dyn());
+            }
+        }
+    }
+
+    #[test]
     fn losses_of_many_batches_are_those_of_one_after_the_other() {
         struct Watching;
         impl crate::callbacks::Callback for Watching {
@@ -165,19 +197,19 @@ mod tests {
         ] {
             let mut model = model(last, loss);
             for (sample_weight, steps) in [(None, None), (Some(weights.view()), Some(60))] {
-                let mut evaluate = |callbacks: Vec<Box<dyn crate::callbacks::Callback>>| {
+                let mut evaluate = |watching: bool| {
                     let options = EvaluateOptions {
                         verbose: 0,
                         sample_weight,
                         steps,
-                        callbacks,
+                        callbacks: watching.then(|| Watching.into()).into_iter().collect(),
                         ..EvaluateOptions::default()
                     };
                     model.evaluate(&x, &y, options).unwrap()
                 };
                 // A callback that looks at batches has them one after the other.
-                let together = evaluate(vec![]);
-                assert_eq!(evaluate(vec![Box::new(Watching)]), together, "{loss}");
+                let together = evaluate(false);
+                assert_eq!(evaluate(true), together, "{loss}");
                 assert!(together.get("loss").is_some_and(|loss| loss > 0.0));
             }
         }

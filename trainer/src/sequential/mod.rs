@@ -26,8 +26,8 @@ use std::sync::{Arc, Mutex};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+pub use crate::samples::Samples;
 pub use compile::CompileOptions;
-pub use data::Samples;
 pub use evaluate::{EvaluateOptions, Pass};
 pub use fit::{FitOptions, ValidationData, ValidationFrequency};
 pub use predict::PredictOptions;

@@ -1,21 +1,20 @@
 //! `predict`, and the outputs of single layers.
 
-use std::fmt;
-
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 
 use super::Sequential;
 use super::callback_list::Callbacks;
-use super::data::Samples;
 use super::engine::Chain;
 use super::evaluate::{Shown, checked_batch_size};
 use super::inference::Inference;
 use crate::Number;
 use crate::Result;
-use crate::callbacks::Callback;
+use crate::callbacks::SharedCallback;
 use crate::history::Logs;
+use crate::samples::Samples;
 
 /// How `predict_with` runs. The defaults are Keras'.
+#[derive(Clone, Debug)]
 pub struct PredictOptions<'a> {
     /// Rows per pass, `None` for all at once. Defaults to 32.
     pub batch_size: Option<usize>,
@@ -24,19 +23,7 @@ pub struct PredictOptions<'a> {
     /// Batches to predict. Defaults to all.
     pub steps: Option<usize>,
     /// Called in order. Defaults to none.
-    pub callbacks: Vec<Box<dyn Callback + 'a>>,
-}
-
-/// Of the callbacks their number.
-impl fmt::Debug for PredictOptions<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PredictOptions")
-            .field("batch_size", &self.batch_size)
-            .field("verbose", &self.verbose)
-            .field("steps", &self.steps)
-            .field("callbacks", &self.callbacks.len())
-            .finish()
-    }
+    pub callbacks: Vec<SharedCallback<'a>>,
 }
 
 impl Default for PredictOptions<'_> {
@@ -91,12 +78,12 @@ impl Sequential {
         let steps = options.steps.map_or(steps, |limit| limit.min(steps));
         let rows = x.rows().min(steps * batch_size);
         let mut shown = Shown::new(options.verbose, steps)?;
-        let mut callbacks = Callbacks::new(options.callbacks);
+        let callbacks = Callbacks::new(options.callbacks);
         let sample = self.output_shape().unwrap_or_default();
         let shape = |rows: usize| IxDyn(&[&[rows], sample].concat());
         let inference = Inference::new(self.chain(self.plan.len()), &self.values, &x);
         // A callback sees one batch after another.
-        let together = match callbacks.use_batches() {
+        let together = match callbacks.use_batches()? {
             true => 1,
             false => inference.batches(batch_size),
         };
@@ -109,7 +96,7 @@ impl Sequential {
             let batch = first * batch_size..((last + 1) * batch_size).min(rows);
             let values = &mut out[batch.start * inference.outputs..batch.end * inference.outputs];
             inference.write(batch.clone(), values, &mut []);
-            if callbacks.use_batches() {
+            if callbacks.use_batches()? {
                 let outputs = ArrayViewD::from_shape(shape(batch.len()), values)
                     .expect("every row gives one sample");
                 callbacks.each_batch(|callback| {

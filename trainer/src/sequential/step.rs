@@ -151,14 +151,14 @@ impl Sequential {
     }
 
     /// Loss and metrics of the rows in batches, as [`Sequential::test_step`] of each in order
-    /// would have them; the outputs are computed on several cores. Calls `shown` with the number of
-    /// batches done, now and then.
+    /// would have them; the outputs are computed on several cores. Calls `seen` with the number of
+    /// batches done and the outputs since the last call, now and then.
     pub(crate) fn test_rows(
         &mut self,
         data: Rows,
         targets: Targets,
         batches: Batches,
-        mut shown: impl FnMut(usize, &Compiled),
+        mut seen: impl FnMut(usize, &[f32], &Compiled),
     ) {
         let Self {
             layers,
@@ -201,7 +201,7 @@ impl Sequential {
                 };
                 compiled.measure(&outputs.pair(batch, targets), batch, penalties, buffers);
             }
-            shown(stop.div_ceil(batches.size), compiled);
+            seen(stop.div_ceil(batches.size), &y_pred[..len], compiled);
         }
     }
 

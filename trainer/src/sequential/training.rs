@@ -9,8 +9,8 @@ use super::Sequential;
 use super::callback_list::Callbacks;
 use super::compile::Sums;
 use super::data::{Order, Rows, Targets};
-use super::evaluate::TestPass;
-use super::fit::{FitOptions, ValidationData, batch_size};
+use super::evaluate::{Seen, TestPass};
+use super::fit::{FitOptions, batch_size};
 use super::progress::{Progress, Verbosity};
 use super::run::Run;
 use crate::Result;
@@ -19,7 +19,7 @@ use crate::history::{History, Logs};
 /// What `fit` goes through, and where it is.
 pub(super) struct Training<'a, 'o> {
     data: Rows<'a>,
-    validation: Option<ValidationData<'a>>,
+    validation: Option<Rows<'a>>,
     options: &'a FitOptions<'o>,
     targets: Targets,
     /// Outputs of a row's last axis.
@@ -38,7 +38,7 @@ impl<'a, 'o> Training<'a, 'o> {
     pub fn begin(
         model: &mut Sequential,
         data: Rows<'a>,
-        validation: Option<ValidationData<'a>>,
+        validation: Option<Rows<'a>>,
         options: &'a FitOptions<'o>,
     ) -> Result<Self> {
         let verbosity = Verbosity::new(options.verbose)?;
@@ -69,7 +69,7 @@ impl<'a, 'o> Training<'a, 'o> {
     }
 
     /// All epochs, from where a callback restored a training.
-    pub fn run(mut self, model: &mut Sequential, callbacks: &mut Callbacks) -> Result<History> {
+    pub fn run(mut self, model: &mut Sequential, callbacks: &Callbacks) -> Result<History> {
         let mut history = History::default();
         let mut logs = Logs::new();
         callbacks.begin(model)?;
@@ -125,7 +125,7 @@ impl<'a, 'o> Training<'a, 'o> {
         model: &mut Sequential,
         epoch: usize,
         skipped: usize,
-        callbacks: &mut Callbacks,
+        callbacks: &Callbacks,
     ) -> Result<Option<Logs>> {
         // A callback may have evaluated, with other sums.
         model
@@ -156,7 +156,7 @@ impl<'a, 'o> Training<'a, 'o> {
         &mut self,
         model: &mut Sequential,
         skipped: usize,
-        callbacks: &mut Callbacks,
+        callbacks: &Callbacks,
         progress: &mut Progress,
     ) -> Result<()> {
         for step in skipped..self.steps {
@@ -165,10 +165,10 @@ impl<'a, 'o> Training<'a, 'o> {
             }
             let now = self.now();
             let due = progress.is_due(step + 1, now);
-            if due || callbacks.use_batches() {
+            if due || callbacks.use_batches()? {
                 model.compiled()?.write(&mut self.batch_logs);
             }
-            if callbacks.use_batches() {
+            if callbacks.use_batches()? {
                 callbacks.batch_end(model, step, &self.batch_logs)?;
             }
             if due {
@@ -184,19 +184,14 @@ impl<'a, 'o> Training<'a, 'o> {
     }
 
     /// Trains on the next batch; false when the data ran out before the epoch did.
-    fn step(
-        &mut self,
-        model: &mut Sequential,
-        callbacks: &mut Callbacks,
-        step: usize,
-    ) -> Result<bool> {
+    fn step(&mut self, model: &mut Sequential, callbacks: &Callbacks, step: usize) -> Result<bool> {
         let Some((start, stop)) = self.feed.take(step == 0, model.run.seed)? else {
             model.print("Your input ran out of data; interrupting training.\n");
             return Ok(false);
         };
         // Far enough apart for the noise of any batch.
         model.rng.set_word_pos((step as u128) << 40);
-        if callbacks.use_batches() {
+        if callbacks.use_batches()? {
             callbacks.each_batch(|callback| callback.on_train_batch_begin(model, step))?;
         }
         match self.feed.order.indices(start, stop) {
@@ -216,7 +211,7 @@ impl<'a, 'o> Training<'a, 'o> {
     fn validate(
         &self,
         model: &mut Sequential,
-        callbacks: &mut Callbacks,
+        callbacks: &Callbacks,
         logs: &mut Logs,
     ) -> Result<()> {
         let Some(validation) = &self.validation else {
@@ -228,7 +223,7 @@ impl<'a, 'o> Training<'a, 'o> {
             steps: self.options.validation_steps,
             sums: Sums::Keras,
         };
-        let validated = model.evaluate_rows(validation.rows(), pass, callbacks, None)?;
+        let validated = model.evaluate_rows(*validation, pass, callbacks, Seen::default())?;
         logs.extend_validation(&validated);
         Ok(())
     }

@@ -75,7 +75,7 @@ impl Goal {
             trial.ram_bytes = ram;
             trial.instructions = instructions;
             let outputs = device.predict(&test.data.x)?;
-            let Some(tables) = device_tables(&device, &outputs, &test)? else {
+            let Some(tables) = device_tables(&device, &outputs, &test.all())? else {
                 return Ok(None);
             };
             trial.folds.push(tables.headline().value);
@@ -132,7 +132,7 @@ impl Goal {
             epochs: AWARE_EPOCHS,
             seed: Some(self.seed),
             verbose: 0,
-            callbacks: vec![Box::new(QuantizeAware::new(DataType::Int4, x)?)],
+            callbacks: vec![QuantizeAware::new(DataType::Int4, x)?.into()],
             ..FitOptions::default()
         };
         tuned.fit(x, y, options)?;

@@ -63,9 +63,9 @@ impl Train {
             meaning: start.meaning.clone(),
         };
         let trained = self.train(start, &parts, &split, false)?;
-        let x = &parts.training.data.x;
+        let x = parts.training.data.x.view();
         let data_type = self.quantize_aware.unwrap_or_default();
-        Scores::of(&trained.model, test, x, data_type)
+        Scores::of(&trained.model, &test.all(), &x, data_type)
     }
 
     fn say(&self, text: &str) -> Outcome {

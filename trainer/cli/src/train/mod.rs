@@ -9,11 +9,11 @@ use std::{
 };
 
 use clap::Args;
-use ndarray::Array1;
+use ndarray::{Array1, Axis};
 use serde_json::Value;
 use thumbnet_trainer::{
     Error, History, Sequential, atomic_file,
-    callbacks::Callback,
+    callbacks::SharedCallback,
     dataset::{Target, read_npy},
     quantize::{DataType, DeviceMetrics, LayerTypes, QuantizeAware, QuantizeOptions},
     saving::Loaded,
@@ -430,25 +430,28 @@ impl Train {
     /// no others.
     fn report(&self, trained: &Trained, parts: &Parts) -> Outcome {
         let training = &parts.training;
-        let (train, tail) = training.data.split_at(trained.end);
-        let tail = training.with_data(tail);
+        let (end, count) = (trained.end, training.data.rows());
         let validation = trained.validation.as_ref().or(parts.validation.as_ref());
         let (rows, which) = match (&parts.test, validation) {
-            (Some(test), _) => (test, "rows to test on, neither trained nor validated on"),
-            (None, Some(validation)) => (validation, "rows validated on"),
-            (None, None) if tail.data.rows() > 0 => (&tail, "rows validated on"),
+            (Some(test), _) => (
+                test.all(),
+                "rows to test on, neither trained nor validated on",
+            ),
+            (None, Some(validation)) => (validation.all(), "rows validated on"),
+            (None, None) if end < count => (training.view(end..count), "rows validated on"),
             (None, None) => (
-                training,
+                training.all(),
                 "rows trained on (--test-split 0.2 keeps others for the score)",
             ),
         };
         let data_type = self.quantize_aware.unwrap_or_default();
-        let Some(scores) = Scores::of(&trained.model, rows, &train.x, data_type)? else {
+        let trained_on = training.view(0..end).x;
+        let Some(scores) = Scores::of(&trained.model, &rows, &trained_on, data_type)? else {
             return Ok(());
         };
         console::print(&format!(
             "\n{} {which}: {}\n{}\n",
-            rows.data.rows(),
+            rows.y.len_of(Axis(0)),
             scores.line(),
             scores.float
         ))
@@ -545,21 +548,24 @@ impl Train {
     }
 
     /// Callbacks in the order that they are called in; of the rows those before `end` train.
-    fn callbacks(
+    fn callbacks<'a>(
         &self,
         model: &Sequential,
         rows: &Labelled,
         end: usize,
         validation: Option<&Labelled>,
         saves: bool,
-    ) -> Outcome<Vec<Box<dyn Callback>>> {
+    ) -> Outcome<Vec<SharedCallback<'a>>> {
         let held = match validation {
             Some(validation) => validation.data.rows(),
             None => rows.data.rows() - end,
         };
-        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        let training = rows.view(0..end).x;
+        let mut callbacks = Vec::new();
         // First, so that the others save nothing that is not finite.
-        callbacks.extend(self.stop_at_nan(model, rows));
+        if !self.allow_nan {
+            callbacks.push(self.stop_at_nan(model, rows).into());
+        }
         // Before those that watch the device's metrics.
         if let (Some(data_type), true) = (self.q_metrics, saves) {
             if held == 0 {
@@ -572,15 +578,10 @@ impl Train {
                 self_tests: Some(0),
                 ..QuantizeOptions::default()
             };
-            let (training, rest) = rows.data.split_at(end);
-            let held = validation.map_or(&rest, |validation| &validation.data);
-            let y = held.y.as_ref().expect("labelled rows have targets");
-            callbacks.push(Box::new(DeviceMetrics::new(
-                &training.x,
-                &held.x,
-                y,
-                options,
-            )?));
+            let rest = || rows.view(end..rows.data.rows());
+            let held = validation.map_or_else(rest, Labelled::all);
+            let metrics = DeviceMetrics::new(&training, &held.x, &held.y, options)?;
+            callbacks.push(metrics.into());
         }
         let patience = self.patience(held > 0);
         callbacks.extend(match saves {
@@ -588,26 +589,17 @@ impl Train {
             false => self.callbacks.without_files(held > 0, patience),
         });
         // Last, so that weights which another one restores are rounded too.
-        callbacks.extend(self.rounding(rows, end)?);
+        if let Some(data_type) = self.quantize_aware {
+            callbacks.push(QuantizeAware::new(data_type, &training)?.into());
+        }
         Ok(callbacks)
     }
 
-    fn stop_at_nan(&self, model: &Sequential, rows: &Labelled) -> Option<Box<dyn Callback>> {
+    fn stop_at_nan(&self, model: &Sequential, rows: &Labelled) -> StopAtNan {
         let first = model.layers().first();
         let normalized =
             first.is_some_and(|layer| matches!(layer.class_name(), "Normalization" | "Rescaling"));
-        let within = self.callbacks.saves_within_epochs();
-        let callback = || Box::new(StopAtNan::new(&rows.data, normalized, within));
-        (!self.allow_nan).then(|| callback() as Box<dyn Callback>)
-    }
-
-    /// `--quantize-aware`, by the ranges of the rows before `end`.
-    fn rounding(&self, rows: &Labelled, end: usize) -> Outcome<Option<Box<dyn Callback>>> {
-        let Some(data_type) = self.quantize_aware else {
-            return Ok(None);
-        };
-        let (training, _) = rows.data.split_at(end);
-        Ok(Some(Box::new(QuantizeAware::new(data_type, &training.x)?)))
+        StopAtNan::new(&rows.data, normalized, self.callbacks.saves_within_epochs())
     }
 
     /// The rows of `--validation-data`, read by what the model says about its columns and classes.

@@ -1,7 +1,9 @@
 //! Products of row-major matrices. Transposes are strides.
 
-use super::kernel::{Product, Strides};
+mod kernel;
+
 use crate::{simd, threads};
+use kernel::{Product, Strides};
 
 /// More pieces than that only repeat the packing of what they share.
 const MOST_PIECES: usize = 8;
