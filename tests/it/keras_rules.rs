@@ -156,6 +156,21 @@ fn files_of_another_kind_are_named() {
         error("summary m.tflite"),
         "m.tflite: this is a TensorFlow Lite model (.tflite), expected a Keras file (.h5 or .keras); make a Keras file of it first: thumbnet import MODEL.tflite --output MODEL.keras"
     );
+    std::fs::write(path("m.json"), "{\"class_name\": \"Sequential\"}").unwrap();
+    assert_eq!(
+        error("summary m.json"),
+        "m.json: this is JSON, which says a model's layers without their weights; give the weights' file and this one as --config, or save the whole model with model.save(\"model.keras\")"
+    );
+    std::fs::write(path("rows.csv"), "a,b\n1,2\n").unwrap();
+    assert_eq!(
+        error("summary rows.csv"),
+        "rows.csv: this is text, expected a Keras file (.h5 or .keras); give the model's file, and this one as data"
+    );
+    std::fs::create_dir(path("saved")).unwrap();
+    assert_eq!(
+        error("summary saved"),
+        "saved: is a folder, expected a .h5 or .keras file; save a TensorFlow SavedModel again as .keras"
+    );
     assert_eq!(
         error("summary keras1.h5"),
         "keras1.h5: this file is of Keras 1.2.2, expected Keras 2 or 3; load it in Keras 2.0 to 2.3, which reads it, and save it again with model.save(\"model.h5\")"

@@ -46,6 +46,9 @@ impl FileKind {
                 () => Self::Zip,
             },
             [0x80, 2..=5, ..] => Self::Pickle,
+            // Version 1 of a SavedModel, versions from 3 on of ONNX, then a field of text or a message.
+            [8, 1, 0x12, ..] => Self::SavedModel,
+            [8, 3..=32, 0x12 | 0x1A | 0x3A, ..] => Self::Onnx,
             _ if ends("onnx") => Self::Onnx,
             _ if ends("pb") => Self::SavedModel,
             _ => return None,
@@ -137,6 +140,11 @@ mod tests {
         assert_eq!(kind(b"\x1c\0\0\0TFL3", "a"), Some(FileKind::TfLite));
         assert_eq!(kind(b"\x80\x04\x95", "a"), Some(FileKind::Pickle));
         assert_eq!(kind(b"\x08\x07", "m.onnx"), Some(FileKind::Onnx));
+        assert_eq!(kind(b"\x08\x08\x12\x07pytorch", "m"), Some(FileKind::Onnx));
+        assert_eq!(
+            kind(b"\x08\x01\x12\xd4\x35\x0a", "m"),
+            Some(FileKind::SavedModel)
+        );
         assert_eq!(kind(b"a,b\n1,2\n", "d.csv"), None);
         assert_eq!(kind(b"", "d.csv"), None);
     }

@@ -102,6 +102,10 @@ fn check_width(inputs: usize, width: usize, rows: &Dataset, path: &Path) -> Outc
 
 /// Whether the file begins as a blob does, or is called `.tnet`.
 pub fn is_device(path: &Path) -> Result<bool> {
+    // A folder, such as a SavedModel, is refused by what it is when it is read.
+    if path.is_dir() {
+        return Ok(false);
+    }
     let mut start = [0; 4];
     let mut file = File::open(path).map_err(|source| Error::io(path, source))?;
     let read = file

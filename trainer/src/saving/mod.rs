@@ -230,6 +230,9 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
         ));
     }
     let bytes = input::read(path)?;
+    if let Some(what) = text_kind(&bytes) {
+        return Err(FormatKind::Unknown.error(path, what));
+    }
     match FileKind::of(&bytes[..bytes.len().min(4096)], path) {
         // A zip archive of any kind may be a damaged .keras file, and says what it lacks.
         None | Some(FileKind::Hdf5 | FileKind::Keras | FileKind::Zip) => Ok(bytes),
@@ -241,5 +244,22 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
                 kind.as_model()
             ),
         )),
+    }
+}
+
+/// What a file of text is that was given as a model, and what to do; none for other files.
+fn text_kind(bytes: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    if text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
+        return None;
+    }
+    match text.trim_start().chars().next() {
+        Some('{') => Some(
+            "this is JSON, which says a model's layers without their weights; give the weights' file and this one as --config, or save the whole model with model.save(\"model.keras\")",
+        ),
+        Some(_) => Some(
+            "this is text, expected a Keras file (.h5 or .keras); give the model's file, and this one as data",
+        ),
+        None => None,
     }
 }
