@@ -237,7 +237,7 @@ fn a_layer_that_we_do_not_have_is_refused_by_name() {
     assert!(matches!(error, thumbnet_trainer::Error::Unsupported(_)));
     let error = error.to_string();
     let expected = format!(
-        "{}: layer \"conv2d\" is a Conv2D, which thumbnet does not have; ",
+        "{}: layer \"conv2d\" is of class Conv2D, which thumbnet does not have; ",
         path.display()
     );
     assert!(error.starts_with(&expected), "{error}");

@@ -166,6 +166,37 @@ fn files_of_another_kind_are_named() {
         error("summary rows.csv"),
         "rows.csv: this is text, expected a Keras file (.h5 or .keras); give the model's file, and this one as data"
     );
+    let graph = b"\x0a\x3b\x0a\x01x\x12\x0bPlaceholder\x2a\x0b\x0a\x05dtype";
+    std::fs::write(path("frozen"), graph).unwrap();
+    assert_eq!(
+        error("summary frozen"),
+        "frozen: this is a frozen graph of TensorFlow, expected a Keras file (.h5 or .keras); give the Keras model that it was frozen from, saved with model.save(\"model.keras\")"
+    );
+    let of_keras_2 = "build the model in Keras 2, load the checkpoint with model.load_weights and save it with model.save(\"model.h5\")";
+    let index = b"\0\0\x06\x08\x01\x1a\x02\x08\x01\0\x1c";
+    std::fs::write(path("m.index"), index).unwrap();
+    std::fs::write(path("m.data-00000-of-00001"), b"\x30\x19\x44\xbf").unwrap();
+    for file in ["m.index", "m.data-00000-of-00001"] {
+        assert_eq!(
+            error(&format!("summary {file}")),
+            format!(
+                "{file}: this is a part of a TensorFlow checkpoint, expected a Keras file (.h5 or .keras); {of_keras_2}"
+            )
+        );
+    }
+    std::fs::write(path("checkpoint"), "model_checkpoint_path: \"m\"\n").unwrap();
+    assert_eq!(
+        error("summary checkpoint"),
+        format!(
+            "checkpoint: this names the newest checkpoint of TensorFlow, expected a Keras file (.h5 or .keras); {of_keras_2}"
+        )
+    );
+    let script = b"PK\x03\x04..m/data.pkl\x80\x02c__torch__\nNet\n";
+    std::fs::write(path("m.pt"), script).unwrap();
+    assert_eq!(
+        error("summary m.pt"),
+        "m.pt: this is a TorchScript model, expected a Keras file (.h5 or .keras); rebuild the model in Keras, take the weights over and save it with model.save(\"model.keras\")"
+    );
     std::fs::create_dir(path("saved")).unwrap();
     assert_eq!(
         error("summary saved"),

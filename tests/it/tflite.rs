@@ -237,7 +237,8 @@ fn the_command_line_imports_and_the_file_is_kerass() {
             format!(
                 "saved {output}: 3 layers, 275 parameters\n\
                  inputs are floats: a number q of the .tflite file's inputs stands for (q - 16) * 2.3215313e-2, from -3.343005 to 2.5768998\n\
-                 outputs are floats: a number q of the .tflite file's outputs stands for (q + 128) * 3.90625e-3, from 0 to 0.99609375\n"
+                 outputs are floats: a number q of the .tflite file's outputs stands for (q + 128) * 3.90625e-3, from 0 to 0.99609375\n\
+                 for the device: thumbnet export {output} --calibrate ROWS.csv --output MODEL.tnet, with rows of floats as the model takes them: ranges come from rows, those of the .tflite file are not kept\n"
             )
         );
         let model = Sequential::load(temporary.path().join(output)).unwrap();

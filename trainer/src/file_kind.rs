@@ -12,8 +12,11 @@ pub(crate) enum FileKind {
     DeviceModel,
     TfLite,
     SavedModel,
+    FrozenGraph,
+    Checkpoint,
     Onnx,
     PyTorch,
+    TorchScript,
     Pickle,
     Parquet,
     Spreadsheet,
@@ -40,6 +43,7 @@ impl FileKind {
             [0x1F, 0x8B, ..] => Self::Gzip,
             [b'P', b'K', 3, 4, ..] => match () {
                 () if has(b"[Content_Types].xml") || has(b"mimetype") => Self::Spreadsheet,
+                () if has(b"data.pkl") && has(b"__torch__") => Self::TorchScript,
                 () if has(b"data.pkl") => Self::PyTorch,
                 () if has(b"config.json") || has(b"metadata.json") => Self::Keras,
                 () if has(b".npy") => Self::Npz,
@@ -49,6 +53,11 @@ impl FileKind {
             // Version 1 of a SavedModel, versions from 3 on of ONNX, then a field of text or a message.
             [8, 1, 0x12, ..] => Self::SavedModel,
             [8, 3..=32, 0x12 | 0x1A | 0x3A, ..] => Self::Onnx,
+            // The first node of a graph: its name, then what it does.
+            [0x0A, ..] if has(b"\x12\x0bPlaceholder") || has(b"\x12\x05Const") => Self::FrozenGraph,
+            // The first entry of an index, which has no key: so many files, version 1.
+            [0, 0, _, 8, _, 0x1A, 2, 8, 1, ..] => Self::Checkpoint,
+            _ if is_checkpoint_data(path) => Self::Checkpoint,
             _ if ends("onnx") => Self::Onnx,
             _ if ends("pb") => Self::SavedModel,
             _ => return None,
@@ -65,8 +74,11 @@ impl FileKind {
             Self::DeviceModel => "a device model (.tnet)",
             Self::TfLite => "a TensorFlow Lite model (.tflite)",
             Self::SavedModel => "a TensorFlow SavedModel",
+            Self::FrozenGraph => "a frozen graph of TensorFlow",
+            Self::Checkpoint => "a part of a TensorFlow checkpoint",
             Self::Onnx => "an ONNX model",
             Self::PyTorch => "a PyTorch file",
+            Self::TorchScript => "a TorchScript model",
             Self::Pickle => "a Python pickle",
             Self::Parquet => "a Parquet table",
             Self::Spreadsheet => "a spreadsheet",
@@ -82,12 +94,16 @@ impl FileKind {
             Self::Npz => "save each array on its own with numpy.save",
             Self::Spreadsheet | Self::Parquet => "save the table as CSV",
             Self::Zip | Self::Gzip => "unpack it first",
-            Self::Pickle | Self::PyTorch => "save the array with numpy.save, or the table as CSV",
+            Self::Pickle | Self::PyTorch | Self::TorchScript => {
+                "save the array with numpy.save, or the table as CSV"
+            }
             Self::Hdf5
             | Self::Keras
             | Self::DeviceModel
             | Self::TfLite
             | Self::SavedModel
+            | Self::FrozenGraph
+            | Self::Checkpoint
             | Self::Onnx => "give the rows, not the model",
         }
     }
@@ -104,7 +120,13 @@ impl FileKind {
             Self::SavedModel => {
                 "load it in Keras and save it again with model.save(\"model.keras\")"
             }
-            Self::PyTorch | Self::Pickle => {
+            Self::FrozenGraph => {
+                "give the Keras model that it was frozen from, saved with model.save(\"model.keras\")"
+            }
+            Self::Checkpoint => {
+                "build the model in Keras 2, load the checkpoint with model.load_weights and save it with model.save(\"model.h5\")"
+            }
+            Self::PyTorch | Self::TorchScript | Self::Pickle => {
                 "rebuild the model in Keras, take the weights over and save it with model.save(\"model.keras\")"
             }
             Self::DeviceModel => "give the Keras file that it was exported from",
@@ -115,6 +137,16 @@ impl FileKind {
             Self::Hdf5 | Self::Keras => "save it again with model.save",
         }
     }
+}
+
+/// Whether the name is that of a checkpoint's weights: `model.data-00000-of-00001`.
+fn is_checkpoint_data(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let numbers = name.rsplit_once(".data-").map(|(_, numbers)| numbers);
+    let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers
+        .and_then(|numbers| numbers.split_once("-of-"))
+        .is_some_and(|(part, parts)| digits(part) && digits(parts))
 }
 
 #[cfg(test)]
@@ -144,6 +176,22 @@ mod tests {
         assert_eq!(
             kind(b"\x08\x01\x12\xd4\x35\x0a", "m"),
             Some(FileKind::SavedModel)
+        );
+        // Of TensorFlow 2.20.
+        let graph = b"\x0a\x3b\x0a\x01x\x12\x0bPlaceholder\x2a\x0b\x0a\x05dtype";
+        assert_eq!(kind(graph, "frozen"), Some(FileKind::FrozenGraph));
+        assert_eq!(kind(graph, "frozen.pb"), Some(FileKind::FrozenGraph));
+        assert_eq!(
+            kind(b"\0\0\x06\x08\x01\x1a\x02\x08\x01\0\x1c", "m.index"),
+            Some(FileKind::Checkpoint)
+        );
+        assert_eq!(
+            kind(b"\x30\x19\x44", "m.data-00000-of-00001"),
+            Some(FileKind::Checkpoint)
+        );
+        assert_eq!(
+            kind(b"PK\x03\x04..m/data.pkl\x80\x02c__torch__\nNet\n", "m.pt"),
+            Some(FileKind::TorchScript)
         );
         assert_eq!(kind(b"a,b\n1,2\n", "d.csv"), None);
         assert_eq!(kind(b"", "d.csv"), None);

@@ -44,6 +44,10 @@ impl Import {
         )];
         lines.extend(imported.inputs.map(|inputs| integers("inputs", inputs)));
         lines.extend(imported.outputs.map(|outputs| integers("outputs", outputs)));
+        lines.push(format!(
+            "for the device: thumbnet export {} --calibrate ROWS.csv --output MODEL.tnet, with rows of floats as the model takes them: ranges come from rows, those of the .tflite file are not kept",
+            self.output.display()
+        ));
         console::print(&format!("{}\n", lines.join("\n")))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 pub(crate) use super::chain::chain as functional_layers;
-use super::{LayerObject, snake_case, unique};
+use super::{LayerObject, is_model, snake_case, unique};
 use crate::layers::wrappers::is_wrapper;
 use crate::saving::Stored;
 
@@ -170,11 +170,14 @@ pub(crate) fn listed(config: &Value) -> Option<&Vec<Value>> {
 /// so Keras orders them.
 fn layers(model: &Value) -> Result<Vec<&Value>, String> {
     let config = &model["config"];
-    let listed = listed(config).ok_or_else(|| {
-        format!(
+    let listed = listed(config).ok_or_else(|| match model["class_name"].as_str() {
+        Some(own) if !is_model(own) => format!(
+            "the model is of class {own}, whose layers are made by Python code that is not in the file; build the same layers as a keras.Sequential, take the weights over by set_weights(model.get_weights()) and save that"
+        ),
+        _ => format!(
             "a model of class {} has no list \"layers\" in its \"config\"",
             model["class_name"]
-        )
+        ),
     })?;
     let functional = matches!(model["class_name"].as_str(), Some("Functional" | "Model"));
     // One that is no chain is refused when the model is built.

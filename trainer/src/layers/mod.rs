@@ -1,5 +1,6 @@
 //! The layers, one closed set. Each struct holds Keras' options; [`Layer`] is any of them.
 
+mod absent;
 mod activation;
 mod arguments;
 mod base;
@@ -21,6 +22,7 @@ mod prelu;
 mod rearrange;
 mod rms_normalization;
 mod shape;
+pub(crate) mod tfmot;
 mod windows;
 pub(crate) mod wrappers;
 
@@ -121,11 +123,16 @@ macro_rules! layers {
                 match class_name {
                     $($name $(| $old_name)* => $class::from_config(&reader).map(Self::$class),)*
                     own if own.contains('>') => Custom::from_config(own, &reader).map(Self::Custom),
-                    _ => Err(Error::unsupported(format!(
-                        "layer {:?} is a {class_name}, which thumbnet does not have; build the model of {} and save it again",
-                        config.get("name").and_then(Value::as_str).unwrap_or_default(),
-                        [$($name),*].join(", "),
-                    ))),
+                    _ => {
+                        let advice = absent::advice(class_name).map_or_else(
+                            || format!("build the model of {} and save it again", [$($name),*].join(", ")),
+                            String::from,
+                        );
+                        Err(Error::unsupported(format!(
+                            "layer {:?} is of class {class_name}, which thumbnet does not have; {advice}",
+                            config.get("name").and_then(Value::as_str).unwrap_or_default(),
+                        )))
+                    }
                 }
             }
         }

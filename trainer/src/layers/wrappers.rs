@@ -1,13 +1,16 @@
 //! Layers of Keras that compute what another one computes: `TimeDistributed` of a layer on the last axis,
-//! `SpectralNormalization` in inference, an `EinsumDense` that is a Dense.
+//! `SpectralNormalization` in inference, an `EinsumDense` that is a Dense, what tensorflow-model-optimization
+//! wrapped.
 
 use serde_json::{Value, json};
 
+use super::tfmot;
 use crate::{Error, Result};
 
 /// Whether a class has its weights in the layer within.
 pub(crate) fn is_wrapper(class_name: &str) -> bool {
     matches!(class_name, "TimeDistributed" | "SpectralNormalization")
+        || tfmot::Wrapper::of(class_name).is_some()
 }
 
 /// Layers that do the same to every step.
@@ -31,7 +34,8 @@ const BY_STEP: [&str; 17] = [
     "Identity",
 ];
 
-/// The class and the config of the layer that this one is, by the wrapper's name.
+/// The class and the config of the layer that this one is, by the wrapper's name; of those of
+/// tensorflow-model-optimization by its own, as they leave it when they are stripped.
 ///
 /// # Errors
 ///
@@ -78,6 +82,13 @@ pub(crate) fn as_layer(class_name: &str, config: &Value) -> Result<Option<(Strin
             match as_layer(class, &within)? {
                 Some(layer) => Ok(Some(layer)),
                 None => Ok(Some((class.to_string(), within))),
+            }
+        }
+        wrapper if tfmot::Wrapper::of(wrapper).is_some() => {
+            let (class, within) = tfmot::as_layer(config)?;
+            match as_layer(&class, &within)? {
+                Some(layer) => Ok(Some(layer)),
+                None => Ok(Some((class, within))),
             }
         }
         _ => Ok(None),

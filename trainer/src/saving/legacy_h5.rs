@@ -15,6 +15,7 @@ use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel, SavedWeights};
 use crate::keras::dialect::{Dialect, keras_2, legacy_compile, legacy_model};
 use crate::keras::structure::{Leaf, Structure, layer_names};
 use crate::keras::{to_json, unique};
+use crate::layers::tfmot::Wrapper;
 use crate::losses::LossKind;
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result};
@@ -158,7 +159,8 @@ fn read_layers(file: &H5File, base: &str, leaves: &[Leaf]) -> Result<Vec<SavedLa
         }
         // A nested model keeps all its weights in one group, the trained ones before the others:
         // the paths tell whose they are.
-        let mut parts = by_path(first.group.clone(), weights);
+        let weights = weights.into_iter().map(|array| of_wrapper(array, these));
+        let mut parts = by_path(first.group.clone(), weights.collect());
         for leaf in these {
             let part = parts.iter().position(|part| part.name == leaf.name);
             layers.push(match part {
@@ -186,6 +188,24 @@ fn read_layers(file: &H5File, base: &str, leaves: &[Leaf]) -> Result<Vec<SavedLa
         }
     }
     Ok(layers)
+}
+
+/// The array by the name of the wrapper where it is of the layer within.
+fn of_wrapper(mut array: NamedArray, leaves: &[Leaf]) -> NamedArray {
+    let named = |folder: &str| {
+        leaves.iter().find_map(|leaf| {
+            let inner = leaf
+                .name
+                .strip_prefix(Wrapper::of(&leaf.class_name)?.prefix())?;
+            (folder.rsplit('/').next() == Some(inner)).then_some(&leaf.name)
+        })
+    };
+    if let Some((folder, name)) = array.name.rsplit_once('/')
+        && let Some(wrapper) = named(folder)
+    {
+        array.name = format!("{wrapper}/{name}");
+    }
+    array
 }
 
 /// Splits a group's weights by the folder in their names: `inner/dense/kernel` belongs to `dense`.

@@ -12,7 +12,7 @@
 //!
 //! What is read is judged by its contents and not by its name, and every malformed file is an
 //! error that names it. Weights of float64 are rounded to f32; other types (float16, bfloat16) are
-//! refused. Writes are atomic: a killed process leaves the old file or the new one.
+//! refused. Wrappers of tensorflow-model-optimization are read as they are stripped. Writes are atomic: a killed process leaves the old file or the new one.
 
 mod hdf5;
 mod keras_zip;
@@ -256,6 +256,9 @@ fn text_kind(bytes: &[u8]) -> Option<&'static str> {
     match text.trim_start().chars().next() {
         Some('{') => Some(
             "this is JSON, which says a model's layers without their weights; give the weights' file and this one as --config, or save the whole model with model.save(\"model.keras\")",
+        ),
+        Some('m') if text.starts_with("model_checkpoint_path:") => Some(
+            "this names the newest checkpoint of TensorFlow, expected a Keras file (.h5 or .keras); build the model in Keras 2, load the checkpoint with model.load_weights and save it with model.save(\"model.h5\")",
         ),
         Some(_) => Some(
             "this is text, expected a Keras file (.h5 or .keras); give the model's file, and this one as data",

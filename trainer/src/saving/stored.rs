@@ -1,10 +1,11 @@
 //! Weights as files hold them that are not those of the layer that is made of them: quantized to int8 by
-//! Keras, or beside others that were learnt.
+//! Keras, beside others that were learnt, or as tensorflow-model-optimization wraps them.
 
 use ndarray::{Array2, ArrayD, Axis, IxDyn};
 use serde_json::Value;
 
 use crate::keras::dtype_name;
+use crate::layers::tfmot::Wrapper;
 use crate::variable::{ArrayData, NamedArray};
 
 /// How a layer's weights lie in a file.
@@ -20,6 +21,12 @@ pub(crate) enum Stored {
     Lora { factor: f32 },
     /// With the vector that a SpectralNormalization learns its scale with.
     WithVector,
+    /// With the masks and thresholds of what `prune_low_magnitude` wrapped.
+    Pruned,
+    /// With the centroids that the kernel is made of, of which `sparse` makes the smallest 0.
+    Clustered { sparse: bool },
+    /// With the ranges of what `quantize_model` wrapped.
+    QuantizeAware,
 }
 
 impl Stored {
@@ -28,6 +35,14 @@ impl Stored {
         let rank = config["lora_rank"].as_f64().filter(|&rank| rank > 0.0);
         if class_name == "SpectralNormalization" {
             Self::WithVector
+        } else if let Some(wrapper) = Wrapper::of(class_name) {
+            match wrapper {
+                Wrapper::Pruned => Self::Pruned,
+                Wrapper::Clustered => Self::Clustered {
+                    sparse: config["preserve_sparsity"] == true,
+                },
+                Wrapper::QuantizeAware => Self::QuantizeAware,
+            }
         } else if is_int8(&config["dtype"]) || is_int8(&config["layer"]["config"]["dtype"]) {
             Self::Int8
         } else if let Some(rank) = rank {
@@ -50,6 +65,13 @@ impl Stored {
                 .split_last()
                 .filter(|(vector, _)| ends_with(vector, "vector_u"))
                 .map(|(_, kept)| kept.to_vec()),
+            Self::Pruned => Some(without(weights, |name| {
+                matches!(name, "mask" | "threshold" | "pruning_step")
+            })),
+            Self::Clustered { sparse } => clustered(weights, sparse),
+            Self::QuantizeAware => Some(without(weights, |name| {
+                name == "optimizer_step" || name.ends_with("_min") || name.ends_with("_max")
+            })),
         };
         settled.unwrap_or_else(|| weights.to_vec())
     }
@@ -57,6 +79,62 @@ impl Stored {
 
 fn ends_with(array: &NamedArray, name: &str) -> bool {
     array.name.rsplit('/').next() == Some(name)
+}
+
+/// The array's own name, of Keras 2 without the output's number.
+fn last(array: &NamedArray) -> &str {
+    let name = array.name.rsplit('/').next().unwrap_or_default();
+    name.trim_end_matches(":0")
+}
+
+fn without(weights: &[NamedArray], dropped: impl Fn(&str) -> bool) -> Vec<NamedArray> {
+    let kept = weights.iter().filter(|array| !dropped(last(array)));
+    kept.cloned().collect()
+}
+
+/// The weights as `strip_clustering` leaves them: those that have centroids lie behind the others in the file,
+/// and come first in a layer.
+fn clustered(weights: &[NamedArray], sparse: bool) -> Option<Vec<NamedArray>> {
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    let own = without(weights, |name| {
+        name.starts_with("cluster_centroids_") || name.starts_with("pulling_indices_")
+    });
+    for array in own {
+        let name = format!("cluster_centroids_{}", last(&array));
+        match weights.iter().find(|other| last(other) == name) {
+            Some(centroids) => first.push(nearest(&array, centroids, sparse)?),
+            None => others.push(array),
+        }
+    }
+    Some([first, others].concat())
+}
+
+/// Each weight as the nearest centroid, the first of two. The indices in the file are those of the step
+/// before the last: the wrapper computes them anew for every prediction.
+fn nearest(weights: &NamedArray, centroids: &NamedArray, sparse: bool) -> Option<NamedArray> {
+    let (ArrayData::F32(values), ArrayData::F32(centroids)) = (&weights.data, &centroids.data)
+    else {
+        return None;
+    };
+    let mut centroids = centroids.clone();
+    if sparse && let Some(smallest) = position_of_least(&centroids, |value| value.abs()) {
+        centroids[smallest] = 0.0;
+    }
+    let nearest = |value: &f32| {
+        let place = position_of_least(&centroids, |centroid| (value - centroid).abs())?;
+        Some(centroids[place])
+    };
+    Some(NamedArray {
+        data: ArrayData::F32(values.iter().map(nearest).collect::<Option<_>>()?),
+        ..weights.clone()
+    })
+}
+
+/// The first where several are.
+fn position_of_least(values: &[f32], size: impl Fn(f32) -> f32) -> Option<usize> {
+    let sizes = values.iter().map(|value| size(*value)).enumerate();
+    let least = sizes.min_by(|(_, a), (_, b)| a.total_cmp(b));
+    least.map(|(position, _)| position)
 }
 
 /// The array of this name, and the others.
@@ -161,7 +239,10 @@ fn collect(model: &Value, found: &mut Vec<(String, Vec<String>)>) {
         );
         let name = config["name"].as_str().unwrap_or_default().to_string();
         let policy = dtype_name(&config["dtype"]).as_str().unwrap_or_default();
-        let what = if Stored::of(class, config) == Stored::Int8 {
+        let stored = Stored::of(class, config);
+        let what = if let Some(wrapper) = Wrapper::of(class) {
+            wrapper_note(wrapper).to_string()
+        } else if stored == Stored::Int8 {
             "was quantized to int8 by Keras: its weights are the floats that those integers stand for, and its inputs are not rounded as Keras rounds them".to_string()
         } else if policy.starts_with("mixed_") {
             format!(
@@ -182,6 +263,20 @@ fn collect(model: &Value, found: &mut Vec<(String, Vec<String>)>) {
     }
 }
 
+fn wrapper_note(wrapper: Wrapper) -> &'static str {
+    match wrapper {
+        Wrapper::Pruned => {
+            "was wrapped for pruning by tensorflow-model-optimization: it is read as strip_pruning leaves it, and training goes on without the pruning"
+        }
+        Wrapper::Clustered => {
+            "was wrapped for clustering by tensorflow-model-optimization: it is read as strip_clustering leaves it, and training goes on without the clustering"
+        }
+        Wrapper::QuantizeAware => {
+            "was trained quantization-aware by tensorflow-model-optimization: it predicts with its float weights, and not with the rounding to 8 bits that Keras imitates; for the weights and ranges of that rounding make a .tflite file with TFLiteConverter and Optimize.DEFAULT, and read it by thumbnet import"
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +287,29 @@ mod tests {
             shape: shape.to_vec(),
             data,
         }
+    }
+
+    #[test]
+    fn clustered_weights_are_the_nearest_centroids() {
+        let array = |name: &str, values: &[f32]| {
+            array(name, &[values.len()], ArrayData::F32(values.to_vec()))
+        };
+        let bias = array("a/bias:0", &[7.0]);
+        // 0.5 is as far from both: the first.
+        let kernel = array("a/kernel:0", &[-0.9, 0.5, 0.6, 0.0]);
+        let centroids = array("cluster_a/cluster_centroids_kernel:0", &[-1.0, 0.25, 0.75]);
+        let indices = NamedArray {
+            name: "cluster_a/pulling_indices_kernel:0".into(),
+            shape: vec![4],
+            data: ArrayData::I64(vec![0, 0, 0, 0]),
+        };
+        let file = [bias.clone(), kernel, centroids, indices];
+        let plain = Stored::Clustered { sparse: false }.plain(&file);
+        let expected = array("a/kernel:0", &[-1.0, 0.25, 0.75, 0.25]);
+        assert_eq!(plain, [expected, bias.clone()]);
+        let plain = Stored::Clustered { sparse: true }.plain(&file);
+        let expected = array("a/kernel:0", &[-1.0, 0.75, 0.75, 0.0]);
+        assert_eq!(plain, [expected, bias]);
     }
 
     #[test]

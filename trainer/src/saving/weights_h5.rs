@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::hdf5::{H5File, Node};
-use super::{SavedLayer, SavedModel, SavedWeights};
+use super::{SavedLayer, SavedModel, SavedWeights, Stored};
 use crate::keras::structure::{self, Nested, Structure};
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result};
@@ -37,7 +37,16 @@ pub(super) fn read(file: &H5File, structure: &Structure) -> Result<SavedWeights>
         } else {
             leaf.folder.clone()
         };
-        let weights = variables(file, &folder)?.unwrap_or_default();
+        let mut weights = variables(file, &folder)?.unwrap_or_default();
+        match leaf.stored {
+            Stored::Clustered { .. } => weights.extend(centroids(file, &folder)?),
+            Stored::QuantizeAware => with_kernel(&mut weights, of_wrapper(file, &folder)?),
+            Stored::Plain
+            | Stored::Int8
+            | Stored::Lora { .. }
+            | Stored::WithVector
+            | Stored::Pruned => {}
+        }
         let mut weights = leaf.stored.plain(&weights);
         for weight in &mut weights {
             weight.name = format!("{}/{}", leaf.name, weight.name);
@@ -52,6 +61,35 @@ pub(super) fn read(file: &H5File, structure: &Structure) -> Result<SavedWeights>
         keras_version: String::new(),
         optimizer: variables(file, "optimizer")?,
     })
+}
+
+/// The arrays of the wrapper around the layer in `folder`.
+fn of_wrapper(file: &H5File, folder: &str) -> Result<Vec<NamedArray>> {
+    let wrapper = folder.trim_end_matches("/layer");
+    Ok(variables(file, wrapper)?.unwrap_or_default())
+}
+
+/// Puts the kernel first, which a wrapper that rounds it keeps for the layer: its first matrix.
+fn with_kernel(weights: &mut Vec<NamedArray>, of_wrapper: Vec<NamedArray>) {
+    let is_kernel = |array: &NamedArray| array.shape.len() == 2;
+    if let Some(kernel) = of_wrapper.into_iter().find(is_kernel) {
+        weights.retain(|array| !is_kernel(array));
+        weights.insert(0, kernel);
+    }
+}
+
+/// The kernel and its centroids, which the wrapper around the layer in `folder` keeps.
+fn centroids(file: &H5File, folder: &str) -> Result<Vec<NamedArray>> {
+    let mut own = of_wrapper(file, folder)?;
+    let names = [
+        "kernel",
+        "cluster_centroids_kernel",
+        "pulling_indices_kernel",
+    ];
+    for (array, name) in own.iter_mut().zip(names) {
+        array.name = name.into();
+    }
+    Ok(own)
 }
 
 /// The arrays `<folder>/vars/0`, `1`, …; none when there is no such folder.
