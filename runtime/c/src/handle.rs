@@ -10,7 +10,7 @@ use crate::code::Code;
 /// `THUMBNET_MAX_LAYERS`: the greatest number of layers, the input's quantization included.
 pub const HANDLE_LAYERS: usize = 16;
 
-/// `thumbnet_model`. C has it as an array of [`WORDS`] addresses.
+/// `thumbnet_model`. C has it as an array of `WORDS` addresses.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Handle {

@@ -114,7 +114,7 @@ pub enum Activation {
     LogSoftmax,
     /// `max(x - tau, 0)` over the last axis, with the tau of Keras.
     Sparsemax,
-    /// One's own; see [`CustomActivation`](crate::custom::CustomActivation).
+    /// One's own; see [`CustomActivation`].
     Custom(Own<dyn AnyActivation>),
 }
 
