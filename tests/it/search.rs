@@ -38,6 +38,11 @@ fn reproduce(options: &str, limit: usize) {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let (last, trials) = lines.split_last().unwrap();
+    let mut once: Vec<String> = trials.iter().map(Value::to_string).collect();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), trials.len(), "a trial is told twice");
+    assert_eq!(last["trials"].as_u64(), Some(trials.len() as u64));
     for trial in trials {
         assert!(
             trial["flash_bytes"].as_u64().unwrap() as usize <= limit,

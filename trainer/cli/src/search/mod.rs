@@ -26,7 +26,6 @@ use self::{
 use super::{
     Failure, Outcome, console,
     data::{DataArguments, Labelled},
-    interrupt,
     meaning::Meaning,
     models::check_keras_name,
     outputs::{self, Named},
@@ -235,7 +234,6 @@ impl Search {
             .jobs
             .unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
         let begun = Instant::now();
-        let stop = interrupt::listen().map_err(Failure::Output)?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let mut seen: Vec<Candidate> = Vec::new();
         let mut trials: Vec<Trial> = Vec::new();
@@ -249,26 +247,23 @@ impl Search {
                 return Ok(trials);
             }
             tried += next.len();
-            trials.extend(
-                goal.try_all(&next, folds, &trials, jobs)?
-                    .into_iter()
-                    .flatten(),
-            );
-            self.say(goal, &trials, tried)?;
+            let before = trials.len();
+            trials.extend(goal.try_all(&next, folds, &trials, jobs)?);
+            self.say(goal, &trials, before, tried)?;
             let over = match self.trials {
                 Some(trials) => tried >= trials,
                 None => begun.elapsed() >= self.time,
             };
-            if over || stop.load(std::sync::atomic::Ordering::Relaxed) {
+            if over {
                 return Ok(trials);
             }
         }
     }
 
-    fn say(&self, goal: &Goal, trials: &[Trial], tried: usize) -> Outcome {
+    /// Says what came of the trials behind those `before`.
+    fn say(&self, goal: &Goal, trials: &[Trial], before: usize, tried: usize) -> Outcome {
         if self.json {
-            let new = trials.iter().skip(trials.len().saturating_sub(GENERATION));
-            for trial in new {
+            for trial in &trials[before..] {
                 console::print_json(&json!(trial))?;
             }
             return Ok(());
@@ -325,14 +320,14 @@ fn generation(
 }
 
 impl Goal {
-    /// Tries candidates, several at a time; in their order, whatever ends first.
+    /// Tries candidates, several at a time: those within the limits, in their order, whatever ends first.
     fn try_all(
         &self,
         candidates: &[Candidate],
         folds: &[(Dataset, Dataset)],
         before: &[Trial],
         jobs: usize,
-    ) -> Outcome<Vec<Option<Trial>>> {
+    ) -> Outcome<Vec<Trial>> {
         // What the best one's folds differ by, twice: a first fold below is given up.
         let bar = self.best(before).map(|best| {
             let spread = best
@@ -367,7 +362,8 @@ impl Goal {
         });
         let mut done = done.into_inner().unwrap_or_default();
         done.sort_by_key(|(place, _)| *place);
-        done.into_iter().map(|(_, trial)| trial).collect()
+        let trials = done.into_iter().filter_map(|(_, trial)| trial.transpose());
+        trials.collect()
     }
 
     /// The rows with the candidate's features only.
