@@ -158,10 +158,8 @@ fn no_panic_is_left(lib: &Path) {
     assert!(libraries > 0);
 }
 
-#[test]
-fn wrong_calls_say_what_to_do() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path();
+/// A model for M4, and `m.tnet` of it in the folder.
+fn exported(folder: &Path) -> RandomModel {
     let model = chain(
         &[4, 8, 3],
         Kind::Int8,
@@ -169,7 +167,15 @@ fn wrong_calls_say_what_to_do() {
         Activation::Softmax,
         1,
     );
-    fs::write(path.join("m.tnet"), &model.blob).unwrap();
+    fs::write(folder.join("m.tnet"), &model.blob).unwrap();
+    model
+}
+
+#[test]
+fn wrong_calls_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let model = exported(path);
     fs::write(path.join("file"), "kept").unwrap();
     let error = |line: &str| thumbnet(path, line.split(' ')).error(2);
     assert_eq!(
@@ -197,14 +203,7 @@ fn wrong_calls_say_what_to_do() {
 fn bytes_and_numbers_are_in_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let model = chain(
-        &[4, 8, 3],
-        Kind::Int8,
-        packing(Board::Mps2An386),
-        Activation::Softmax,
-        1,
-    );
-    fs::write(path.join("m.tnet"), &model.blob).unwrap();
+    let model = exported(path);
     for (form, file, inputs) in [
         ("header", "m.h", "#define MODEL_INPUTS 4U\n"),
         ("rust", "m.rs", "pub const INPUTS: usize = 4;\n"),

@@ -145,39 +145,9 @@ macro_rules! buffers {
     }};
 }
 
-/// `thumbnet_predict`: the outputs of one row.
-///
-/// # Safety
-///
-/// By the header's contract.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn thumbnet_predict(
-    handle: *const Handle,
-    inputs: *const f32,
-    input_count: usize,
-    scratch: *mut u32,
-    scratch_words: usize,
-    outputs: *mut f32,
-    output_count: usize,
-) -> Code {
-    let run = || {
-        let b = buffers!(
-            handle,
-            inputs,
-            input_count,
-            scratch,
-            scratch_words,
-            outputs,
-            output_count
-        );
-        Ok(b.model.predict(b.inputs, b.scratch, b.outputs)?)
-    };
-    Code::from(run())
-}
-
-macro_rules! predict_samples {
-    ($($name:ident $sample:ty;)*) => {$(
-        #[doc = concat!("`", stringify!($name), "`: the outputs of one row of samples.")]
+macro_rules! predict {
+    ($($name:ident($sample:ty) = $method:ident;)*) => {$(
+        #[doc = concat!("`", stringify!($name), "`: the outputs of one row of `", stringify!($sample), "`.")]
         ///
         /// # Safety
         ///
@@ -194,18 +164,19 @@ macro_rules! predict_samples {
         ) -> Code {
             let run = || {
                 let b = buffers!(handle, inputs, input_count, scratch, scratch_words, outputs, output_count);
-                Ok(b.model.predict_samples(b.inputs, b.scratch, b.outputs)?)
+                Ok(b.model.$method(b.inputs, b.scratch, b.outputs)?)
             };
             Code::from(run())
         }
     )*};
 }
 
-predict_samples! {
-    thumbnet_predict_int8 i8;
-    thumbnet_predict_uint8 u8;
-    thumbnet_predict_int16 i16;
-    thumbnet_predict_uint16 u16;
+predict! {
+    thumbnet_predict(f32) = predict;
+    thumbnet_predict_int8(i8) = predict_samples;
+    thumbnet_predict_uint8(u8) = predict_samples;
+    thumbnet_predict_int16(i16) = predict_samples;
+    thumbnet_predict_uint16(u16) = predict_samples;
 }
 
 /// `thumbnet_classify`: predicts, and decides for a class.

@@ -23,6 +23,8 @@ pub use board::Board;
 pub use error::{Error, Result};
 pub use thumbnet_runtime::cores::Float;
 
+use thumbnet_runtime::cores::Target;
+
 /// One way to compile a binary of `firmware-example`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Firmware {
@@ -73,35 +75,17 @@ impl Firmware {
         // Cargo puts every board's program of one target into the same file: copy it before
         // another process builds the next.
         let _lock = lock(&target_dir.join("firmware.lock"))?;
-        let flags = compiled.cpu.map(|cpu| format!("-C target-cpu={cpu}"));
-        let flags = flags.unwrap_or_default();
-        let output = Command::new(cargo())
-            .current_dir(&source)
-            .args(["build", "--quiet", "--package", "firmware-example"])
-            .args(["--bin", self.binary, "--target", target])
+        let mut build = cargo_build(&source, compiled, &target_dir);
+        build
+            .args(["--package", "firmware-example", "--bin", self.binary])
             .args(["--profile", self.profile])
             .args(["--no-default-features", "--features", self.features])
-            .arg("--target-dir")
-            .arg(&target_dir)
-            .env("THUMBNET_BOARD", self.board.machine())
-            // The flags of a surrounding build are meant for the host.
-            .env("RUSTFLAGS", flags)
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| {
-                Error::Missing(format!(
-                    "cargo could not be started ({error}); install Rust from https://rustup.rs"
-                ))
-            })?;
-        if !output.status.success() {
-            let log = String::from_utf8_lossy(&output.stderr);
-            let reason = log.lines().find(|line| line.starts_with("error"));
+            .env("THUMBNET_BOARD", self.board.machine());
+        if let Some(reason) = failure(&mut build)? {
             return Err(Error::Build(format!(
-                "firmware-example did not build for {}: {}; run `THUMBNET_BOARD={} cargo build --bin {} \
+                "firmware-example did not build for {}: {reason}; run `THUMBNET_BOARD={} cargo build --bin {} \
                  --target {target} --profile {}` in {} to see why",
                 self.board.machine(),
-                reason.unwrap_or("cargo failed"),
                 self.board.machine(),
                 self.binary,
                 self.profile,
@@ -114,6 +98,37 @@ impl Firmware {
         fs::copy(&built, &elf).map_err(|error| Error::io(&built, error))?;
         Ok(elf)
     }
+}
+
+/// `cargo build` for a target, in a package's folder.
+fn cargo_build(folder: &Path, target: &Target, target_dir: &Path) -> Command {
+    let flags = target.cpu.map(|cpu| format!("-C target-cpu={cpu}"));
+    let mut command = Command::new(cargo());
+    command
+        .current_dir(folder)
+        .args(["build", "--quiet", "--target", target.triple])
+        .arg("--target-dir")
+        .arg(target_dir)
+        // The flags of a surrounding build are meant for the host.
+        .env("RUSTFLAGS", flags.unwrap_or_default())
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs cargo; its first error where it fails.
+fn failure(command: &mut Command) -> Result<Option<String>> {
+    let output = command.output().map_err(|error| {
+        Error::Missing(format!(
+            "cargo could not be started ({error}); install Rust from https://rustup.rs"
+        ))
+    })?;
+    if output.status.success() {
+        return Ok(None);
+    }
+    let log = String::from_utf8_lossy(&output.stderr);
+    let reason = log.lines().find(|line| line.starts_with("error"));
+    Ok(Some(reason.unwrap_or("cargo failed").to_string()))
 }
 
 /// The folder `firmware-example` of the workspace that this library was built from.

@@ -6,12 +6,11 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use thumbnet_runtime::cores::{CORES, Target};
 
-use crate::{Error, Result, cargo, check_target, lock};
+use crate::{Error, Result, cargo_build, check_target, failure, lock};
 
 /// One way to compile the library.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,34 +129,15 @@ impl Library {
     }
 
     fn compile(&self, folder: &Path, target_dir: &Path) -> Result<()> {
-        let flags = self.target.cpu.map(|cpu| format!("-C target-cpu={cpu}"));
-        let output = Command::new(cargo())
-            .current_dir(folder)
-            .args(["build", "--quiet", "--release"])
-            .args(["--target", self.target.triple])
-            .arg("--target-dir")
-            .arg(target_dir)
-            // The flags of a surrounding build are meant for the host.
-            .env("RUSTFLAGS", flags.unwrap_or_default())
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| {
-                Error::Missing(format!(
-                    "cargo could not be started ({error}); install Rust from https://rustup.rs"
-                ))
-            })?;
-        if output.status.success() {
-            return Ok(());
+        let mut build = cargo_build(folder, self.target, target_dir);
+        match failure(build.arg("--release"))? {
+            None => Ok(()),
+            Some(reason) => Err(Error::Build(format!(
+                "thumbnet-c did not build for {}: {reason}; see whether `cargo build` works elsewhere, and whether \
+                 the Rust installed is as new as thumbnet needs",
+                Self::name(self.target),
+            ))),
         }
-        let log = String::from_utf8_lossy(&output.stderr);
-        let reason = log.lines().find(|line| line.starts_with("error"));
-        Err(Error::Build(format!(
-            "thumbnet-c did not build for {}: {}; see whether `cargo build` works elsewhere, and whether the \
-             Rust installed is as new as thumbnet needs",
-            Self::name(self.target),
-            reason.unwrap_or("cargo failed"),
-        )))
     }
 }
 

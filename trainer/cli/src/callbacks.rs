@@ -161,9 +161,7 @@ impl CallbackArguments {
         }
         Ok(callbacks)
     }
-}
 
-impl CallbackArguments {
     /// Whether the best epoch's weights come back at the end.
     pub fn restores_best(&self, by_default: bool) -> bool {
         match self.early_stopping {

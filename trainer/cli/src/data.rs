@@ -278,13 +278,10 @@ impl Labelled {
 
     /// The rows but for a part of them, and that part.
     pub fn split(self, part: f64, options: SplitOptions) -> Outcome<(Self, Self)> {
-        let (rest, part) = self.data.split(part, options)?;
-        let with = |data| Self {
-            data,
-            x_path: self.x_path.clone(),
-            y_path: self.y_path.clone(),
-        };
-        Ok((with(rest), with(part)))
+        let (data, part) = self.data.split(part, options)?;
+        let rest = Self { data, ..self };
+        let part = rest.with_data(part);
+        Ok((rest, part))
     }
 
     /// Other rows of the same files.
@@ -367,14 +364,14 @@ impl Labelled {
         let names = self.data.class_names.as_deref().unwrap_or_default();
         match weights {
             ClassWeights::Balanced => {
-                let mut counts: BTreeMap<i64, f32> = BTreeMap::new();
-                for label in self.y() {
-                    *counts.entry(*label as i64).or_default() += 1.0;
-                }
-                if self.y().ndim() != 1 || !self.data.has_classes() {
+                if !self.data.has_classes() {
                     return Err(Failure::usage(
                         "--class-weight balanced is given, but the targets are no classes; leave it out",
                     ));
+                }
+                let mut counts: BTreeMap<i64, f32> = BTreeMap::new();
+                for label in self.y() {
+                    *counts.entry(*label as i64).or_default() += 1.0;
                 }
                 let each = self.data.rows() as f32 / counts.len() as f32;
                 Ok(counts

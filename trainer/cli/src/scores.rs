@@ -41,12 +41,7 @@ impl Scores {
             self_tests: Some(0),
             ..QuantizeOptions::default()
         };
-        // Evenly, as a file may be sorted.
-        let step = calibration
-            .len_of(Axis(0))
-            .div_ceil(CALIBRATION_ROWS)
-            .max(1);
-        let some = calibration.slice_axis(Axis(0), Slice::from(..).step_by(step as isize));
+        let some = spread_out(calibration, CALIBRATION_ROWS);
         // What the device cannot run is said by export, with what to do.
         let device = match quantize(model, &some, &options) {
             Err(_) => None,
@@ -85,6 +80,12 @@ impl Scores {
             always(name)
         )
     }
+}
+
+/// At most so many of the rows, evenly, as a file may be sorted.
+pub fn spread_out<'a>(rows: &'a ArrayViewD<f32>, most: usize) -> ArrayViewD<'a, f32> {
+    let step = rows.len_of(Axis(0)).div_ceil(most).max(1);
+    rows.slice_axis(Axis(0), Slice::from(..).step_by(step as isize))
 }
 
 /// What the baseline says.

@@ -87,6 +87,27 @@ fn greatest_on_device(_windows: &Windows) -> OnDevice {
     OnDevice::Refused("use the pooling of its kind by the mean")
 }
 
+/// The passes of a layer whose `windows` are made when it is built.
+macro_rules! over_windows {
+    ($device:expr, $forward:ident, $backward:expr) => {
+        fn on_device(&self, _built: &Built) -> OnDevice {
+            $device(&self.windows)
+        }
+
+        fn flow(&self, _training: bool) -> Flow {
+            Flow::Apart
+        }
+
+        fn forward(&self, pass: Forward) {
+            self.windows.$forward(pass);
+        }
+
+        fn backward(&self, pass: Backward) {
+            $backward(&self.windows, pass);
+        }
+    };
+}
+
 macro_rules! pooling {
     ($class:ident, $name:literal, $dimensions:literal, $what:literal, $device:expr, $forward:ident, $backward:expr) => {
         #[doc = concat!("The ", $what, " of each window of a sample, channel by channel.")]
@@ -170,21 +191,7 @@ macro_rules! pooling {
                 Ok(())
             }
 
-            fn on_device(&self, _built: &Built) -> OnDevice {
-                $device(&self.windows)
-            }
-
-            fn flow(&self, _training: bool) -> Flow {
-                Flow::Apart
-            }
-
-            fn forward(&self, pass: Forward) {
-                self.windows.$forward(pass);
-            }
-
-            fn backward(&self, pass: Backward) {
-                $backward(&self.windows, pass);
-            }
+            over_windows!($device, $forward, $backward);
         }
     };
 }
@@ -309,21 +316,7 @@ macro_rules! global_pooling {
                 Ok(())
             }
 
-            fn on_device(&self, _built: &Built) -> OnDevice {
-                $device(&self.windows)
-            }
-
-            fn flow(&self, _training: bool) -> Flow {
-                Flow::Apart
-            }
-
-            fn forward(&self, pass: Forward) {
-                self.windows.$forward(pass);
-            }
-
-            fn backward(&self, pass: Backward) {
-                $backward(&self.windows, pass);
-            }
+            over_windows!($device, $forward, $backward);
         }
     };
 }

@@ -13,7 +13,8 @@ use thumbnet_trainer::{
 
 use super::{
     super::{
-        Failure, Outcome, data::Labelled, inspect::Sizes, tables::device_tables, train::Train,
+        Failure, Outcome, data::Labelled, inspect::Sizes, scores::spread_out,
+        tables::device_tables, train::Train,
     },
     Candidate, Goal,
 };
@@ -102,11 +103,8 @@ impl Goal {
         if candidate.data_type == DataType::Int4 {
             model = self.aware(&model, &x, &y)?;
         }
-        let step = x.len_of(ndarray::Axis(0)).div_ceil(CALIBRATION_ROWS).max(1);
-        let some = x.slice_axis(
-            ndarray::Axis(0),
-            ndarray::Slice::from(..).step_by(step as isize),
-        );
+        let calibration = x.view();
+        let some = spread_out(&calibration, CALIBRATION_ROWS);
         let options = QuantizeOptions {
             types: LayerTypes::All(candidate.data_type),
             packing: self.core.packing,
