@@ -5,7 +5,7 @@ use thumbnet_trainer::{
     Sequential,
     layers::{Activation, Dense, Input},
     quantize::{QuantizeOptions, quantize},
-    sequential::FitOptions,
+    training::FitOptions,
 };
 
 fn layers() -> [Dense; 2] {

@@ -9,9 +9,8 @@ use thumbnet_tests::golden;
 use thumbnet_trainer::callbacks::{Callback, LambdaCallback};
 use thumbnet_trainer::history::Logs;
 use thumbnet_trainer::layers::{Dense, Input};
-use thumbnet_trainer::sequential::{
-    CompileOptions, EvaluateOptions, FitOptions, PredictOptions, ValidationData,
-};
+use thumbnet_trainer::sequential::CompileOptions;
+use thumbnet_trainer::training::{EvaluateOptions, FitOptions, PredictOptions, ValidationData};
 use thumbnet_trainer::{Result, Sequential};
 
 /// Keras' calls, `None` where the golden folder has none.

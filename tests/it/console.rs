@@ -9,7 +9,7 @@ use thumbnet_trainer::layers::{
     BatchNormalization, Dense, Dropout, Flatten, Input, Layer, Rescaling,
 };
 use thumbnet_trainer::sequential::SummaryOptions;
-use thumbnet_trainer::sequential::{EvaluateOptions, FitOptions, PredictOptions, ValidationData};
+use thumbnet_trainer::training::{EvaluateOptions, FitOptions, PredictOptions, ValidationData};
 use thumbnet_trainer::{Result, Sequential};
 
 fn expected(name: &str) -> Option<String> {

@@ -18,7 +18,8 @@ use thumbnet_trainer::losses::Loss;
 use thumbnet_trainer::metrics::Metric;
 use thumbnet_trainer::quantize::{QuantizeOptions, quantize};
 use thumbnet_trainer::saving::SavedModel;
-use thumbnet_trainer::sequential::{CompileOptions, FitOptions};
+use thumbnet_trainer::sequential::CompileOptions;
+use thumbnet_trainer::training::FitOptions;
 use thumbnet_trainer::{Result, Sequential};
 
 /// The quantile loss.

@@ -6,7 +6,7 @@ use ndarray::ArrayD;
 use thumbnet_tests::golden;
 use thumbnet_tests::golden::cases::{Case, close};
 use thumbnet_tests::golden::resume::Interrupted;
-use thumbnet_trainer::sequential::EvaluateOptions;
+use thumbnet_trainer::training::EvaluateOptions;
 use thumbnet_trainer::{NamedArray, Sequential, saving};
 
 /// Runs `test` on every case, names those that fail, and prints `<what>: N of M<done>`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use thumbnet_tests::command::thumbnet;
-use thumbnet_trainer::{Sequential, dataset::read_npy, sequential::FitOptions};
+use thumbnet_trainer::{Sequential, dataset::read_npy, training::FitOptions};
 
 fn golden(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
 use thumbnet_tests::golden;
 use thumbnet_trainer::quantize::{LayerTypes, QuantizeOptions, quantize};
-use thumbnet_trainer::sequential::FitOptions;
+use thumbnet_trainer::training::FitOptions;
 use thumbnet_trainer::{Sequential, saving};
 
 use crate::custom::{array, assert_near, values};

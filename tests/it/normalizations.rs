@@ -8,7 +8,7 @@ use serde_json::Value;
 use thumbnet_tests::golden;
 use thumbnet_trainer::layers::{GroupNormalization, Input, RMSNormalization};
 use thumbnet_trainer::quantize::{QuantizeOptions, quantize};
-use thumbnet_trainer::sequential::FitOptions;
+use thumbnet_trainer::training::FitOptions;
 use thumbnet_trainer::{Sequential, saving};
 
 use crate::custom::{array, assert_near, values};

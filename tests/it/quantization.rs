@@ -15,7 +15,8 @@ use thumbnet_trainer::layers::{Dense, Input, Normalization, Rescaling};
 use thumbnet_trainer::quantize::{
     DataType, LayerTypes, QuantizeAware, QuantizeOptions, Score, folded, quantize,
 };
-use thumbnet_trainer::sequential::{CompileOptions, FitOptions};
+use thumbnet_trainer::sequential::CompileOptions;
+use thumbnet_trainer::training::FitOptions;
 
 /// Rows to train on and rows to score, split and trained several times over.
 struct Task {

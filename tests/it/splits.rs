@@ -8,7 +8,7 @@ use thumbnet_trainer::{
     Dataset, Sequential,
     dataset::{CsvOptions, SplitOptions},
     layers::{Dense, Input, Normalization},
-    sequential::FitOptions,
+    training::FitOptions,
 };
 
 /// The number behind a word of a line.

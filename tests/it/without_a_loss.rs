@@ -6,7 +6,8 @@ use ndarray::{Array2, arr2};
 use serde_json::{Value, json};
 use thumbnet_tests::command::thumbnet;
 use thumbnet_tests::unit_tables::{Near, flat, near};
-use thumbnet_trainer::sequential::{CompileOptions, EvaluateOptions, FitOptions};
+use thumbnet_trainer::sequential::CompileOptions;
+use thumbnet_trainer::training::{EvaluateOptions, FitOptions};
 use thumbnet_trainer::{Logs, Sequential};
 
 const NO_LOSS: &str = "there is no loss to compute: the model was compiled without one, and no regularizer counts; compile it with a loss such as \"mse\"";

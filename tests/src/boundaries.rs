@@ -11,7 +11,8 @@ use thumbnet_trainer::losses::{Batch, Loss};
 use thumbnet_trainer::metrics::Metric;
 use thumbnet_trainer::optimizers::{Optimizer, Schedule};
 use thumbnet_trainer::regularizers::Regularizer;
-use thumbnet_trainer::sequential::{CompileOptions, FitOptions};
+use thumbnet_trainer::sequential::CompileOptions;
+use thumbnet_trainer::training::FitOptions;
 use thumbnet_trainer::{Error, Result, Sequential};
 
 use crate::unit_tables::optimizers::variable;

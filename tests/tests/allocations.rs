@@ -5,7 +5,8 @@ use thumbnet_tests::allocations::{self, Counting};
 use thumbnet_trainer::{
     Sequential,
     layers::{BatchNormalization, Dense, Dropout, GaussianNoise, Input, Layer, LayerNormalization},
-    sequential::{CompileOptions, FitOptions, ValidationData},
+    sequential::CompileOptions,
+    training::{FitOptions, ValidationData},
 };
 
 #[global_allocator]

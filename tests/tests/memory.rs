@@ -5,7 +5,8 @@ use thumbnet_tests::allocations::{self, Counting};
 use thumbnet_trainer::{
     Sequential,
     layers::{Dense, Input},
-    sequential::{CompileOptions, FitOptions, ValidationData},
+    sequential::CompileOptions,
+    training::{FitOptions, ValidationData},
 };
 
 #[global_allocator]

@@ -10,7 +10,8 @@ use ndarray::{Array1, Array2};
 use thumbnet_trainer::{
     Sequential,
     layers::{BatchNormalization, Dense, Dropout, Input},
-    sequential::{CompileOptions, FitOptions},
+    sequential::CompileOptions,
+    training::FitOptions,
 };
 
 /// Inputs, then the units of each layer, and the rows of a batch.

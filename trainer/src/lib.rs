@@ -4,7 +4,7 @@
 //! ```
 //! use thumbnet_trainer::layers::{Dense, Input, Rescaling};
 //! use thumbnet_trainer::quantize::{QuantizeOptions, quantize};
-//! use thumbnet_trainer::sequential::FitOptions;
+//! use thumbnet_trainer::training::FitOptions;
 //! use thumbnet_trainer::{Dataset, Sequential};
 //!
 //! let digits = Dataset::digits();
@@ -38,6 +38,7 @@ pub mod callbacks;
 pub mod constraints;
 pub mod custom;
 pub mod dataset;
+mod engine;
 pub mod error;
 pub mod evaluation;
 pub mod figures;
@@ -62,6 +63,7 @@ pub mod signature;
 mod simd;
 mod sums;
 mod threads;
+pub mod training;
 pub mod variable;
 
 /// Arrays of the functions here, as [`ndarray`](https://docs.rs/ndarray) has them.

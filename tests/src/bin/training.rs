@@ -23,7 +23,8 @@ use thumbnet_trainer::{
     activations::Activation,
     dataset::{CsvOptions, read_npy, write_npy},
     layers::{BatchNormalization, Dense, Input, ReLU},
-    sequential::{CompileOptions, FitOptions},
+    sequential::CompileOptions,
+    training::FitOptions,
 };
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayD;
 use serde_json::Value;
 use thumbnet_trainer::Sequential;
-use thumbnet_trainer::sequential::PredictOptions;
+use thumbnet_trainer::training::PredictOptions;
 
 /// One folder of `cases` or `cases_keras2`.
 pub struct Case {

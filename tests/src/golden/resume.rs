@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ndarray::{ArrayD, Axis, Slice};
 use serde_json::Value;
 use thumbnet_trainer::Sequential;
-use thumbnet_trainer::sequential::FitOptions;
+use thumbnet_trainer::training::FitOptions;
 
 /// One interrupted training.
 pub struct Interrupted {

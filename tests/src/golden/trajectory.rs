@@ -11,8 +11,9 @@ use thumbnet_trainer::callbacks::{
     SharedCallback,
 };
 use thumbnet_trainer::history::LogValue;
-use thumbnet_trainer::sequential::{
-    CompileOptions, EvaluateOptions, FitOptions, ValidationData, ValidationFrequency,
+use thumbnet_trainer::sequential::CompileOptions;
+use thumbnet_trainer::training::{
+    EvaluateOptions, FitOptions, ValidationData, ValidationFrequency,
 };
 use thumbnet_trainer::{ArrayData, Logs, Sequential};
 

@@ -9,7 +9,7 @@ use ndarray::{Array1, ArrayD, IxDyn};
 use serde_json::{Map, Value, json};
 use thumbnet_trainer::callbacks::{self, SharedCallback};
 use thumbnet_trainer::history::LogValue;
-use thumbnet_trainer::sequential::{
+use thumbnet_trainer::training::{
     EvaluateOptions, FitOptions, PredictOptions, ValidationData, ValidationFrequency,
 };
 use thumbnet_trainer::{Error, History, Logs, Sequential};

@@ -6,7 +6,7 @@ use thumbnet_trainer::layers::{
     AlphaDropout, BatchNormalization, Dense, Dropout, GaussianDropout, GaussianNoise, Identity,
     Input, Layer, LayerNormalization, Normalization, Rescaling, Statistics, UnitNormalization,
 };
-use thumbnet_trainer::sequential::FitOptions;
+use thumbnet_trainer::training::FitOptions;
 use thumbnet_trainer::{Result, Sequential};
 
 use super::{Near, Tally, flat, near, number, table, width};

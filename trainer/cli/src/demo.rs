@@ -13,7 +13,7 @@ use thumbnet_trainer::{
     figures::thousands,
     layers::{Dense, Input, Rescaling},
     quantize::{DeviceModel, QuantizeOptions, quantize},
-    sequential::{FitOptions, PredictOptions},
+    training::{FitOptions, PredictOptions},
 };
 
 use super::{

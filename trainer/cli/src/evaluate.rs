@@ -10,7 +10,7 @@ use thumbnet_trainer::{
     history::{LogValue, Logs},
     quantize::{self, DeviceModel, scores},
     saving::Loaded,
-    sequential::EvaluateOptions,
+    training::EvaluateOptions,
 };
 
 use super::{

@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use ndarray::{ArrayD, Axis};
 use thumbnet_trainer::{
-    Error, atomic_file, dataset::write_npy, error::visible, sequential::PredictOptions,
+    Error, atomic_file, dataset::write_npy, error::visible, training::PredictOptions,
 };
 
 use super::{

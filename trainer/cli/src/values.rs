@@ -8,7 +8,7 @@ use std::{
 
 use thumbnet_trainer::{
     callbacks::Direction, losses::Loss, metrics::Metric, optimizers::Optimizer,
-    sequential::ValidationFrequency,
+    training::ValidationFrequency,
 };
 
 /// `--batch-size`: rows per step, or `none` for all of them.

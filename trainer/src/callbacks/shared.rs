@@ -12,7 +12,7 @@ use crate::{Error, Result};
 ///
 /// ```
 /// use thumbnet_trainer::callbacks::{EarlyStopping, TerminateOnNaN};
-/// use thumbnet_trainer::sequential::FitOptions;
+/// use thumbnet_trainer::training::FitOptions;
 ///
 /// let options = FitOptions {
 ///     epochs: 50,
@@ -62,7 +62,8 @@ mod tests {
     use super::*;
     use crate::history::Logs;
     use crate::layers::Dense;
-    use crate::sequential::{EvaluateOptions, FitOptions, Sequential};
+    use crate::sequential::Sequential;
+    use crate::training::{EvaluateOptions, FitOptions};
 
     fn model() -> Sequential {
         let mut model = Sequential::new();

@@ -134,6 +134,11 @@ fn collect_names<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
     }
 }
 
+/// The layers that the config of a model lists. Keras before 2.2 stored a `Sequential` as the list alone.
+pub(crate) fn listed(config: &Value) -> Option<&Vec<Value>> {
+    config.get("layers").unwrap_or(config).as_array()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -514,7 +514,7 @@ impl Op for GaussianDropout {
 mod tests {
     use super::*;
     use crate::layers::{Dense, Input, Layer};
-    use crate::sequential::FitOptions;
+    use crate::training::FitOptions;
 
     #[test]
     fn noise_that_divides_by_0_predicts_and_does_not_train() -> Result<()> {

@@ -11,9 +11,9 @@ use super::plan::{Output, Plan, PlanOptions, Step};
 use super::range::TensorQuant;
 use super::{Keras, QuantizeOptions, choose, flat, scores};
 use crate::callbacks::Callback;
+use crate::engine::rounding::{Grid, KernelGrid, Rounding};
 use crate::history::Logs;
 use crate::layers::{Dense, Flatten, Input, Rescaling};
-use crate::sequential::rounding::{Grid, KernelGrid, Rounding};
 use crate::sequential::{CompileOptions, Sequential};
 use crate::{Error, Number, Result};
 
@@ -266,7 +266,7 @@ mod tests {
     use super::super::quantize;
     use super::*;
     use crate::dataset;
-    use crate::sequential::FitOptions;
+    use crate::training::FitOptions;
     use ndarray::Array1;
 
     /// Iris, standardized by hand; every fifth row for validation.

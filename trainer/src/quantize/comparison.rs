@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::DeviceModel;
 use super::outputs::{self, Last, Outputs};
 use super::score::{Score, share};
-use crate::sequential::{PredictOptions, Sequential};
+use crate::sequential::Sequential;
+use crate::training::PredictOptions;
 use crate::{Error, Result};
 
 /// Compares the float model and its blob on rows, `[rows, ...]`; `labels`, `[rows]` or

@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 
 use super::data_type::DataType;
 use super::range::{TensorQuant, precision};
-use crate::sequential::rounding::round_weight;
+use crate::engine::rounding::round_weight;
 use thumbnet_runtime::{Element, Limits, Precision, WeightType};
 
 /// What a layer reads: integers, `real = scale * columns[input] * (q - zeros[input])`.

@@ -3,9 +3,9 @@
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::chain::{Affine, Chain, ChainBuilder};
+use crate::engine::Leaf;
 use crate::layers::{Built, Layer, OnDevice};
 use crate::sequential::Sequential;
-use crate::sequential::engine::Leaf;
 use crate::{Error, Result};
 
 /// Folds a built model: dense layers and their activations stay, affine layers go into the

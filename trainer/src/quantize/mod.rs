@@ -47,7 +47,8 @@ pub use scores::{evaluate, evaluate_outputs, scores};
 pub use types::{Budget, LayerTypes};
 pub use weakest::{Fix, Weakest};
 
-use crate::sequential::{PredictOptions, Sequential};
+use crate::sequential::Sequential;
+use crate::training::PredictOptions;
 use crate::{Error, Number, Result};
 use blob::Metadata;
 use chain::Chain;

@@ -9,8 +9,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::hdf5::H5File;
+use super::structure::Structure;
 use super::{KERAS_VERSION, SavedModel, most_expanded, weights_h5};
-use crate::keras::structure::Structure;
 use crate::keras::{dialect, to_json};
 use crate::{Error, FormatKind, Result};
 

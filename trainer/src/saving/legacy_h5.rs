@@ -11,9 +11,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::hdf5::{Attributes, H5File, Node};
+use super::structure::{Leaf, Structure, layer_names};
 use super::{BACKEND, KERAS_VERSION, SavedLayer, SavedModel, SavedWeights};
 use crate::keras::dialect::{Dialect, keras_2, legacy_compile, legacy_model};
-use crate::keras::structure::{Leaf, Structure, layer_names};
 use crate::keras::{to_json, unique};
 use crate::layers::tfmot::Wrapper;
 use crate::losses::LossKind;

@@ -19,6 +19,7 @@ mod keras_zip;
 mod legacy_h5;
 mod sequential;
 mod stored;
+mod structure;
 mod tflite;
 mod weights_h5;
 
@@ -34,10 +35,10 @@ pub use self::tflite::{Imported, Integers, import_tflite};
 
 use self::hdf5::H5File;
 use crate::file_kind::FileKind;
-use crate::keras::structure::{Leaf, Structure};
 use crate::signature::Signature;
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result, input};
+use structure::{Leaf, Structure};
 
 /// The Keras whose files ours are like.
 const KERAS_VERSION: &str = "3.15.1";

@@ -6,9 +6,9 @@ use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
 
 use super::stored::{self, Stored};
+use super::structure::{Leaf, Part, Structure};
 use super::{KERAS_VERSION, SavedLayer, SavedModel};
 use crate::keras::Dialect;
-use crate::keras::structure::{Leaf, Part, Structure};
 use crate::layers::Layer;
 use crate::metrics::Metric;
 use crate::sequential::is_compiled;

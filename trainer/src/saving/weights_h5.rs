@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use super::hdf5::{H5File, Node};
+use super::structure::{self, Nested, Structure};
 use super::{SavedLayer, SavedModel, SavedWeights, Stored};
-use crate::keras::structure::{self, Nested, Structure};
 use crate::variable::NamedArray;
 use crate::{Error, FormatKind, Result};
 

@@ -1,14 +1,10 @@
 //! Adding layers, giving them names, shapes and weights.
 
-use ndarray::{ArrayBase, Data, Dimension};
-
 use super::Sequential;
-use super::engine::Leaf;
-use crate::Number;
+use crate::engine::Leaf;
 use crate::layers::{
     Flow, Input, Layer, MOST_VALUES, Names, Nested, Weights, mask_after, value_count,
 };
-use crate::samples::Samples;
 use crate::variable::Variable;
 use crate::{Error, Result};
 
@@ -195,7 +191,7 @@ impl Sequential {
 
     /// Refuses masks that count in training alone: at the end, where Keras' losses leave masked steps out,
     /// and before the statistics of a BatchNormalization.
-    pub(super) fn check_masks_in_training(&self) -> Result<()> {
+    pub(crate) fn check_masks_in_training(&self) -> Result<()> {
         let refused = |by: &str, what: &str| {
             Error::unsupported(format!(
                 "the mask of {by:?} reaches {what}, which Keras trains without the masked steps and thumbnet does not; flatten before, or remove the mask"
@@ -237,7 +233,7 @@ impl Sequential {
     }
 
     /// Initial weights drawn with another seed, in place of those that are as this one drew them.
-    pub(super) fn redraw(&mut self, seed: u64) -> Result<()> {
+    pub(crate) fn redraw(&mut self, seed: u64) -> Result<()> {
         let (before, after) = (self.drawn(self.seed)?, self.drawn(seed)?);
         for variable in &self.variables {
             let range = variable.range.clone();
@@ -264,7 +260,7 @@ impl Sequential {
 
     /// Whether a leaf and the model learn. Of a model in between only what it has set its layers to
     /// counts, as in Keras: freezing it freezes them.
-    pub(super) fn leaf_learns(&self, leaf: &Leaf) -> bool {
+    pub(crate) fn leaf_learns(&self, leaf: &Leaf) -> bool {
         self.trainable && leaf.layer(&self.layers).trainable()
     }
 
@@ -296,41 +292,6 @@ impl Sequential {
     /// Number of weights, as Keras counts them.
     pub fn count_params(&self) -> usize {
         self.values.len()
-    }
-
-    /// Takes mean and variance of `x` for every [`crate::layers::Normalization`] of the model
-    /// that has weights, each as it sees the data through the layers before it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] when `x` does not fit, [`Error::Value`] for values that are not finite.
-    pub fn adapt<S: Data<Elem: Number>, D: Dimension>(
-        &mut self,
-        x: &ArrayBase<S, D>,
-    ) -> Result<()> {
-        let samples = Samples::new(x);
-        self.build_for(&samples)?;
-        let rows = samples.rows();
-        for i in 0..self.plan.len() {
-            let leaf = &self.plan[i];
-            let Layer::Normalization(layer) = leaf.layer(&self.layers) else {
-                continue;
-            };
-            let Some(ranges) = layer.weights().cloned() else {
-                continue;
-            };
-            let input = self.outputs_before(i, &samples);
-            let statistics = layer.statistics(&input, rows, &leaf.input_shape)?;
-            for (range, new) in ranges
-                .into_iter()
-                .zip([&statistics.mean, &statistics.variance])
-            {
-                for (value, &new) in self.values[range].iter_mut().zip(new) {
-                    *value = new as f32; // weights are f32
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Sequential;
-use super::data::Targets;
+use super::targets::Targets;
 use crate::history::Logs;
 use crate::keras::dialect::{metric_list, only};
 use crate::losses::{Batch, Loss};

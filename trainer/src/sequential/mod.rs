@@ -2,23 +2,12 @@
 //! model of that name.
 
 mod build;
-mod callback_list;
-mod compile;
-mod console;
-mod data;
-pub(crate) mod engine;
-mod evaluate;
-mod fit;
-mod inference;
-mod penalties;
-mod predict;
-mod progress;
-pub(crate) mod rounding;
-mod run;
+pub(crate) mod compile;
+pub(crate) mod console;
+pub(crate) mod run;
 mod serialized;
-mod step;
 mod summary;
-mod training;
+pub(crate) mod targets;
 mod weights;
 
 use std::sync::{Arc, Mutex};
@@ -28,19 +17,16 @@ use rand_chacha::ChaCha8Rng;
 
 pub use crate::samples::Samples;
 pub use compile::CompileOptions;
-pub use evaluate::{EvaluateOptions, Pass};
-pub use fit::{FitOptions, ValidationData, ValidationFrequency};
-pub use predict::PredictOptions;
 pub(crate) use serialized::is_compiled;
 pub use summary::SummaryOptions;
 
+use crate::engine::rounding::Rounding;
+use crate::engine::{Leaf, Workspace};
 use crate::layers::{Input, Layer, Names};
 use crate::signature::Signature;
 use crate::variable::Variable;
 use compile::Compiled;
 use console::Output;
-use engine::{Leaf, Workspace};
-use rounding::Rounding;
 use run::Run;
 
 /// A chain of layers, as `keras.Sequential`.
@@ -59,32 +45,32 @@ use run::Run;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sequential {
-    name: String,
+    pub(crate) name: String,
     /// Whether Keras has it as a Functional model, a chain all the same.
-    functional: bool,
-    trainable: bool,
-    seed: u64,
-    input: Option<Input>,
-    layers: Vec<Layer>,
-    names: Names,
+    pub(crate) functional: bool,
+    pub(crate) trainable: bool,
+    pub(crate) seed: u64,
+    pub(crate) input: Option<Input>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) names: Names,
     /// All weights in Keras' order; their values lie in `values`.
-    variables: Vec<Variable>,
-    values: Vec<f32>,
+    pub(crate) variables: Vec<Variable>,
+    pub(crate) values: Vec<f32>,
     /// The layers that compute, nested ones in line. Empty until built.
-    plan: Vec<Leaf>,
+    pub(crate) plan: Vec<Leaf>,
     /// Shape of one output sample of each of `layers`.
-    output_shapes: Vec<Vec<usize>>,
-    compiled: Option<Compiled>,
-    workspace: Workspace,
-    grads: Vec<f32>,
-    rng: ChaCha8Rng,
+    pub(crate) output_shapes: Vec<Vec<usize>>,
+    pub(crate) compiled: Option<Compiled>,
+    pub(crate) workspace: Workspace,
+    pub(crate) grads: Vec<f32>,
+    pub(crate) rng: ChaCha8Rng,
     /// Calls of `fit` so far: each shuffles in its own way.
-    fits: u64,
+    pub(crate) fits: u64,
     /// The running `fit`, or the last one.
-    run: Run,
-    output: Output,
+    pub(crate) run: Run,
+    pub(crate) output: Output,
     /// What its columns and classes are called, where it was trained from a table.
-    signature: Option<Signature>,
+    pub(crate) signature: Option<Signature>,
 }
 
 impl Default for Sequential {
@@ -322,6 +308,7 @@ mod tests {
     use super::*;
     use crate::activations::Activation;
     use crate::layers::Dense;
+    use crate::training::FitOptions;
 
     #[test]
     fn xor_is_learnt_from_a_seed_and_again_from_it() {

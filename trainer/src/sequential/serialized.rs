@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Sequential;
-use crate::keras::structure::{functional_layers, listed};
-use crate::keras::{Dialect, LayerObject, is_model};
+use crate::keras::{Dialect, LayerObject, functional_layers, is_model, listed};
 use crate::layers::{Layer, Nested, batch_shape};
 use crate::layers::{functional, operations};
 use crate::{Error, Result};

@@ -8,7 +8,8 @@ use thumbnet_trainer::{
         DataType, DeviceModel, LayerTypes, QuantizeAware, QuantizeOptions, folded,
         instructions::estimate, quantize,
     },
-    sequential::{CompileOptions, FitOptions},
+    sequential::CompileOptions,
+    training::FitOptions,
 };
 
 use super::{

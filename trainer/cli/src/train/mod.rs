@@ -17,7 +17,8 @@ use thumbnet_trainer::{
     dataset::{Target, read_npy},
     quantize::{DataType, DeviceMetrics, LayerTypes, QuantizeAware, QuantizeOptions},
     saving::Loaded,
-    sequential::{CompileOptions, FitOptions, ValidationData},
+    sequential::CompileOptions,
+    training::{FitOptions, ValidationData},
 };
 
 use super::{

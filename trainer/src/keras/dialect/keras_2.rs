@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{legacy_compile, legacy_model};
-use crate::keras::structure::functional_layers;
+use crate::keras::functional_layers;
 
 /// The version that files for Keras 2 name.
 pub(crate) const VERSION: &str = "2.15.0";

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::engine::{Chain, Mode, Workspace, last_activation};
+use super::{Chain, Mode, Workspace, last_activation};
 use crate::activations::Activation;
 use crate::samples::Samples;
 use crate::threads;
@@ -21,7 +21,7 @@ const FEWEST_ROWS: usize = 32;
 /// The first leaves of a model in inference.
 ///
 /// No row's outputs depend on the rows beside it, hence not on how rows are cut into passes.
-pub(super) struct Inference<'a> {
+pub(crate) struct Inference<'a> {
     chain: Chain<'a>,
     values: &'a [f32],
     x: &'a Samples<'a>,
@@ -101,8 +101,9 @@ mod tests {
     use ndarray::{Array1, Array2};
 
     use crate::layers::{ActivityRegularization, BatchNormalization, Dense, Input};
-    use crate::sequential::{CompileOptions, EvaluateOptions, PredictOptions, Sequential};
+    use crate::sequential::{CompileOptions, Sequential};
     use crate::threads::Limit;
+    use crate::training::{EvaluateOptions, PredictOptions};
 
     fn model(last: Dense, loss: &str) -> Sequential {
         let mut model = Sequential::new().with_seed(3);

@@ -1,12 +1,13 @@
 //! One step of training or evaluation on one batch. No step allocates.
 
-use super::Sequential;
-use super::compile::Compiled;
-use super::data::{BatchRows, Rows, Targets};
-use super::engine::{BackwardStep, Chain, Leaf, LossBuffers, Mode, grow};
-use super::inference::Inference;
+use super::data::{BatchRows, Rows};
 use super::penalties::penalized;
+use crate::Sequential;
+use crate::engine::inference::Inference;
+use crate::engine::{BackwardStep, Chain, Leaf, LossBuffers, Mode, grow};
 use crate::losses::{Batch, Logits};
+use crate::sequential::compile::Compiled;
+use crate::sequential::targets::Targets;
 use crate::{Result, variable::Variable};
 
 impl Sequential {
@@ -292,7 +293,8 @@ mod tests {
     use ndarray::arr2;
 
     use crate::layers::Dense;
-    use crate::sequential::{CompileOptions, Input, Sequential};
+    use crate::layers::Input;
+    use crate::sequential::{CompileOptions, Sequential};
 
     #[test]
     fn a_loss_scale_leaves_training_as_it_is() {

@@ -2,14 +2,14 @@
 
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 
-use super::Sequential;
 use super::callback_list::Callbacks;
-use super::engine::Chain;
 use super::evaluate::{Shown, checked_batch_size};
-use super::inference::Inference;
 use crate::Number;
 use crate::Result;
+use crate::Sequential;
 use crate::callbacks::SharedCallback;
+use crate::engine::Chain;
+use crate::engine::inference::Inference;
 use crate::history::Logs;
 use crate::samples::Samples;
 

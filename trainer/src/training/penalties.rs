@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::Sequential;
-use super::engine::Leaf;
+use crate::Sequential;
+use crate::engine::Leaf;
 use crate::{Error, Result};
 
 /// How many leaves, from the first, a penalty on outputs reaches.

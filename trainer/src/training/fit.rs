@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 
 use ndarray::{ArrayBase, ArrayView1, Data, Dimension};
 
-use super::Sequential;
 use super::callback_list::Callbacks;
 use super::data::Rows;
-use super::training::Training;
+use super::epochs::Training;
 use crate::Number;
+use crate::Sequential;
 use crate::callbacks::SharedCallback;
 use crate::history::History;
 use crate::samples::Samples;

@@ -1,8 +1,8 @@
 //! The progress bar, byte for byte Keras' `Progbar` (times aside).
 
-use super::console::Output;
 use crate::figures::number;
 use crate::history::Logs;
+use crate::sequential::console::Output;
 
 /// Characters of the bar.
 const WIDTH: usize = 20;

@@ -5,19 +5,20 @@ use std::time::Instant;
 
 use ndarray::{ArrayBase, ArrayD, ArrayView1, Data, Dimension, IxDyn};
 
-use super::Sequential;
 use super::callback_list::Callbacks;
-use super::compile::Sums;
-use super::console::Output;
-use super::data::{Rows, Targets};
-use super::engine::{BackwardStep, Chain, Mode};
+use super::data::Rows;
 use super::fit::row_weights;
 use super::progress::{Progress, Verbosity};
 use super::step::Batches;
 use crate::Number;
+use crate::Sequential;
 use crate::callbacks::SharedCallback;
+use crate::engine::{BackwardStep, Chain, Mode};
 use crate::history::Logs;
 use crate::samples::Samples;
+use crate::sequential::compile::Sums;
+use crate::sequential::console::Output;
+use crate::sequential::targets::Targets;
 use crate::{Error, Result};
 
 /// How `evaluate` runs. The defaults are Keras'.

@@ -1,14 +1,17 @@
 //! The forward and backward passes over a built chain, in buffers that are kept between steps.
 
+pub(crate) mod inference;
+pub(crate) mod rounding;
+
 use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::rounding::Rounding;
 use crate::activations::Activation;
 use crate::layers::{Backward, Flow, Forward, Layer, Scratch};
 use crate::losses::Logits;
 use crate::regularizers::Regularizer;
+use rounding::Rounding;
 
 /// One layer that computes, and how it lies in the chain.
 #[derive(Clone, Debug)]

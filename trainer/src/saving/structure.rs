@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-pub(crate) use super::chain::chain as functional_layers;
-use super::{LayerObject, is_model, snake_case, unique};
+use super::Stored;
+use crate::keras::{LayerObject, functional_layers, is_model, listed, snake_case, unique};
 use crate::layers::wrappers::is_wrapper;
-use crate::saving::Stored;
 
 /// A layer or a model inside a model, input layers left out.
 pub(crate) struct Part {
@@ -159,11 +158,6 @@ pub(crate) fn layer_names(model: &Value) -> Result<Vec<String>, String> {
 /// The model's own name, `sequential` when it has none.
 pub(crate) fn model_name(model: &Value) -> &str {
     model["config"]["name"].as_str().unwrap_or("sequential")
-}
-
-/// The layers that the config of a model lists. Keras before 2.2 stored a `Sequential` as the list alone.
-pub(crate) fn listed(config: &Value) -> Option<&Vec<Value>> {
-    config.get("layers").unwrap_or(config).as_array()
 }
 
 /// The layers of a model, of a Functional chain from input to output, in whatever order they are listed:

@@ -5,16 +5,17 @@ use std::{sync::atomic::Ordering, time::Instant};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::Sequential;
 use super::callback_list::Callbacks;
-use super::compile::Sums;
-use super::data::{Order, Rows, Targets};
+use super::data::{Order, Rows};
 use super::evaluate::{Seen, TestPass};
 use super::fit::{FitOptions, batch_size};
 use super::progress::{Progress, Verbosity};
-use super::run::Run;
 use crate::Result;
+use crate::Sequential;
 use crate::history::{History, Logs};
+use crate::sequential::compile::Sums;
+use crate::sequential::run::Run;
+use crate::sequential::targets::Targets;
 
 /// What `fit` goes through, and where it is.
 pub(super) struct Training<'a, 'o> {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::Sequential;
 use crate::Result;
+use crate::Sequential;
 use crate::callbacks::{Callback, SharedCallback};
 use crate::history::Logs;
 
