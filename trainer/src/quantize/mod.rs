@@ -29,7 +29,7 @@ mod tune;
 mod types;
 mod weakest;
 
-use ndarray::{Array2, ArrayBase, ArrayD, ArrayView2, Axis, Data, Dimension};
+use ndarray::{Array2, ArrayBase, ArrayView2, Axis, Data, Dimension};
 pub use thumbnet_runtime::Packing;
 
 pub use aware::{DeviceMetrics, QuantizeAware, folded};
@@ -124,15 +124,6 @@ pub fn quantize<S: Data<Elem: Number>, D: Dimension>(
     calibration: &ArrayBase<S, D>,
     options: &QuantizeOptions,
 ) -> Result<Quantized> {
-    let calibration = calibration.map(|value| value.to_f32()).into_dyn();
-    quantize_rows(model, &calibration, options)
-}
-
-fn quantize_rows(
-    model: &Sequential,
-    calibration: &ArrayD<f32>,
-    options: &QuantizeOptions,
-) -> Result<Quantized> {
     let chain = fold::fold(model)?;
     let rows = flat(calibration, chain.inputs())?;
     let options = outputs::settle(&Knowledge::of(model, &chain), options)?;
@@ -146,10 +137,15 @@ fn quantize_rows(
         )
         | None => rows::far_rows(&rows.view()),
     };
-    let near: Vec<usize> = (0..rows.nrows())
-        .filter(|row| far.iter().all(|far| far.row != row + 1))
-        .collect();
-    let rows = rows.select(Axis(0), &near);
+    let rows = match far.is_empty() {
+        true => rows,
+        false => {
+            let near: Vec<usize> = (0..rows.nrows())
+                .filter(|row| far.iter().all(|far| far.row != row + 1))
+                .collect();
+            rows.select(Axis(0), &near)
+        }
+    };
     let mut quantized = quantize_chain(&chain, &Keras(model), &rows.view(), &options)?;
     quantized.report.far_rows = far;
     Ok(quantized)
@@ -187,14 +183,15 @@ impl Reference for Keras<'_> {
 }
 
 /// `[rows, ...]` to `[rows, values]`, in f64.
-fn flat(rows: &ArrayD<f32>, inputs: usize) -> Result<Array2<f64>> {
+fn flat<S: Data<Elem: Number>, D: Dimension>(
+    rows: &ArrayBase<S, D>,
+    inputs: usize,
+) -> Result<Array2<f64>> {
     let count = rows.shape().first().copied().unwrap_or(0);
     let width = rows.len().checked_div(count).unwrap_or(inputs);
-    let flat = rows.as_standard_layout();
-    let flat = flat
-        .to_shape((count, width))
-        .map_err(|error| Error::shape(format!("the calibration rows: {error}")))?;
-    Ok(flat.mapv(f64::from))
+    let values = rows.iter().map(|value| f64::from(value.to_f32())).collect();
+    Array2::from_shape_vec((count, width), values)
+        .map_err(|error| Error::shape(format!("the calibration rows: {error}")))
 }
 
 /// [`quantize`] from the folded network and the settled options on; `rows` are `[rows, inputs]`.
