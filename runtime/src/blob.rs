@@ -36,6 +36,18 @@ pub enum Operation {
     DenseInt16,
     /// Fully connected, f32 weights and inputs.
     DenseFloat,
+    /// Floats to floats: groups of them, each by its own mean and deviation.
+    Normalize,
+    /// Floats to floats: those below zero times a slope of their own.
+    Slopes,
+    /// [`DenseInt8`](Self::DenseInt8), applied to each row of its inputs by itself.
+    RowsInt8,
+    /// [`DenseInt4`](Self::DenseInt4), row by row.
+    RowsInt4,
+    /// [`DenseInt16`](Self::DenseInt16), row by row.
+    RowsInt16,
+    /// [`DenseFloat`](Self::DenseFloat), row by row.
+    RowsFloat,
 }
 
 #[cfg(feature = "defmt")]
@@ -93,6 +105,13 @@ impl Element {
             Self::Int16 if cfg!(any(feature = "int16", not(target_os = "none"))) => 32767,
             Self::Int8 | Self::Int8Wide | Self::Int16 | Self::Float => 127,
         }
+    }
+
+    /// Bytes of `count` values, at most `MAX_WIDTH`.
+    #[cfg(feature = "layers")]
+    #[inline(always)]
+    pub(crate) const fn bytes(self, count: usize) -> usize {
+        count << self.len_bits()
     }
 
     /// Words of scratch memory for `count` values, at most `MAX_WIDTH`.
@@ -263,6 +282,12 @@ impl Packed {
             3 => Operation::DenseInt4,
             4 => Operation::DenseInt16,
             5 => Operation::DenseFloat,
+            6 => Operation::Normalize,
+            7 => Operation::Slopes,
+            8 => Operation::RowsInt8,
+            9 => Operation::RowsInt4,
+            10 => Operation::RowsInt16,
+            11 => Operation::RowsFloat,
             _ => return None,
         };
         if packing > Packing::Mve as u8
@@ -323,7 +348,18 @@ impl Packed {
     /// What it reads.
     #[inline(always)]
     pub const fn input(self) -> Element {
-        self.operation().input(self.packing())
+        self.operation().of_a_row().input(self.packing())
+    }
+
+    /// Of a layer that goes row by row the layer of one of them, of so many units.
+    #[cfg(feature = "layers")]
+    #[inline(always)]
+    pub const fn of_a_row(self, units: u16) -> Self {
+        Self {
+            units,
+            operation: self.operation.of_a_row(),
+            rest: self.rest,
+        }
     }
 
     /// Bytes of the activation's table or pieces behind the blocks.
@@ -361,10 +397,34 @@ impl Operation {
     }
 
     /// Whether this build can run it.
+    #[inline(always)]
     pub(crate) const fn is_built_in(self) -> bool {
-        (cfg!(feature = "int4") || !matches!(self, Self::DenseInt4))
-            && (cfg!(feature = "int16") || !matches!(self, Self::DenseInt16))
-            && (cfg!(feature = "f32") || !matches!(self, Self::DenseFloat))
+        (cfg!(feature = "layers") || self as u8 <= Self::DenseFloat as u8)
+            && (cfg!(feature = "int4") || !matches!(self.of_a_row(), Self::DenseInt4))
+            && (cfg!(feature = "int16") || !matches!(self.of_a_row(), Self::DenseInt16))
+            && (cfg!(feature = "f32") || !matches!(self.of_a_row(), Self::DenseFloat))
+    }
+
+    /// What it does to a row, where it goes row by row; else itself.
+    #[inline(always)]
+    pub const fn of_a_row(self) -> Self {
+        if cfg!(not(feature = "layers")) {
+            return self;
+        }
+        match self {
+            Self::RowsInt8 => Self::DenseInt8,
+            Self::RowsInt4 => Self::DenseInt4,
+            Self::RowsInt16 => Self::DenseInt16,
+            Self::RowsFloat => Self::DenseFloat,
+            other => other,
+        }
+    }
+
+    /// Whether it has no weights: it scales, normalizes or bends each value.
+    #[inline(always)]
+    pub(crate) const fn is_elementwise(self) -> bool {
+        self.quantizes()
+            || (cfg!(feature = "layers") && matches!(self, Self::Normalize | Self::Slopes))
     }
 
     /// Whether it turns floats into integers, or scales them.
@@ -444,7 +504,7 @@ mod tests {
         if cfg!(miri) {
             assert!(count > 0);
         } else {
-            assert_eq!(count, 6 * 4 * 4 * 10);
+            assert_eq!(count, 12 * 4 * 4 * 10);
         }
     }
 

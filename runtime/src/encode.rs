@@ -12,7 +12,7 @@ use crate::blob::{
 use crate::checksum::crc32;
 use crate::error::{Error, What, number};
 use crate::isa;
-use crate::layer::{ROWS, Rows, Shape, blocks_len, words::put_words};
+use crate::layer::{ROWS, ROWS_HEAD, Rows, Shape, blocks_len, words::put_words};
 use crate::limits::{Limits, SCALE_LIMIT, Wrong, scale_is_sound};
 use crate::packing::Packing;
 use crate::weight_type::{Descriptor, WeightType};
@@ -62,16 +62,93 @@ pub enum LayerSpec<'a> {
         scale: &'a [f32],
         /// As many as scales; finite.
         offset: &'a [f32],
+        /// What becomes of that; needs the feature `layers` where it is not linear.
+        then: FloatSpec<'a>,
+    },
+    /// Floats to floats: groups of them, each by its own mean and deviation. Needs the feature `layers`.
+    Normalize(NormalizeSpec<'a>),
+    /// Floats to floats: `x`, or where it is below zero `x * slope`. Needs the feature `layers`.
+    Slopes {
+        /// One for each input; finite.
+        slopes: &'a [f32],
+        /// What becomes of that.
+        then: FloatSpec<'a>,
     },
     /// Fully connected.
     Dense(DenseSpec<'a>),
+    /// Fully connected, each row of the inputs by itself. Needs the feature `layers`.
+    Rows {
+        /// How many, at most 65535; the layer reads and writes as many times what the dense layer does.
+        rows: usize,
+        /// Of each row.
+        dense: DenseSpec<'a>,
+    },
 }
 
-impl LayerSpec<'_> {
+/// The activation of a layer of floats.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FloatSpec<'a> {
+    /// Not [`Activation::Table`], which is for integers, nor one in pieces, which follows from `table`.
+    pub activation: Activation,
+    /// An activation in pieces, then `activation` is not looked at.
+    pub table: Option<FloatTable<'a>>,
+}
+
+/// A normalization: for the values x of each group
+///
+/// `mean = sum(x) * mean_factor`, `z = max(sum((x - mean)^2) * square_factor + epsilon, least)` and
+/// `y = (x - mean) / sqrt(z)`.
+///
+/// The values are `blocks` blocks of `steps` rows of `groups` times `run` values; a group has the same
+/// `run` values of each row of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct NormalizeSpec<'a> {
+    /// Of the inputs, side by side.
+    pub blocks: usize,
+    /// Rows of a block.
+    pub steps: usize,
+    /// Groups of a row.
+    pub groups: usize,
+    /// Values of a group in a row.
+    pub run: usize,
+    /// One over the values of a group, or 0 where the mean stays.
+    pub mean_factor: f32,
+    /// One over the values of a group, or 1 for its length; from 2^-64 to 2^64.
+    pub square_factor: f32,
+    /// From 0 to 2^64.
+    pub epsilon: f32,
+    /// From 2^-100 to 2^64.
+    pub least: f32,
+    /// What becomes of that.
+    pub then: FloatSpec<'a>,
+}
+
+impl<'a> LayerSpec<'a> {
     fn inputs(&self) -> usize {
         match self {
             Self::Quantize { inputs, .. } | Self::Scale { inputs, .. } => *inputs,
+            Self::Normalize(normalize) => {
+                let sizes = [normalize.steps, normalize.groups, normalize.run];
+                sizes.iter().fold(normalize.blocks, |product, &size| {
+                    product.saturating_mul(size)
+                })
+            }
+            Self::Slopes { slopes, .. } => slopes.len(),
             Self::Dense(dense) => dense.inputs,
+            Self::Rows { rows, dense } => rows.saturating_mul(dense.inputs),
+        }
+    }
+
+    /// Its float table, if it has one.
+    fn float_table(&self) -> Option<FloatTable<'a>> {
+        match self {
+            Self::Quantize { .. } => None,
+            Self::Scale { then, .. } | Self::Slopes { then, .. } => then.table,
+            Self::Normalize(normalize) => normalize.then.table,
+            Self::Dense(dense) | Self::Rows { dense, .. } => match dense.output {
+                OutputSpec::Float { table, .. } => table,
+                OutputSpec::Int8 { .. } | OutputSpec::Int16 { .. } => None,
+            },
         }
     }
 }
@@ -225,6 +302,14 @@ pub struct Piece {
     pub origin: f32,
     /// Of the powers 0 to 5.
     pub coefficients: [f32; COEFFICIENTS],
+}
+
+impl FloatSpec<'_> {
+    /// How it is written.
+    fn activation(&self) -> Activation {
+        self.table
+            .map_or(self.activation, |table| table.activation())
+    }
 }
 
 impl FloatTable<'_> {
@@ -475,14 +560,63 @@ fn described<'a>(specs: &'a [LayerSpec<'a>]) -> impl Iterator<Item = Result<Laye
 
 /// Bytes of a layer's tensors with their padding.
 fn tensor_len(layer: &Layer, spec: &LayerSpec) -> usize {
-    let packed = Packed::new(*layer);
-    blocks_len(packed, spec.inputs())
+    let (packed, inputs, head) = match spec {
+        LayerSpec::Rows { dense, .. } => {
+            (Packed::new(layer.of_a_row(dense)), dense.inputs, ROWS_HEAD)
+        }
+        spec => (Packed::new(*layer), spec.inputs(), 0),
+    };
+    blocks_len(packed, inputs)
         .saturating_add(packed.table_len())
+        .saturating_add(head)
         .checked_next_multiple_of(ALIGNMENT)
         .unwrap_or(usize::MAX)
 }
 
+impl Layer {
+    /// That of a row.
+    fn of_a_row(self, dense: &DenseSpec) -> Self {
+        Self {
+            units: dense.units as u16, // no more than all rows have
+            operation: self.operation.of_a_row(),
+            ..self
+        }
+    }
+}
+
 fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<Layer, Error> {
+    let layer = describe_layer(spec, next, index)?;
+    let number = u8::try_from(index).unwrap_or(u8::MAX);
+    let operation = layer.operation;
+    let rare = matches!(spec, LayerSpec::Scale { .. }) && layer.activation != Activation::Linear;
+    if !operation.is_built_in() || (rare && !cfg!(feature = "layers")) {
+        return Err(Error::Feature {
+            layer: number,
+            operation,
+        });
+    }
+    if !Activation::is_built_in(layer.activation as u8) {
+        return Err(Error::Activation {
+            layer: number,
+            activation: layer.activation,
+        });
+    }
+    match spec.float_table() {
+        Some(table) if !(1..=CURVES).contains(&table.pieces.len()) => Err(Error::Layer {
+            layer: number,
+            what: What::Table,
+            expected: CURVES as u32,
+            found: crate::error::number(table.pieces.len()),
+        }),
+        _ => Ok(layer),
+    }
+}
+
+fn describe_layer(
+    spec: &LayerSpec,
+    next: Option<&LayerSpec>,
+    index: usize,
+) -> Result<Layer, Error> {
     let wrong = |what, expected: usize, found: usize| Error::Layer {
         layer: u8::try_from(index).unwrap_or(u8::MAX),
         what,
@@ -499,11 +633,29 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
     };
     // What the next layer reads int8 values from.
     let int8 = match next {
-        Some(LayerSpec::Dense(next)) => match next.weights.operation().input(next.packing) {
-            Element::Int8Wide => Element::Int8Wide,
-            Element::Int8 | Element::Int16 | Element::Float => Element::Int8,
-        },
-        Some(LayerSpec::Quantize { .. } | LayerSpec::Scale { .. }) | None => Element::Int8,
+        Some(LayerSpec::Dense(next) | LayerSpec::Rows { dense: next, .. }) => {
+            match next.weights.operation().input(next.packing) {
+                Element::Int8Wide => Element::Int8Wide,
+                Element::Int8 | Element::Int16 | Element::Float => Element::Int8,
+            }
+        }
+        Some(
+            LayerSpec::Quantize { .. }
+            | LayerSpec::Scale { .. }
+            | LayerSpec::Normalize(_)
+            | LayerSpec::Slopes { .. },
+        )
+        | None => Element::Int8,
+    };
+    // A layer of floats without weights.
+    let floats = |operation: Operation, inputs: usize, then: &FloatSpec| {
+        Ok(Layer {
+            units: width(What::Inputs, inputs)?,
+            operation,
+            packing: Packing::Plain,
+            output: Element::Float,
+            activation: then.activation(),
+        })
     };
     // A layer that multiplies and adds, with so many pairs of numbers for its inputs.
     let affine = |inputs: usize, pairs: usize, output: Element| {
@@ -549,13 +701,49 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
             inputs,
             scale,
             offset,
+            then,
         } => {
             length(What::Bias, scale.len(), offset.len())?;
             let limit = f32::from_bits(SCALE_LIMIT);
             if let Some(bad) = beyond(scale, limit).or_else(|| beyond(offset, limit)) {
                 return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
             }
-            affine(inputs, scale.len(), Element::Float)
+            Ok(Layer {
+                activation: then.activation(),
+                ..affine(inputs, scale.len(), Element::Float)?
+            })
+        }
+        LayerSpec::Normalize(normalize) => {
+            let numbers = [
+                normalize.square_factor,
+                normalize.epsilon,
+                normalize.least,
+                normalize.mean_factor,
+            ];
+            if let Some(bad) = beyond(&numbers, f32::from_bits(SCALE_LIMIT)) {
+                return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
+            }
+            floats(Operation::Normalize, spec.inputs(), &normalize.then)
+        }
+        LayerSpec::Slopes { slopes, then } => {
+            if let Some(bad) = beyond(slopes, f32::from_bits(SCALE_LIMIT)) {
+                return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
+            }
+            floats(Operation::Slopes, slopes.len(), then)
+        }
+        LayerSpec::Rows { rows, dense } => {
+            let row = describe_layer(&LayerSpec::Dense(*dense), next, index)?;
+            width(What::Inputs, spec.inputs())?;
+            Ok(Layer {
+                units: width(What::Units, rows.saturating_mul(dense.units))?,
+                operation: match row.operation {
+                    Operation::DenseInt8 => Operation::RowsInt8,
+                    Operation::DenseInt4 => Operation::RowsInt4,
+                    Operation::DenseInt16 => Operation::RowsInt16,
+                    _ => Operation::RowsFloat,
+                },
+                ..row
+            })
         }
         LayerSpec::Dense(dense) => {
             let weights = dense.inputs.saturating_mul(dense.units);
@@ -576,12 +764,6 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
             };
             length(What::Weights, weights, found)?;
             length(What::Bias, dense.units, biases)?;
-            if !operation.is_built_in() {
-                return Err(Error::Feature {
-                    layer: u8::try_from(index).unwrap_or(u8::MAX),
-                    operation,
-                });
-            }
             let float = operation == Operation::DenseFloat;
             let (output, activation, scales) = match dense.output {
                 OutputSpec::Int8 { multipliers, table } => {
@@ -598,24 +780,11 @@ fn describe(spec: &LayerSpec, next: Option<&LayerSpec>, index: usize) -> Result<
                     table,
                 } => (
                     Element::Float,
-                    Some(table.map_or(activation, |table| table.activation())),
+                    Some(FloatSpec { activation, table }.activation()),
                     scales.len(),
                 ),
             };
-            if let OutputSpec::Float {
-                table: Some(table), ..
-            } = dense.output
-                && !(1..=CURVES).contains(&table.pieces.len())
-            {
-                return Err(wrong(What::Table, CURVES, table.pieces.len()));
-            }
             let activation = activation.unwrap_or_default();
-            if !Activation::is_built_in(activation as u8) {
-                return Err(Error::Activation {
-                    layer: u8::try_from(index).unwrap_or(u8::MAX),
-                    activation,
-                });
-            }
             length(What::Scale, if float { 0 } else { dense.units }, scales)?;
             if let Some((what, bad)) = bad_float(dense) {
                 return Err(wrong(what, 0, bad.to_bits() as usize));
@@ -696,6 +865,20 @@ fn put_pairs(bytes: &mut [u8], pairs: impl Iterator<Item = [f32; 2]> + Clone, co
 
 /// Packs the tensors of a layer into bytes that start zeroed.
 fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
+    if let LayerSpec::Rows { rows, dense } = spec {
+        let Some((head, bytes)) = bytes.split_at_mut_checked(ROWS_HEAD) else {
+            return;
+        };
+        put_words(head, [*rows, dense.inputs, dense.units].map(number));
+        return tensor(&layer.of_a_row(dense), &LayerSpec::Dense(*dense), bytes);
+    }
+    let blocks_len = blocks_len(Packed::new(*layer), spec.inputs());
+    let Some((blocks, table)) = bytes.split_at_mut_checked(blocks_len) else {
+        return;
+    };
+    if let Some(function) = spec.float_table() {
+        put_words(table, function.words().map(f32::to_bits));
+    }
     let dense = match spec {
         LayerSpec::Quantize {
             scale, zero_point, ..
@@ -703,17 +886,32 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
             // Exact: the sum is below 2^24.
             let pairs = scale.iter().zip(*zero_point);
             let pairs = pairs.map(|(&a, &b)| [factor(a), blob::ROUNDER + b as f32]);
-            return put_pairs(bytes, pairs, scale.len());
+            return put_pairs(blocks, pairs, scale.len());
         }
         LayerSpec::Scale { scale, offset, .. } => {
             let pairs = scale.iter().zip(*offset).map(|(&a, &b)| [a, b]);
-            return put_pairs(bytes, pairs, scale.len());
+            return put_pairs(blocks, pairs, scale.len());
         }
-        LayerSpec::Dense(dense) => dense,
-    };
-    let blocks_len = blocks_len(Packed::new(*layer), dense.inputs);
-    let Some((blocks, table)) = bytes.split_at_mut_checked(blocks_len) else {
-        return;
+        LayerSpec::Normalize(normalize) => {
+            let sizes = [
+                normalize.blocks,
+                normalize.steps,
+                normalize.groups,
+                normalize.run,
+            ];
+            let floats = [
+                normalize.mean_factor,
+                normalize.square_factor,
+                normalize.epsilon,
+                normalize.least,
+            ];
+            let words = sizes.map(number).into_iter();
+            return put_words(blocks, words.chain(floats.map(f32::to_bits)));
+        }
+        LayerSpec::Slopes { slopes, .. } => {
+            return put_words(blocks, slopes.iter().map(|slope| slope.to_bits()));
+        }
+        LayerSpec::Dense(dense) | LayerSpec::Rows { dense, .. } => dense,
     };
     if let Some(integers) = dense.weights.integers() {
         integer_blocks(layer, dense, &integers, blocks);
@@ -745,15 +943,9 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
                 *to = value.to_le_bytes();
             }
         }
-        OutputSpec::Float {
-            table: Some(function),
-            ..
-        } => {
-            put_words(table, function.words().map(f32::to_bits));
-        }
         OutputSpec::Int8 { table: None, .. }
         | OutputSpec::Int16 { table: None, .. }
-        | OutputSpec::Float { table: None, .. } => {}
+        | OutputSpec::Float { .. } => {}
     }
 }
 

@@ -213,13 +213,11 @@ impl fmt::Display for Error {
                 what.name()
             ),
             Self::Feature { layer, operation } => {
-                let needed = match operation {
+                let needed = match operation.of_a_row() {
                     Operation::DenseInt4 => "int4",
                     Operation::DenseInt16 => "int16",
-                    Operation::QuantizeTensor
-                    | Operation::QuantizeFeatures
-                    | Operation::DenseInt8
-                    | Operation::DenseFloat => "f32",
+                    Operation::DenseFloat => "f32",
+                    _ => "layers",
                 };
                 write!(
                     f,

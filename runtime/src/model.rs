@@ -5,12 +5,14 @@ use crate::checksum::crc32;
 use crate::error::{Error, What, number};
 #[cfg(feature = "f32")]
 use crate::float::dense;
-use crate::layer::{Step, blocks_len, view, words::words};
+use crate::layer::{Step, view, words::words};
 use crate::packing::Packing;
 use crate::quantize::{self, quantize};
 use crate::reader::{self, Reader, Tail};
 use crate::verify::{self, Verified};
 use crate::{activation, float, isa};
+#[cfg(feature = "layers")]
+use crate::{normalize, rows, slopes};
 
 /// A model that borrows its weights from the blob.
 ///
@@ -34,6 +36,9 @@ pub struct LayerInfo {
     pub inputs: usize,
     /// Values it writes.
     pub units: usize,
+    /// Rows of the inputs that its weights are applied to, each by itself; of a normalization, its groups. 1 for
+    /// most layers.
+    pub rows: usize,
     /// What those are.
     pub output: Element,
     /// What is applied to them.
@@ -217,22 +222,35 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// The layers, from the input's quantization on.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerInfo> + '_ {
         let mut inputs = self.inputs();
+        let mut tensors = self.blob.tensors;
         self.blob.layers.iter().map(move |layer| {
             let units = layer.units();
-            let info = LayerInfo {
+            let mut info = LayerInfo {
                 operation: layer.operation(),
                 packing: layer.packing(),
                 inputs,
                 units,
+                rows: 1,
                 output: layer.output(),
                 activation: layer.activation(),
-                macs: if layer.operation().quantizes() {
-                    0
-                } else {
-                    inputs * units
-                },
-                bytes: blocks_len(*layer, inputs) + layer.table_len(),
+                macs: 0,
+                bytes: 0,
             };
+            // The verifier took the same.
+            if let Some(step) = Step::take(*layer, inputs, tensors) {
+                if !layer.operation().is_elementwise() {
+                    info.macs = step.inputs * units;
+                }
+                #[cfg(feature = "layers")]
+                {
+                    info.rows = match layer.operation() {
+                        Operation::Normalize => normalize::groups(&step),
+                        _ => step.rows,
+                    };
+                }
+                info.bytes = step.blocks.len() + step.table.len();
+                tensors = step.behind;
+            }
             inputs = units;
             info
         })
@@ -319,8 +337,9 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         done: &mut impl FnMut(usize),
     ) -> Result<(), Error> {
         length(What::Inputs, self.inputs(), inputs.len())?;
-        self.run(view::bits(inputs), scratch, outputs, |index, step, x, y| {
-            let finite = run(step, x, y);
+        let inputs = view::bits(inputs);
+        self.run(inputs, scratch, outputs, |index, step, x, y, spare| {
+            let finite = run(step, x, y, spare);
             if finite {
                 done(index);
             }
@@ -341,11 +360,12 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         outputs: &mut [f32],
     ) -> Result<(), Error> {
         length(What::Inputs, self.inputs(), samples.len())?;
-        self.run(&[], scratch, outputs, |index, step, x, y| {
+        self.run(&[], scratch, outputs, |index, step, x, y, spare| {
             if index == 0 {
-                quantize::each(step, samples.iter().map(|&sample| sample.into()), 0, y)
+                let samples = samples.iter().map(|&sample| sample.into());
+                quantize::each(step, samples, 0, y) && scaled(step, y)
             } else {
-                run(step, x, y)
+                run(step, x, y, spare)
             }
         })
     }
@@ -389,12 +409,13 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             let mut inputs = words(vector);
             let mut checksums = words(vector).skip(self.inputs() + self.outputs());
             let mut result = Ok(());
-            self.run(&[], scratch, outputs, |index, step, x, y| {
+            self.run(&[], scratch, outputs, |index, step, x, y, spare| {
                 let finite = if index == 0 {
                     // Straight from the blob, where they may lie misaligned.
                     quantize::each(step, inputs.by_ref().map(f32::from_bits), 0, y)
+                        && scaled(step, y)
                 } else {
-                    run(step, x, y)
+                    run(step, x, y, spare)
                 };
                 let expected = checksums.next().unwrap_or(0);
                 let found = checksum(step, y);
@@ -429,8 +450,9 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         length(What::Inputs, self.inputs(), inputs.len())?;
         length(What::Layers, self.blob.layers.len(), checksums.len())?;
         let mut checksums = checksums.iter_mut();
-        self.run(view::bits(inputs), scratch, outputs, |_, step, x, y| {
-            let finite = run(step, x, y);
+        let inputs = view::bits(inputs);
+        self.run(inputs, scratch, outputs, |_, step, x, y, spare| {
+            let finite = run(step, x, y, spare);
             if finite && let Some(to) = checksums.next() {
                 *to = checksum(step, y);
             }
@@ -438,8 +460,8 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         })
     }
 
-    /// All layers. `run` runs one, given its index, what it is, the values that it reads and room
-    /// for those that it writes; false where it quantizes and a value is not finite.
+    /// All layers. `run` runs one, given its index, what it is, the values that it reads, room
+    /// for those that it writes, and what is left of the scratch memory; false where a value is not finite.
     ///
     /// The values lie at the start of the scratch memory behind layers of even index, at its end
     /// behind the odd ones, so that what a layer reads and what it writes never overlap.
@@ -449,7 +471,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         inputs: &[u32],
         scratch: &mut [u32],
         outputs: &mut [f32],
-        mut run: impl FnMut(usize, &Step, &[u32], &mut [u32]) -> bool,
+        mut run: impl FnMut(usize, &Step, &[u32], &mut [u32], &mut [u32]) -> bool,
     ) -> Result<(), Error> {
         length(What::Outputs, self.outputs(), outputs.len())?;
         let Some(scratch) = scratch.get_mut(..self.blob.scratch) else {
@@ -467,7 +489,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
                 return Err(Error::Malformed);
             };
             tensors = step.behind;
-            width = step.layer.units();
+            width = step.units();
             let last = layers.as_slice().is_empty();
             let writes = if last {
                 0
@@ -479,10 +501,16 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             let (start, end) = scratch
                 .split_at_mut_checked(scratch.len().wrapping_sub(at_end))
                 .ok_or(Error::Malformed)?;
+            #[cfg(feature = "layers")]
+            let (start, spare) = start
+                .split_at_mut_checked(if odd { reads } else { writes })
+                .ok_or(Error::Malformed)?;
+            #[cfg(not(feature = "layers"))]
+            let spare: &mut [u32] = &mut [];
             let (x, y) = if odd { (start, end) } else { (end, start) };
             let x = if index == 0 { inputs } else { x };
             let y = if last { &mut *outputs } else { y };
-            if !run(index, step, x, y) {
+            if !run(index, step, x, y, spare) {
                 return Err(Error::NotFinite {
                     layer: index as u8, // there are at most 255
                 });
@@ -495,8 +523,38 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
 }
 
 /// One layer. False where a value is not finite: one that it quantizes, or one of its outputs.
+#[cfg(feature = "layers")]
+#[inline(always)]
+fn run(step: &Step, x: &[u32], y: &mut [u32], spare: &mut [u32]) -> bool {
+    if step.rows == 1 {
+        one(step, x, y)
+    } else {
+        rows::each(step, x, y, spare, one)
+    }
+}
+
+#[cfg(not(feature = "layers"))]
+#[inline(always)]
+fn run(step: &Step, x: &[u32], y: &mut [u32], _spare: &mut [u32]) -> bool {
+    one(step, x, y)
+}
+
+/// One layer, or one row of a layer that goes row by row.
 #[inline(never)]
-fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
+fn one(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
+    #[cfg(feature = "layers")]
+    match step.layer.operation() {
+        Operation::Normalize => {
+            normalize::normalize(step, view::floats(x), view::floats_mut(y));
+            return activated_floats(step, y);
+        }
+        Operation::Slopes => {
+            slopes::slopes(step, view::floats(x), view::floats_mut(y));
+            return activated_floats(step, y);
+        }
+        operation if operation.quantizes() => return quantized(step, x, y) && scaled(step, y),
+        _ => {}
+    }
     if step.layer.operation().quantizes() {
         return quantized(step, x, y);
     }
@@ -517,6 +575,19 @@ fn run(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
         return activated(step, float, y);
     }
     true
+}
+
+/// What a quantization of floats to floats has behind it: its activation.
+#[cfg_attr(not(feature = "layers"), inline(always))]
+fn scaled(step: &Step, y: &mut [u32]) -> bool {
+    !cfg!(feature = "layers") || step.layer.activation_number() == 0 || activated_floats(step, y)
+}
+
+/// [`activated`] for a layer of floats.
+#[inline(never)]
+fn activated_floats(step: &Step, y: &mut [u32]) -> bool {
+    let y = view::floats_mut(y).get_mut(..step.layer.units());
+    activated(step, true, y.unwrap_or_default())
 }
 
 /// Float outputs: false where one is not finite, before or behind the activation.
@@ -560,7 +631,7 @@ fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {
 
 /// Of values, not of their bytes: the same for every packing.
 fn checksum(step: &Step, values: &[u32]) -> u32 {
-    let units = step.layer.units();
+    let units = step.units();
     // FNV-1a over words.
     let add = |sum: u32, word: u32| (sum ^ word).wrapping_mul(0x0100_0193);
     let start = 0x811C_9DC5;

@@ -8,6 +8,8 @@ use crate::layer::{Step, words::words};
 use crate::limits::SCALE_LIMIT;
 use crate::packing::Packing;
 use crate::reader::{Reader, Tail, head};
+#[cfg(feature = "layers")]
+use crate::{normalize, rows};
 
 /// A verified blob.
 #[derive(Clone, Debug)]
@@ -124,13 +126,16 @@ fn check<const LAYERS: usize>(
         let last = index + 1 == model.layers.len();
         let units = layer.units();
         let quantizes = layer.operation().quantizes();
-        let float = layer.operation() == Operation::DenseFloat;
+        let elementwise = layer.operation().is_elementwise();
+        let float = layer.operation().of_a_row() == Operation::DenseFloat;
         let (what, expected, found) = 'wrong: {
             if index == 0 && !quantizes {
                 // The first layer takes the caller's floats.
                 break 'wrong (What::Operation, 0, layer.operation() as usize);
             }
-            if !layer.operation().is_built_in() {
+            let activation = layer.activation_number();
+            let plain = cfg!(feature = "layers") || !quantizes || activation == 0;
+            if !layer.operation().is_built_in() || !plain {
                 return Err(Error::Feature {
                     layer: index as u8,
                     operation: layer.operation(),
@@ -150,20 +155,22 @@ fn check<const LAYERS: usize>(
             if width == 0 {
                 break 'wrong (What::Inputs, 1, width);
             }
-            if units != if quantizes { width } else { units.max(1) } {
+            if units != if elementwise { width } else { units.max(1) } {
                 break 'wrong (What::Units, width, units);
             }
-            if (float || quantizes) && layer.packing() != Packing::Plain {
+            if (float || elementwise) && layer.packing() != Packing::Plain {
                 break 'wrong (What::Packing, 0, layer.packing() as usize);
             }
             element = layer.output();
-            if (float || last) && element != Element::Float {
+            let floats = float || last || (elementwise && !quantizes);
+            if floats && element != Element::Float {
                 break 'wrong (What::Element, Element::Float as usize, element as usize);
             }
-            let activation = layer.activation_number();
-            // A table for integers, the others for floats.
+            // A table for integers, the others for floats; none for those of a quantization.
             let table = activation == Activation::Table as u8;
-            if activation != 0 && (quantizes || table == (element == Element::Float)) {
+            let is_float = element == Element::Float;
+            let bends = cfg!(feature = "layers") && quantizes && !is_float;
+            if activation != 0 && (table == is_float || bends) {
                 break 'wrong (What::Activation, 0, activation.into());
             }
             if !Activation::is_built_in(activation) {
@@ -181,8 +188,18 @@ fn check<const LAYERS: usize>(
             if bad != 0 {
                 break 'wrong (What::Scale, 0, bad);
             }
+            #[cfg(feature = "layers")]
+            if layer.operation() == Operation::Normalize
+                && let Some(wrong) = normalize::wrong(step)
+            {
+                break 'wrong wrong;
+            }
             let written = if last { 0 } else { element.words(units) };
-            scratch = scratch.max(words + written);
+            #[cfg(feature = "layers")]
+            let spare = rows::spare(step);
+            #[cfg(not(feature = "layers"))]
+            let spare = 0;
+            scratch = scratch.max(words + written + spare);
             words = written;
             width = units;
             index += 1;

@@ -71,11 +71,11 @@ impl Operation {
     /// The type of its weights; none where they are no integers, or there are none.
     #[inline(always)]
     pub const fn weights(self) -> Option<WeightType> {
-        match self {
+        match self.of_a_row() {
             Self::DenseInt8 => Some(WeightType::Int8),
             Self::DenseInt4 => Some(WeightType::Int4),
             Self::DenseInt16 => Some(WeightType::Int16),
-            Self::QuantizeTensor | Self::QuantizeFeatures | Self::DenseFloat => None,
+            _ => None,
         }
     }
 }

@@ -125,7 +125,7 @@ fn firmware_with_a_model_cannot_panic() {
         for (binary, features) in [
             ("bare", ""),
             ("bare", "portable"),
-            ("bench", "activations,f32,int16,int4,portable"),
+            ("bench", "activations,f32,int16,int4,layers,portable"),
         ] {
             for profile in ["release", "size"] {
                 let firmware = Firmware {
@@ -154,7 +154,7 @@ fn firmware_with_a_model_cannot_panic() {
 #[test]
 fn firmware_without_an_fpu_has_no_floats_of_the_compiler() {
     for board in Board::ALL {
-        for (binary, features) in [("bare", ""), ("bench", "activations,f32,int16,int4")] {
+        for (binary, features) in [("bare", ""), ("bench", "activations,f32,int16,int4,layers")] {
             let firmware = Firmware {
                 float: Float::Soft,
                 features,

@@ -12,8 +12,8 @@ use thumbnet_boards::{
     parity::{Answer, Job, Row},
 };
 use thumbnet_runtime::{
-    Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, WeightsSpec, encode,
-    encoded_len,
+    Activation, DenseSpec, FloatSpec, LayerSpec, ModelSpec, OutputSpec, Packing, WeightsSpec,
+    encode, encoded_len,
 };
 use thumbnet_tests::qemu::prepare;
 
@@ -86,6 +86,7 @@ fn model(rng: &mut ChaCha8Rng) -> (Vec<u8>, usize, Vec<f32>) {
         inputs,
         scale: &[1.0],
         offset: &[0.0],
+        then: FloatSpec::default(),
     };
     let dense = tensors
         .iter()

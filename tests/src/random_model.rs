@@ -3,8 +3,8 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use thumbnet_runtime::{
-    Activation, DenseSpec, FloatTable, LayerSpec, Model, ModelSpec, OutputSpec, Packing, Piece,
-    Precision, SelfTest, WeightsSpec, encode, encoded_len,
+    Activation, DenseSpec, FloatSpec, FloatTable, LayerSpec, Model, ModelSpec, NormalizeSpec,
+    OutputSpec, Packing, Piece, Precision, SelfTest, WeightsSpec, encode, encoded_len,
 };
 
 /// Limits within which a model is drawn.
@@ -77,6 +77,7 @@ impl First {
                 inputs: self.inputs,
                 scale: &self.factors,
                 offset: &self.offsets,
+                then: FloatSpec::default(),
             },
         }
     }
@@ -84,8 +85,13 @@ impl First {
 
 /// The parts of a layer, which a [`LayerSpec`] borrows.
 struct Layer {
+    /// Of a row, as all else.
     inputs: usize,
     units: usize,
+    /// Rows that it goes over.
+    rows: usize,
+    /// A layer without weights between floats, then nothing else counts but inputs and activation.
+    between: Option<Between>,
     packing: Packing,
     input: Signal,
     int4: bool,
@@ -99,6 +105,67 @@ struct Layer {
     table8: Option<[i8; 256]>,
     table16: Option<[i16; 257]>,
     table: Option<Vec<Piece>>,
+}
+
+/// A layer without weights between floats.
+enum Between {
+    Slopes(Vec<f32>),
+    /// Blocks, steps, groups, run; factors of mean and squares, epsilon, least.
+    Normalize([usize; 4], [f32; 4]),
+}
+
+impl Between {
+    fn new(rng: &mut ChaCha8Rng, width: usize) -> Self {
+        if rng.random() {
+            let slope = |_| rng.random_range(-0.5..1.5);
+            return Self::Slopes((0..width).map(slope).collect());
+        }
+        let blocks = factor(rng, width);
+        let steps = factor(rng, width / blocks);
+        let groups = factor(rng, width / blocks / steps);
+        let run = width / blocks / steps / groups;
+        let one = 1.0 / (steps * run) as f32;
+        let floats = [
+            [one, one, 1e-3, 1e-28],
+            [0.0, one, 1e-6, 1e-28],
+            [0.0, 1.0, 0.0, 1e-24],
+        ];
+        Self::Normalize([blocks, steps, groups, run], floats[rng.random_range(0..3)])
+    }
+
+    fn spec(&self, activation: Activation) -> LayerSpec<'_> {
+        let then = FloatSpec {
+            activation,
+            table: None,
+        };
+        match self {
+            Self::Slopes(slopes) => LayerSpec::Slopes { slopes, then },
+            &Self::Normalize([blocks, steps, groups, run], floats) => {
+                let [mean_factor, square_factor, epsilon, least] = floats;
+                LayerSpec::Normalize(NormalizeSpec {
+                    blocks,
+                    steps,
+                    groups,
+                    run,
+                    mean_factor,
+                    square_factor,
+                    epsilon,
+                    least,
+                    then,
+                })
+            }
+        }
+    }
+}
+
+/// A small factor of a number, 1 half of the times.
+fn factor(rng: &mut ChaCha8Rng, number: usize) -> usize {
+    let factors: Vec<usize> = (2..=12).filter(|&f| number.is_multiple_of(f)).collect();
+    match factors.len() {
+        0 => 1,
+        _ if rng.random() => 1,
+        count => factors[rng.random_range(0..count)],
+    }
 }
 
 /// Draws a model and `rows` rows. The same seed gives the same model.
@@ -125,8 +192,14 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
     let mut layers = Vec::new();
     let (mut n, mut input) = (inputs, first);
     for index in 0..depth {
-        let units = width(rng, limits.width.min(limits.weights / n).max(1));
-        let layer = layer(rng, n, units, input, index + 1 == depth, limits);
+        let rows = factor(rng, n);
+        let most = limits.width.min(limits.weights / n) / rows;
+        let units = width(rng, most.max(1));
+        let mut layer = layer(rng, n / rows, units, input, index + 1 == depth, limits);
+        layer.rows = rows;
+        if rows > 1 {
+            description += &format!(" -> {rows} times");
+        }
         description += &format!(
             " -> {units} {}{:?} {}",
             if layer.int4 { "int4 " } else { "" },
@@ -139,9 +212,17 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
                 None => format!("{:?}", layer.activation),
             }
         );
-        n = units;
+        n = rows * units;
         input = layer.output.unwrap_or(Signal::Float);
         layers.push(layer);
+        if input == Signal::Float && rng.random_range(0..3) == 0 {
+            let between = Layer::between(rng, n);
+            description += match &between.between {
+                Some(Between::Slopes(_)) => " -> slopes",
+                _ => " -> normalized",
+            };
+            layers.push(between);
+        }
         if index + 1 < depth && input == Signal::Float && rng.random() {
             // Back to integers, so that a model mixes them.
             description += " -> quantized";
@@ -401,6 +482,8 @@ fn layer(
     Layer {
         inputs: n,
         units,
+        rows: 1,
+        between: None,
         packing: limits
             .packing
             .unwrap_or_else(|| packings[rng.random_range(0..4)]),
@@ -451,6 +534,8 @@ impl Layer {
         Self {
             inputs: width,
             units: 0,
+            rows: 1,
+            between: None,
             packing: Packing::Plain,
             input: Signal::Float,
             int4: false,
@@ -467,7 +552,25 @@ impl Layer {
         }
     }
 
+    /// A layer without weights.
+    fn between(rng: &mut ChaCha8Rng, width: usize) -> Self {
+        let activations = [
+            Activation::Linear,
+            Activation::Relu,
+            Activation::Tanh,
+            Activation::Softmax,
+        ];
+        Self {
+            between: Some(Between::new(rng, width)),
+            activation: activations[rng.random_range(0..4)],
+            ..Self::requantized(width)
+        }
+    }
+
     fn spec(&self) -> LayerSpec<'_> {
+        if let Some(between) = &self.between {
+            return between.spec(self.activation);
+        }
         if self.units == 0 {
             return LayerSpec::Quantize {
                 inputs: self.inputs,
@@ -477,7 +580,7 @@ impl Layer {
             };
         }
         let (weights, bias) = (&self.weights[..], &self.bias[..]);
-        LayerSpec::Dense(DenseSpec {
+        let dense = DenseSpec {
             inputs: self.inputs,
             units: self.units,
             packing: self.packing,
@@ -509,7 +612,11 @@ impl Layer {
                     }),
                 },
             },
-        })
+        };
+        match self.rows {
+            1 => LayerSpec::Dense(dense),
+            rows => LayerSpec::Rows { rows, dense },
+        }
     }
 }
 

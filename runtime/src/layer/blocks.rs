@@ -147,6 +147,14 @@ const fn ceil_shift(count: usize, bits: u8) -> usize {
 /// values at once.
 const QUANTIZE_TENSOR_LEN: usize = 4 * 8;
 
+/// How the groups of a normalization lie, then four floats; see `FORMAT.md`.
+#[cfg(feature = "layers")]
+const NORMALIZE_LEN: usize = 32;
+/// What a layer that goes row by row has before its blocks: the number of rows, the inputs and units of
+/// one, and zero.
+#[cfg(any(feature = "layers", not(target_os = "none")))]
+pub(crate) const ROWS_HEAD: usize = 16;
+
 /// The blocks of a layer: of a quantization its pairs, of f32 weights the units, whose last block
 /// is as narrow as needed.
 pub(crate) struct Blocks {
@@ -164,6 +172,10 @@ impl Blocks {
         let (len, scales_len, count) = match layer.operation() {
             Operation::QuantizeTensor => (8, 8, QUANTIZE_TENSOR_LEN / 8),
             Operation::QuantizeFeatures => (8, 8, inputs),
+            #[cfg(feature = "layers")]
+            Operation::Normalize => (NORMALIZE_LEN, 16, 1),
+            #[cfg(feature = "layers")]
+            Operation::Slopes => (4, 4, inputs),
             #[cfg(feature = "f32")]
             Operation::DenseFloat => (inputs * 4 + 4, 0, layer.units()),
             _ => {
@@ -185,7 +197,8 @@ impl Blocks {
     }
 }
 
-/// Bytes of all blocks of a layer; `usize::MAX` where they are more.
+/// Bytes of all blocks of a layer that does not go row by row; `usize::MAX` where they are more.
+#[cfg(not(target_os = "none"))]
 pub(crate) const fn blocks_len(layer: Packed, inputs: usize) -> usize {
     let blocks = Blocks::of(layer, inputs);
     blocks.len.saturating_mul(blocks.count)

@@ -182,6 +182,8 @@ mod tests {
                 activation: Activation::Linear,
             }),
             inputs: 8,
+            #[cfg(feature = "layers")]
+            rows: 1,
             block_len: 8,
             scales_len: 8,
             blocks: &pair,

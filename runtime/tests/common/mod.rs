@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "each test has its own use")]
 
 use thumbnet_runtime::{
-    Activation, DenseSpec, Error, FloatTable, LayerSpec, Model, ModelSpec, OutputSpec, Packing,
-    Piece, Precision, SelfTest, WeightsSpec, encode, encoded_len,
+    Activation, DenseSpec, Error, FloatSpec, FloatTable, LayerSpec, Model, ModelSpec,
+    NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, WeightsSpec, encode,
+    encoded_len,
 };
 
 pub const PACKINGS: [Packing; 4] = [Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve];
@@ -74,8 +75,62 @@ pub enum Layer {
     /// To int8 or int16: inputs, scales, zero points.
     Quantize(usize, Vec<f64>, Vec<i32>, Precision),
     /// Inputs, scales, offsets.
-    Scale(usize, Vec<f32>, Vec<f32>),
+    Scale(usize, Vec<f32>, Vec<f32>, Then),
+    /// Blocks, steps, groups, run; factors of mean and squares, epsilon, least.
+    Normalize([usize; 4], [f32; 4], Then),
+    Slopes(Vec<f32>, Then),
     Dense(usize, usize, Weights, Output),
+    /// So many rows of a dense layer.
+    Rows(usize, Box<Layer>),
+}
+
+/// An activation of floats.
+#[derive(Clone, Debug, Default)]
+pub struct Then {
+    pub activation: Activation,
+    pub pieces: Option<Vec<Piece>>,
+}
+
+impl Then {
+    fn random(random: &mut Random) -> Self {
+        if !cfg!(feature = "layers") || random.below(2) == 0 {
+            return Self::default();
+        }
+        Self {
+            activation: activation(random),
+            pieces: (cfg!(feature = "activations") && random.below(4) == 0).then(|| pieces(random)),
+        }
+    }
+
+    fn spec(&self) -> FloatSpec<'_> {
+        FloatSpec {
+            activation: self.activation,
+            table: self.pieces.as_deref().map(float_table),
+        }
+    }
+}
+
+fn float_table(pieces: &[Piece]) -> FloatTable<'_> {
+    FloatTable {
+        least: -1.0,
+        greatest: f32::INFINITY,
+        pieces,
+    }
+}
+
+/// Of float outputs.
+fn activation(random: &mut Random) -> Activation {
+    let mut activations = vec![
+        Activation::Linear,
+        Activation::Relu,
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Softmax,
+    ];
+    if cfg!(feature = "activations") {
+        activations.extend([Activation::Exponential, Activation::LogSoftmax]);
+    }
+    random.of(&activations)
 }
 
 /// A model that owns its numbers.
@@ -98,14 +153,31 @@ impl Net {
         let mut element = Self::output_of(&layers[0]);
         let dense = 1 + random.below(4);
         for i in 0..dense {
+            if element == Signal::Float && cfg!(feature = "layers") {
+                for _ in 0..random.below(3) {
+                    layers.push(Self::of_floats(random, width));
+                }
+            }
             if element == Signal::Float && (!cfg!(feature = "f32") || random.below(3) == 0) {
                 layers.push(Self::quantize(random, width, Some(Signal::Int8)));
                 element = Signal::Int8;
             }
             let units = 1 + random.below(widest);
-            layers.push(Self::dense(random, element, width, units, i + 1 == dense));
+            let last = i + 1 == dense;
+            let rows = factor(random, width);
+            if cfg!(feature = "layers") && rows > 1 {
+                let units = 1 + random.below((widest / rows).max(1));
+                let row = Self::dense(random, element, width / rows, units, last);
+                layers.push(Layer::Rows(rows, Box::new(row)));
+                width = rows * units;
+            } else {
+                layers.push(Self::dense(random, element, width, units, last));
+                width = units;
+            }
             element = Self::output_of(&layers[layers.len() - 1]);
-            width = units;
+        }
+        if element == Signal::Float && cfg!(feature = "layers") && random.below(3) == 0 {
+            layers.push(Self::of_floats(random, width));
         }
         let labels = if random.below(2) == 0 {
             (0..width).map(|i| format!("class {i} ä")).collect()
@@ -115,9 +187,8 @@ impl Net {
             vec![]
         };
         let inputs = match layers[0] {
-            Layer::Quantize(inputs, ..) | Layer::Scale(inputs, ..) | Layer::Dense(inputs, ..) => {
-                inputs
-            }
+            Layer::Quantize(inputs, ..) | Layer::Scale(inputs, ..) => inputs,
+            _ => unreachable!("the first layer reads the caller's floats"),
         };
         let tests = random.below(3);
         Self {
@@ -134,7 +205,8 @@ impl Net {
         match layer {
             Layer::Quantize(.., Precision::Int8) => Signal::Int8,
             Layer::Quantize(.., Precision::Int16) => Signal::Int16,
-            Layer::Scale(..) => Signal::Float,
+            Layer::Scale(..) | Layer::Normalize(..) | Layer::Slopes(..) => Signal::Float,
+            Layer::Rows(_, row) => Self::output_of(row),
             Layer::Dense(.., Output::Int8(..)) => Signal::Int8,
             Layer::Dense(.., Output::Int16(..)) => Signal::Int16,
             Layer::Dense(.., Output::Float(..)) => Signal::Float,
@@ -167,7 +239,34 @@ impl Net {
             Signal::Int16 => integers(Precision::Int16),
             Signal::Float => {
                 let offset = zero.iter().map(|&b| b as f32).collect();
-                Layer::Scale(inputs, scale, offset)
+                Layer::Scale(inputs, scale, offset, Then::random(random))
+            }
+        }
+    }
+
+    /// A layer between floats.
+    fn of_floats(random: &mut Random, width: usize) -> Layer {
+        let then = Then::random(random);
+        match random.below(3) {
+            0 => Layer::Scale(
+                width,
+                random.vec(width, Random::unit),
+                random.vec(width, Random::unit),
+                then,
+            ),
+            1 => Layer::Slopes(random.vec(width, Random::unit), then),
+            _ => {
+                let blocks = factor(random, width);
+                let steps = factor(random, width / blocks);
+                let groups = factor(random, width / blocks / steps);
+                let run = width / blocks / steps / groups;
+                let one = 1.0 / (steps * run) as f32;
+                let floats = random.of(&[
+                    [one, one, 1e-3, 1e-30],
+                    [0.0, one, 1e-6, 1e-30],
+                    [0.0, 1.0, 0.0, 1e-24],
+                ]);
+                Layer::Normalize([blocks, steps, groups, run], floats, then)
             }
         }
     }
@@ -218,17 +317,7 @@ impl Net {
                 Signal::Int16 => 1e-7,
                 _ => 1e-4,
             };
-            let mut activations = vec![
-                Activation::Linear,
-                Activation::Relu,
-                Activation::Sigmoid,
-                Activation::Tanh,
-                Activation::Softmax,
-            ];
-            if cfg!(feature = "activations") {
-                activations.extend([Activation::Exponential, Activation::LogSoftmax]);
-            }
-            let activation = random.of(&activations);
+            let activation = activation(random);
             let table =
                 (cfg!(feature = "activations") && random.below(4) == 0).then(|| pieces(random));
             let scales = random.vec(scales, |r| size * (1.5 + r.unit()));
@@ -304,6 +393,16 @@ impl Net {
     }
 }
 
+/// A factor of a number, 1 often.
+fn factor(random: &mut Random, number: usize) -> usize {
+    let factor = 1 + random.below(number);
+    if number.is_multiple_of(factor) {
+        factor
+    } else {
+        1
+    }
+}
+
 /// Some lines, or polynomials that stay small, with jumps between them.
 fn pieces(random: &mut Random) -> Vec<Piece> {
     let curved = random.below(2) == 0;
@@ -351,10 +450,34 @@ impl Layer {
                 zero_point,
                 output: *output,
             },
-            Self::Scale(inputs, scale, offset) => LayerSpec::Scale {
+            Self::Scale(inputs, scale, offset, then) => LayerSpec::Scale {
                 inputs: *inputs,
                 scale,
                 offset,
+                then: then.spec(),
+            },
+            Self::Normalize(sizes, floats, then) => {
+                let [blocks, steps, groups, run] = *sizes;
+                let [mean_factor, square_factor, epsilon, least] = *floats;
+                LayerSpec::Normalize(NormalizeSpec {
+                    blocks,
+                    steps,
+                    groups,
+                    run,
+                    mean_factor,
+                    square_factor,
+                    epsilon,
+                    least,
+                    then: then.spec(),
+                })
+            }
+            Self::Slopes(slopes, then) => LayerSpec::Slopes {
+                slopes,
+                then: then.spec(),
+            },
+            Self::Rows(rows, row) => match row.spec(packing) {
+                LayerSpec::Dense(dense) => LayerSpec::Rows { rows: *rows, dense },
+                other => other,
             },
             Self::Dense(inputs, units, weights, output) => LayerSpec::Dense(DenseSpec {
                 inputs: *inputs,
@@ -378,11 +501,7 @@ impl Layer {
                     Output::Float(scales, activation, table) => OutputSpec::Float {
                         scales,
                         activation: *activation,
-                        table: table.as_deref().map(|pieces| FloatTable {
-                            least: -1.0,
-                            greatest: f32::INFINITY,
-                            pieces,
-                        }),
+                        table: table.as_deref().map(float_table),
                     },
                 },
             }),

@@ -43,7 +43,7 @@ pub struct Firmware {
 
 impl Firmware {
     /// Everything that the firmware can be built with.
-    pub const ALL_FEATURES: &'static str = "log,activations,f32,int16,int4,portable";
+    pub const ALL_FEATURES: &'static str = "log,activations,f32,int16,int4,layers,portable";
 
     /// The fastest build for a board.
     pub fn release(binary: &'static str, board: Board) -> Self {

@@ -17,7 +17,7 @@ use crate::{Error, Result, cargo_build, check_target, failure, lock};
 pub struct Library {
     /// The core.
     pub target: &'static Target,
-    /// Cargo features of `thumbnet-c`: the weight types beside int8, `activations`, `portable`.
+    /// Cargo features of `thumbnet-c`: the weight types beside int8, `activations`, `layers`, `portable`.
     pub features: Vec<&'static str>,
 }
 

@@ -1,0 +1,236 @@
+//! Layers beside dense ones, held to what they are in real numbers, and to the layers that they are made of.
+#![cfg(feature = "layers")]
+
+mod common;
+
+use common::{Layer, Net, Output, PACKINGS, Random, Then, Weights, predict};
+use thumbnet_runtime::{Activation, Error, Model, Packing, Precision, What};
+
+fn net(layers: Vec<Layer>) -> Net {
+    Net {
+        layers,
+        labels: Vec::new(),
+        threshold: None,
+        tests: Vec::new(),
+    }
+}
+
+fn outputs(net: &Net, inputs: &[f32]) -> Vec<f64> {
+    let found = predict(&net.blob(Packing::Lane), inputs).expect("finite inputs");
+    let floats = found.iter().map(|bits| f64::from(f32::from_bits(*bits)));
+    floats.collect()
+}
+
+/// What passes floats on.
+fn scale(inputs: usize) -> Layer {
+    Layer::Scale(inputs, vec![1.0], vec![0.0], Then::default())
+}
+
+#[test]
+fn normalizations_are_those_of_real_numbers() {
+    let random = &mut Random::new(5);
+    let mut worst: f64 = 0.0;
+    for _ in 0..if cfg!(miri) { 5 } else { 2000 } {
+        let sizes = [3, 5, 4, 9].map(|most| 1 + random.below(most));
+        let [blocks, steps, groups, run] = sizes;
+        let len = steps * run;
+        let one = 1.0 / len as f32;
+        let kinds = [
+            [one, one, 1e-3, 1e-28],
+            [0.0, one, 1e-6, 1e-28],
+            [0.0, 1.0, 0.0, 1e-24],
+        ];
+        let floats = random.of(&kinds);
+        let (size, middle) = (random.of(&[1e-6, 1.0, 1e9]), random.of(&[0.0, 1.0, -7.0]));
+        let inputs = random.vec(blocks * groups * len, |random| {
+            size * (random.unit() + middle)
+        });
+        let net = net(vec![
+            scale(inputs.len()),
+            Layer::Normalize(sizes, floats, Then::default()),
+        ]);
+        let found = outputs(&net, &inputs);
+        let [mean_factor, square_factor, epsilon, least] = floats.map(f64::from);
+        for block in 0..blocks {
+            for group in 0..groups {
+                let place = |step| block * groups * len + step * groups * run + group * run;
+                let places = (0..steps).flat_map(|step| (0..run).map(move |i| place(step) + i));
+                let places: Vec<usize> = places.collect();
+                let x = |i: &usize| f64::from(inputs[*i]);
+                let mean = places.iter().map(x).sum::<f64>() * mean_factor;
+                let squares = places.iter().map(|i| (x(i) - mean).powi(2)).sum::<f64>();
+                let root = (squares * square_factor + epsilon).max(least).sqrt();
+                // A mean of eight deviations leaves so much of a float's digits.
+                let most = places.iter().map(|i| x(i).abs()).fold(0.0, f64::max);
+                for i in &places {
+                    let off = (found[*i] - (x(i) - mean) / root).abs();
+                    worst = worst.max(off / (most / root));
+                }
+            }
+        }
+    }
+    assert!(worst < 1e-6, "{worst}");
+    assert!(worst > 1e-8, "{worst}");
+}
+
+#[test]
+fn values_below_zero_get_their_own_slopes_then_the_activation() {
+    let slopes = |then| {
+        net(vec![
+            scale(4),
+            Layer::Slopes(vec![0.5, -2.0, 0.25, 3.0], then),
+        ])
+    };
+    let plain = slopes(Then::default());
+    assert_eq!(
+        outputs(&plain, &[-1.0, -1.0, 8.0, 0.0]),
+        [-0.5, 2.0, 8.0, 0.0]
+    );
+    let relu = slopes(Then {
+        activation: Activation::Relu,
+        pieces: None,
+    });
+    assert_eq!(
+        outputs(&relu, &[-1.0, -1.0, 8.0, -3.0]),
+        [0.0, 2.0, 8.0, 0.0]
+    );
+}
+
+/// A layer over rows gives what the same layer gives for each of them, whatever lies at a word's start.
+#[test]
+fn rows_are_those_of_the_layer_alone() {
+    let random = &mut Random::new(6);
+    for _ in 0..if cfg!(miri) { 5 } else { 300 } {
+        let [rows, inputs, units] = [5, 9, 9].map(|most| 1 + random.below(most));
+        let mut weights = |count| random.vec(count, |r| r.between(-127, 127) as i8);
+        let hidden = Weights::Int8(weights(inputs * units), vec![300; units]);
+        let last = Weights::Int8(weights(units * 2), vec![-5000; 2]);
+        let multipliers = hidden.narrow(vec![1 << 14; units]);
+        let hidden = Layer::Dense(inputs, units, hidden, Output::Int8(multipliers, None));
+        let softmax = Output::Float(vec![1e-4; 2], Activation::Softmax, None);
+        let last = Layer::Dense(units, 2, last, softmax);
+        let quantize = |inputs| Layer::Quantize(inputs, vec![0.01], vec![3], Precision::Int8);
+        let alone = net(vec![quantize(inputs), hidden.clone(), last.clone()]);
+        let all = net(vec![
+            quantize(rows * inputs),
+            Layer::Rows(rows, Box::new(hidden)),
+            Layer::Rows(rows, Box::new(last)),
+        ]);
+        let x = random.vec(rows * inputs, Random::unit);
+        for packing in PACKINGS {
+            let each = x
+                .chunks(inputs)
+                .map(|x| predict(&alone.blob(packing), x).unwrap());
+            let each: Vec<u32> = each.flatten().collect();
+            assert_eq!(
+                predict(&all.blob(packing), &x).unwrap(),
+                each,
+                "{packing:?}"
+            );
+        }
+        let blob = all.blob(Packing::Dsp);
+        let model: Model = Model::from_bytes(&blob).unwrap();
+        assert_eq!(model.macs(), rows * (inputs * units + units * 2));
+        assert!(model.layers().skip(1).all(|layer| layer.rows == rows));
+    }
+}
+
+/// Numbers of a normalization, and of a layer over rows, that lie about the layer.
+#[test]
+fn lying_numbers_are_refused() {
+    let normalize = net(vec![
+        scale(6),
+        Layer::Normalize([1, 2, 1, 3], [0.5, 0.25, 0.125, 1e-20], Then::default()),
+    ]);
+    let blob = normalize.blob(Packing::Plain);
+    let words = [1u32, 2, 1, 3].into_iter();
+    let floats = [0.5f32, 0.25, 0.125, 1e-20].map(f32::to_bits);
+    let bytes: Vec<u8> = words.chain(floats).flat_map(u32::to_le_bytes).collect();
+    let start = blob.windows(32).position(|part| part == bytes).unwrap();
+    let changed = |place: usize, word: u32| {
+        let mut blob = blob.clone();
+        blob[start + 4 * place..][..4].copy_from_slice(&word.to_le_bytes());
+        Model::<8>::from_bytes_without_crc(&blob).map(|_| ())
+    };
+    let refused = |what, expected, found| {
+        Err(Error::Layer {
+            layer: 1,
+            what,
+            expected,
+            found,
+        })
+    };
+    assert_eq!(changed(1, 2), Ok(()));
+    // Another number of values, none, and more than there are numbers.
+    assert_eq!(changed(0, 2), refused(What::Inputs, 6, 12));
+    assert_eq!(changed(3, 0), refused(What::Inputs, 6, 0));
+    assert_eq!(changed(2, u32::MAX), refused(What::Inputs, 6, u32::MAX));
+    for (place, least) in [(5, 2f32.powi(-64)), (6, 0.0), (7, 2f32.powi(-100))] {
+        let below = if least > 0.0 { least.next_down() } else { -0.0 };
+        for bad in [below, 2f32.powi(64).next_up(), -1.0] {
+            assert_eq!(
+                changed(place, bad.to_bits()),
+                refused(What::Scale, least.to_bits(), bad.to_bits()),
+                "{place} {bad}"
+            );
+        }
+        assert_eq!(changed(place, least.to_bits()), Ok(()));
+    }
+    for bad in [f32::NAN, f32::INFINITY] {
+        let refusal = changed(4, bad.to_bits()).unwrap_err();
+        assert!(matches!(
+            refusal,
+            Error::Layer {
+                layer: 1,
+                what: What::Scale,
+                ..
+            }
+        ));
+    }
+
+    let weights = Weights::Int8(vec![1, 2, 3, 4], vec![0, 0]);
+    let row = Layer::Dense(
+        2,
+        2,
+        weights,
+        Output::Float(vec![1.0; 2], Activation::Linear, None),
+    );
+    let quantize = Layer::Quantize(6, vec![1.0], vec![0], Precision::Int8);
+    let blob = net(vec![quantize, Layer::Rows(3, Box::new(row))]).blob(Packing::Plain);
+    let bytes: Vec<u8> = [3u32, 2, 2, 0]
+        .into_iter()
+        .flat_map(u32::to_le_bytes)
+        .collect();
+    let start = blob.windows(16).position(|part| part == bytes).unwrap();
+    for numbers in [
+        [2, 3, 3, 0],
+        [3, 2, 1, 0],
+        [0, 2, 2, 0],
+        [1, 6, 5, 0],
+        [3, 2, 2, 1],
+        // Products that wrap to 6.
+        [0x8000_0003, 2, 2, 0],
+        [3, 0x8000_0002, 2, 0],
+    ] {
+        let mut blob = blob.clone();
+        let bytes: Vec<u8> = numbers
+            .iter()
+            .flat_map(|word: &u32| word.to_le_bytes())
+            .collect();
+        blob[start..][..16].copy_from_slice(&bytes);
+        let refusal = Model::<8>::from_bytes_without_crc(&blob)
+            .map(|_| ())
+            .unwrap_err();
+        assert!(
+            matches!(
+                refusal,
+                Error::Layer {
+                    layer: 1,
+                    what: What::Tensors,
+                    ..
+                }
+            ),
+            "{numbers:?}: {refusal}"
+        );
+    }
+}
