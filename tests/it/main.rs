@@ -14,6 +14,7 @@ mod cost;
 mod custom;
 mod damaged_files;
 mod decisions;
+mod device_layers;
 mod estimate;
 mod evaluate;
 mod export;

@@ -7,7 +7,6 @@ use ndarray::Array3;
 use serde_json::Value;
 use thumbnet_tests::golden;
 use thumbnet_trainer::layers::{GroupNormalization, Input, RMSNormalization};
-use thumbnet_trainer::quantize::{QuantizeOptions, quantize};
 use thumbnet_trainer::training::FitOptions;
 use thumbnet_trainer::{Sequential, saving};
 
@@ -94,28 +93,4 @@ fn what_keras_could_not_normalize_is_refused_with_what_can_be_done() {
     );
     // Keras' default is 32 groups, of at least as many channels.
     assert!(add(GroupNormalization::default().into()).contains("are not 32 groups"));
-}
-
-#[test]
-fn they_do_not_run_on_the_device() {
-    let x = ndarray::Array2::from_shape_fn((40, 3), |(i, j)| ((i + 3 * j) % 7) as f32);
-    for layer in [
-        thumbnet_trainer::layers::Layer::from(RMSNormalization::new().named("norm")),
-        GroupNormalization::new(3).named("norm").into(),
-    ] {
-        let mut model = Sequential::new();
-        model.add(Input::new([3])).expect("an input");
-        let class = layer.class_name();
-        model.add(layer).expect("a layer");
-        model
-            .add(thumbnet_trainer::layers::Dense::new(1))
-            .expect("a layer");
-        let error = quantize(&model, &x, &QuantizeOptions::default()).expect_err("refused");
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "layer \"norm\" is a {class}, which does not run on the device; use BatchNormalization, which disappears into the layer before it"
-            )
-        );
-    }
 }

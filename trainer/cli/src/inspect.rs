@@ -64,6 +64,7 @@ impl Sizes {
                     "operation": operation(layer.operation),
                     "inputs": layer.inputs,
                     "units": layer.units,
+                    "rows": layer.rows,
                     "output": element(layer.output),
                     "activation": layer.activation.name(),
                     "packing": format!("{:?}", layer.packing).to_lowercase(),
@@ -123,12 +124,12 @@ impl Sizes {
         );
         line("self-test", self_test(device));
         text.push_str(&format!(
-            "\n  {:<18} {:>7} {:>7}  {:<9} {:<11} {:<7} {:>9}\n",
+            "\n  {:<19} {:>7} {:>7}  {:<9} {:<11} {:<7} {:>9}\n",
             "layer", "inputs", "units", "output", "activation", "packing", "bytes"
         ));
         for layer in model.layers() {
             text.push_str(&format!(
-                "  {:<18} {:>7} {:>7}  {:<9} {:<11} {:<7} {:>9}\n",
+                "  {:<19} {:>7} {:>7}  {:<9} {:<11} {:<7} {:>9}\n",
                 operation(layer.operation),
                 layer.inputs,
                 layer.units,
@@ -162,6 +163,12 @@ fn operation(operation: runtime::Operation) -> String {
         Operation::DenseInt4 => "dense int4".to_string(),
         Operation::DenseInt16 => "dense int16x8".to_string(),
         Operation::DenseFloat => "dense f32".to_string(),
+        Operation::Normalize => "normalize".to_string(),
+        Operation::Slopes => "slopes below zero".to_string(),
+        Operation::RowsInt8 => "rows, dense int8".to_string(),
+        Operation::RowsInt4 => "rows, dense int4".to_string(),
+        Operation::RowsInt16 => "rows, dense int16x8".to_string(),
+        Operation::RowsFloat => "rows, dense f32".to_string(),
     }
 }
 

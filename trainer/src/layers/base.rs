@@ -339,9 +339,109 @@ pub(crate) enum OnDevice {
     Scale(ScaleOffset),
     /// Sums of values of a sample.
     Sums(Windows),
+    /// Groups of values by their own mean and deviation.
+    Normalize(Normalized),
+    /// `x`, or where it is below zero `x` times a slope; one for each value of a sample.
+    Slopes(Vec<f64>),
     /// It does not run there; what to do.
     Refused(&'static str),
 }
+
+/// Groups of a sample's values, each by its own mean and deviation, then a scale and an offset.
+pub(crate) struct Normalized {
+    /// What the device does.
+    pub step: NormalizeStep,
+    /// Of each value of a sample.
+    pub scale: Vec<f64>,
+    pub offset: Vec<f64>,
+}
+
+/// A normalization as the device has it: `z = max(squares + epsilon, least)` and `y = (x - mean) / sqrt(z)`,
+/// squares being the mean square of x - mean, or its sum.
+///
+/// A sample is `blocks` blocks of `steps` rows of `groups` times `run` values; a group has the same `run` values of
+/// each row of a block.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NormalizeStep {
+    pub blocks: usize,
+    pub steps: usize,
+    pub groups: usize,
+    pub run: usize,
+    /// Whether the mean is subtracted; else it is taken as 0.
+    pub centered: bool,
+    /// Whether squares are a sum.
+    pub by_length: bool,
+    pub epsilon: f64,
+    pub least: f64,
+}
+
+/// Smaller ones are taken as this: nothing that a sample's mean square could be but 0.
+const LEAST: f64 = 1e-28;
+
+impl NormalizeStep {
+    /// For groups given by the positions of their values in a sample; none where they do not lie as the
+    /// device needs them.
+    pub fn of(positions: &[Vec<usize>], epsilon: f64) -> Option<Self> {
+        let first = positions.first()?;
+        let run = first.iter().zip(first[0]..).take_while(|(a, b)| *a == b);
+        let (run, len) = (run.count(), first.len());
+        let total = len * positions.len();
+        // From one row of a block to the next.
+        let row = first.get(run).map_or(run, |next| next - first[0]);
+        let sound = row.is_multiple_of(run) && total.is_multiple_of(row * (len / run));
+        let found = Self {
+            blocks: total / (row * (len / run)),
+            steps: len / run,
+            groups: row / run,
+            run,
+            centered: true,
+            by_length: false,
+            epsilon,
+            least: LEAST,
+        };
+        let is_own = |group: &Vec<usize>| {
+            let places = found.positions(group[0]);
+            group.iter().copied().eq(places)
+        };
+        (sound && positions.iter().all(is_own)).then_some(found)
+    }
+
+    /// Values of a group.
+    pub fn len(&self) -> usize {
+        self.steps * self.run
+    }
+
+    /// Where the values of a group lie, the first being there.
+    fn positions(&self, first: usize) -> impl Iterator<Item = usize> {
+        let row = self.groups * self.run;
+        (0..self.steps).flat_map(move |step| (0..self.run).map(move |i| first + step * row + i))
+    }
+
+    /// Normalizes a sample.
+    pub fn apply(&self, sample: &mut [f64]) {
+        let row = self.groups * self.run;
+        let starts = (0..self.blocks).flat_map(|block| {
+            (0..self.groups).map(move |group| block * self.steps * row + group * self.run)
+        });
+        for start in starts {
+            let count = self.len() as f64; // far below 2^52
+            let mean = match self.centered {
+                true => self.positions(start).map(|i| sample[i]).sum::<f64>() / count,
+                false => 0.0,
+            };
+            let squares = self.positions(start).map(|i| (sample[i] - mean).powi(2));
+            let squares = squares.sum::<f64>() / if self.by_length { 1.0 } else { count };
+            let root = (squares + self.epsilon).max(self.least).sqrt();
+            for i in self.positions(start) {
+                sample[i] = (sample[i] - mean) / root;
+            }
+        }
+    }
+}
+
+/// What to do in place of groups that lie otherwise.
+pub(crate) const ELSEWHERE: OnDevice =
+    OnDevice::Refused("normalize over the last axis, or over axes that follow each other");
 
 /// The weights of a layer that is built.
 pub(crate) struct Built<'a> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::Config;
 use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Scratch, Weight, Weights};
-use super::base::{layer_options, op_base, sample_axis};
+use super::base::{ELSEWHERE, NormalizeStep, Normalized, layer_options, op_base, sample_axis};
 use super::{constraint_config, regularizer_config};
 use crate::constraints::Constraint;
 use crate::initializers::Initializer;
@@ -208,8 +208,34 @@ impl Op for GroupNormalization {
         Flow::InPlace
     }
 
-    fn on_device(&self, _built: &base::Built) -> OnDevice {
-        OnDevice::Refused("use BatchNormalization, which disappears into the layer before it")
+    fn on_device(&self, built: &base::Built) -> OnDevice {
+        let Built {
+            positions,
+            channels,
+            len,
+            ..
+        } = &self.built;
+        let of_channels = |name, otherwise| {
+            let values = built.find(name);
+            let mut sample = vec![otherwise; positions.len()];
+            for (&position, &channel) in positions.iter().zip(channels) {
+                if let Some(values) = &values {
+                    sample[position] = values[channel];
+                }
+            }
+            sample
+        };
+        let groups = positions.chunks_exact((*len).max(1)).map(<[usize]>::to_vec);
+        let groups: Vec<Vec<usize>> = groups.collect();
+        // Keras computes in f32, too.
+        match NormalizeStep::of(&groups, f64::from(self.epsilon as f32)) {
+            Some(step) => OnDevice::Normalize(Normalized {
+                step,
+                scale: of_channels("gamma", 1.0),
+                offset: of_channels("beta", 0.0),
+            }),
+            None => ELSEWHERE,
+        }
     }
 
     fn scratch_len(&self, pass: &Scratch) -> usize {

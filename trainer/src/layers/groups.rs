@@ -53,6 +53,23 @@ impl Groups {
         samples.flat_map(|at| self.starts.iter().map(move |start| at + start))
     }
 
+    /// Where the values of each group of a sample lie.
+    pub fn positions(&self) -> Vec<Vec<usize>> {
+        let group = |start: &usize| self.offsets.iter().map(|offset| start + offset).collect();
+        self.starts.iter().map(group).collect()
+    }
+
+    /// One value for each of a group's, as one for each of a sample's.
+    pub fn spread(&self, values: &[f64]) -> Vec<f64> {
+        let mut sample = vec![0.0; self.starts.len() * self.offsets.len()];
+        for start in &self.starts {
+            for (offset, value) in self.offsets.iter().zip(values) {
+                sample[start + offset] = *value;
+            }
+        }
+        sample
+    }
+
     /// Copies the group at `start` into `to`.
     pub fn gather(&self, from: &[f32], start: usize, to: &mut [f32]) {
         let from = &from[start..];

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::Config;
 use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Scratch, Weight, Weights};
-use super::base::{layer_options, op_base, sample_axis};
+use super::base::{ELSEWHERE, NormalizeStep, Normalized, layer_options, op_base, sample_axis};
 use super::groups::Groups;
 use crate::Result;
 use crate::constraints::Constraint;
@@ -127,8 +127,24 @@ impl LayerNormalization {
 impl Op for LayerNormalization {
     op_base!();
 
-    fn on_device(&self, _built: &base::Built) -> OnDevice {
-        OnDevice::Refused("use BatchNormalization, which disappears into the layer before it")
+    fn on_device(&self, built: &base::Built) -> OnDevice {
+        if self.rms_scaling {
+            return OnDevice::Refused("use RMSNormalization in place of its rms_scaling");
+        }
+        let groups = self.built.groups.clone().unwrap_or_default();
+        let spread = |name, otherwise| {
+            let values = built.find(name);
+            groups.spread(&values.unwrap_or_else(|| vec![otherwise; groups.len()]))
+        };
+        // Keras computes in f32, too.
+        match NormalizeStep::of(&groups.positions(), f64::from(self.epsilon as f32)) {
+            Some(step) => OnDevice::Normalize(Normalized {
+                step,
+                scale: spread("gamma", 1.0),
+                offset: spread("beta", 0.0),
+            }),
+            None => ELSEWHERE,
+        }
     }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {
@@ -327,7 +343,19 @@ impl Op for UnitNormalization {
     op_base!();
 
     fn on_device(&self, _built: &base::Built) -> OnDevice {
-        OnDevice::Refused("use BatchNormalization, which disappears into the layer before it")
+        match NormalizeStep::of(&self.groups.positions(), 0.0) {
+            Some(step) => OnDevice::Normalize(Normalized {
+                scale: self.groups.spread(&vec![1.0; self.groups.len()]),
+                offset: self.groups.spread(&vec![0.0; self.groups.len()]),
+                step: NormalizeStep {
+                    centered: false,
+                    by_length: true,
+                    least: f64::from(SHORTEST).powi(2),
+                    ..step
+                },
+            }),
+            None => ELSEWHERE,
+        }
     }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {

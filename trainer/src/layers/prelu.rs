@@ -73,8 +73,9 @@ impl PReLU {
 impl Op for PReLU {
     op_base!();
 
-    fn on_device(&self, _built: &base::Built) -> OnDevice {
-        OnDevice::Refused("use LeakyReLU, whose slope is one constant")
+    fn on_device(&self, built: &base::Built) -> OnDevice {
+        let alpha = built.find("alpha").unwrap_or_default();
+        OnDevice::Slopes(self.built.index.iter().map(|&index| alpha[index]).collect())
     }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {

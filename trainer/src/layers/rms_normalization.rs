@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::Config;
 use super::base::{self, Backward, Base, Flow, Forward, OnDevice, Op, Scratch, Weight, Weights};
-use super::base::{layer_options, op_base};
+use super::base::{ELSEWHERE, NormalizeStep, Normalized, layer_options, op_base};
 use super::groups::Groups;
 use crate::initializers::Initializer;
 use crate::{Error, Result};
@@ -101,8 +101,21 @@ impl Op for RMSNormalization {
         Flow::InPlace
     }
 
-    fn on_device(&self, _built: &base::Built) -> OnDevice {
-        OnDevice::Refused("use BatchNormalization, which disappears into the layer before it")
+    fn on_device(&self, built: &base::Built) -> OnDevice {
+        let groups = self.built.as_ref().map(|built| built.groups.clone());
+        let groups = groups.unwrap_or_default();
+        // Keras computes in f32, too.
+        match NormalizeStep::of(&groups.positions(), f64::from(self.epsilon as f32)) {
+            Some(step) => OnDevice::Normalize(Normalized {
+                scale: groups.spread(&built.find("scale").unwrap_or_default()),
+                offset: groups.spread(&vec![0.0; groups.len()]),
+                step: NormalizeStep {
+                    centered: false,
+                    ..step
+                },
+            }),
+            None => ELSEWHERE,
+        }
     }
 
     fn scratch_len(&self, pass: &Scratch) -> usize {

@@ -39,6 +39,16 @@ fn some_rows<S: Data<Elem: Number>, D: Dimension>(x: &ArrayBase<S, D>) -> ArrayD
 /// A model that is not built or does not run on the device; activations that are not Keras'.
 pub fn folded(model: &Sequential) -> Result<Sequential> {
     let chain = fold(model)?;
+    let rows = chain.layers.iter().find(|layer| layer.rows > 1);
+    let steps = chain.float_steps().map(|step| &step.name);
+    let softmax = chain.layers.iter().rev().skip(1);
+    let softmax = softmax.filter(|layer| !layer.activation.is_elementwise());
+    let other = rows.into_iter().chain(softmax).map(|layer| &layer.name);
+    if let Some(name) = other.chain(steps).next() {
+        return Err(Error::unsupported(format!(
+            "quantization-aware training is for dense layers with an activation for each value, and layer \"{name}\" is none, or goes over rows of a sample; train without it, and export"
+        )));
+    }
     let mut folded = Sequential::new().with_name(model.name());
     let shape = model.input_shape().unwrap_or_default().to_vec();
     folded.add(Input::new(shape.clone()))?;
@@ -148,7 +158,7 @@ impl QuantizeAware {
                         });
                     }
                 }
-                Step::Scale(_) => {}
+                Step::Scale(_) | Step::Float(_) => {}
             }
         }
         Ok(Rounding::new(outputs, kernels))

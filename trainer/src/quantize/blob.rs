@@ -3,9 +3,11 @@
 use ndarray::{Array2, ArrayView2, s};
 use thumbnet_runtime as runtime;
 use thumbnet_runtime::{
-    DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, SelfTest, WeightsSpec,
+    DenseSpec, FloatSpec, LayerSpec, ModelSpec, NormalizeSpec, OutputSpec, Packing, Precision,
+    SelfTest, WeightsSpec,
 };
 
+use super::chain::FloatKind;
 use super::data_type::DataType;
 use super::pieces::Form;
 use super::plan::{Output, Plan, Step, Table, Weights};
@@ -51,7 +53,7 @@ impl Metadata {
 /// The numbers of a step in the device's types, for the blob's description to borrow.
 #[derive(Default)]
 struct Numbers {
-    /// Of a step that scales.
+    /// Of a step that scales; slopes are a scale, too.
     scale: Vec<f32>,
     offset: Vec<f32>,
     /// Weights and biases of a dense layer in floats.
@@ -128,15 +130,30 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                 output: precision(input.limit),
             }
         }
-        Step::Scale(_) => {
-            let (scale, offset) = (&numbers.scale, &numbers.offset);
-            let pairs = pairs(scale, offset);
-            LayerSpec::Scale {
-                inputs: scale.len(),
-                scale: &scale[..pairs],
-                offset: &offset[..pairs],
+        Step::Scale(_) => scale(numbers),
+        Step::Float(step) => match &step.kind {
+            FloatKind::Scale(_) => scale(numbers),
+            FloatKind::Slopes(_) => LayerSpec::Slopes {
+                slopes: &numbers.scale,
+                then: numbers.then(),
+            },
+            FloatKind::Normalize(normalize) => {
+                // Counts are below 2^16.
+                let factor = 1.0 / normalize.len() as f32;
+                LayerSpec::Normalize(NormalizeSpec {
+                    blocks: normalize.blocks,
+                    steps: normalize.steps,
+                    groups: normalize.groups,
+                    run: normalize.run,
+                    mean_factor: if normalize.centered { factor } else { 0.0 },
+                    square_factor: if normalize.by_length { 1.0 } else { factor },
+                    // They came from f32, or are far from its ends.
+                    epsilon: normalize.epsilon as f32,
+                    least: normalize.least as f32,
+                    then: numbers.then(),
+                })
             }
-        }
+        },
         Step::Dense(layer) => {
             let (units, inputs) = layer.real.kernel.dim();
             let (weights, multipliers, scales): (_, &[i32], &[f32]) = match &layer.weights {
@@ -173,24 +190,45 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                 },
                 Output::Float { .. } => OutputSpec::Float {
                     scales,
-                    activation: match &numbers.form {
-                        Some(Form::Direct(activation)) => *activation,
-                        Some(Form::Pieces(_)) | None => runtime::Activation::Linear,
-                    },
-                    table: match &numbers.form {
-                        Some(Form::Pieces(pieces)) => Some(pieces.table()),
-                        Some(Form::Direct(_)) | None => None,
-                    },
+                    activation: numbers.then().activation,
+                    table: numbers.then().table,
                 },
             };
-            LayerSpec::Dense(DenseSpec {
+            let dense = DenseSpec {
                 inputs,
                 units,
                 packing,
                 weights,
                 output,
-            })
+            };
+            match layer.rows {
+                1 => LayerSpec::Dense(dense),
+                rows => LayerSpec::Rows { rows, dense },
+            }
         }
+    }
+}
+
+fn scale(numbers: &Numbers) -> LayerSpec<'_> {
+    let (scale, offset) = (&numbers.scale, &numbers.offset);
+    let pairs = pairs(scale, offset);
+    LayerSpec::Scale {
+        inputs: scale.len(),
+        scale: &scale[..pairs],
+        offset: &offset[..pairs],
+        then: numbers.then(),
+    }
+}
+
+impl Numbers {
+    /// The activation of floats.
+    fn then(&self) -> FloatSpec<'_> {
+        let (activation, table) = match &self.form {
+            Some(Form::Direct(activation)) => (*activation, None),
+            Some(Form::Pieces(pieces)) => (runtime::Activation::Linear, Some(pieces.table())),
+            None => (runtime::Activation::Linear, None),
+        };
+        FloatSpec { activation, table }
     }
 }
 
@@ -211,6 +249,17 @@ fn numbers(step: &Step) -> Numbers {
         Step::Scale(affine) => {
             numbers.scale = narrow(&affine.scale);
             numbers.offset = narrow(&affine.offset);
+        }
+        Step::Float(step) => {
+            match &step.kind {
+                FloatKind::Scale(affine) => {
+                    numbers.scale = narrow(&affine.scale);
+                    numbers.offset = narrow(&affine.offset);
+                }
+                FloatKind::Slopes(slopes) => numbers.scale = narrow(slopes),
+                FloatKind::Normalize(_) => {}
+            }
+            numbers.form = Some(Form::of(&step.activation));
         }
         Step::Dense(layer) => {
             if let Weights::Float(dense) = &layer.weights {

@@ -4,9 +4,9 @@
 //! device's value can be from the float one: what the inputs bring along, what rounding the
 //! weights and biases adds, what the clamp cuts off and half a step of the output.
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate, s};
 
-use super::chain::{Chain, FoldedDense};
+use super::chain::{Chain, FloatKind, FloatStep, FoldedDense};
 use super::dense::Input;
 use super::plan::{Output, Plan, PlannedLayer, RealDense, Step, Weights};
 use super::range::TensorQuant;
@@ -20,13 +20,14 @@ const F32_SLACK: f64 = 1e-5;
 /// For each output, the most that the device's value can differ from the float model's when each
 /// raw input lies within `[low, high]`.
 ///
-/// Rigorous up to f64 rounding, and loose: errors that would cancel are added.
+/// Rigorous up to f64 rounding, and loose: errors that would cancel are added. None through a normalization by a
+/// sample's own deviation, which may be as small as you like.
 pub fn error_bound(
     chain: &Chain,
     plan: &Plan,
     low: ArrayView1<f64>,
     high: ArrayView1<f64>,
-) -> Array1<f64> {
+) -> Option<Array1<f64>> {
     let a = &low * &chain.input.scale + &chain.input.offset;
     let b = &high * &chain.input.scale + &chain.input.offset;
     let mut x = Spread {
@@ -41,12 +42,15 @@ pub fn error_bound(
             Step::Quantize { input, .. } => x.rounded(input),
             Step::Dense(planned) => {
                 if let Some(layer) = layers.next() {
-                    x = through(layer, planned, &x);
+                    let rows = (0..layer.rows).map(|row| x.row(row, layer.rows));
+                    let rows = rows.map(|row| through(layer, planned, &row));
+                    x = Spread::joined(&rows.collect::<Vec<_>>());
                 }
             }
+            Step::Float(step) => x = x.bent(step)?,
         }
     }
-    x.error
+    Some(x.error)
 }
 
 /// Values of a tensor over the box: `low <= float <= high`, `|device - float| <= error`.
@@ -57,6 +61,59 @@ struct Spread {
 }
 
 impl Spread {
+    /// One of so many equal parts.
+    fn row(&self, row: usize, rows: usize) -> Self {
+        let len = self.error.len() / rows;
+        let part = |values: &Array1<f64>| values.slice(s![row * len..(row + 1) * len]).to_owned();
+        Self {
+            low: part(&self.low),
+            high: part(&self.high),
+            error: part(&self.error),
+        }
+    }
+
+    fn joined(rows: &[Self]) -> Self {
+        let joined = |part: fn(&Self) -> &Array1<f64>| {
+            let parts: Vec<_> = rows.iter().map(|row| part(row).view()).collect();
+            concatenate(Axis(0), &parts).expect("vectors")
+        };
+        Self {
+            low: joined(|row| &row.low),
+            high: joined(|row| &row.high),
+            error: joined(|row| &row.error),
+        }
+    }
+
+    /// Through a step in floats; none through a normalization.
+    fn bent(mut self, step: &FloatStep) -> Option<Self> {
+        let slopes = match &step.kind {
+            FloatKind::Normalize(_) => return None,
+            FloatKind::Scale(map) => {
+                let ends = [&self.low, &self.high].map(|end| end * &map.scale + &map.offset);
+                let [a, b] = ends;
+                self.low = pairwise(&a, &b, f64::min);
+                self.high = pairwise(&a, &b, f64::max);
+                map.scale.mapv(f64::abs)
+            }
+            FloatKind::Slopes(slopes) => {
+                let at = |x: &Array1<f64>| {
+                    pairwise(x, slopes, |x, slope| if x < 0.0 { slope * x } else { x })
+                };
+                let (a, b) = (at(&self.low), at(&self.high));
+                // Where the slope is negative, 0 may be the least.
+                let zero = pairwise(&self.low, &self.high, |l, h| 0f64.clamp(l, h.max(l)));
+                let zero = at(&zero);
+                self.low = pairwise(&pairwise(&a, &b, f64::min), &zero, f64::min);
+                self.high = pairwise(&pairwise(&a, &b, f64::max), &zero, f64::max);
+                slopes.mapv(|slope| slope.abs().max(1.0))
+            }
+        };
+        let magnitude = pairwise(&self.low, &self.high, |l, h| l.abs().max(h.abs()));
+        self.error = self.error * slopes + magnitude * F32_SLACK;
+        float(&step.activation, &mut self);
+        Some(self)
+    }
+
     /// Half a step, and what lies beyond the integers' range.
     fn rounded(&mut self, input: &Input) {
         let limit = f64::from(input.limit);
@@ -251,7 +308,6 @@ mod tests {
     use super::super::plan::{PlanOptions, Weights};
     use super::super::tests::{network, uniform};
     use super::*;
-    use ndarray::Axis;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -352,7 +408,8 @@ mod tests {
             for types in &MIXTURES {
                 let case = case(activations, types, &mut rng);
                 let (low, high) = (&case.low, &case.high);
-                let bound = error_bound(&case.chain, &case.plan, low.view(), high.view());
+                let bound = error_bound(&case.chain, &case.plan, low.view(), high.view())
+                    .expect("no normalization");
                 // Corners, edges and inner points, where weights add up with one sign.
                 let tries =
                     Array2::from_shape_fn((500, 6), |(_, i)| match rng.random_range(0..3) {

@@ -4,7 +4,7 @@ use std::cell::{OnceCell, RefCell};
 
 use ndarray::{Array2, ArrayView2, Axis};
 
-use super::chain::{Chain, FoldedDense};
+use super::chain::{Chain, FoldedDense, split};
 use super::tail::Tails;
 use crate::{Error, Result};
 
@@ -266,11 +266,11 @@ const KEPT: usize = 2048;
 pub struct LayerTrace {
     /// Before the activation, over all rows.
     pub seen_sums: Observed,
-    /// After the activation, over all rows.
+    /// After the activation and the steps behind it, over all rows.
     pub seen_outputs: Observed,
     /// Before the activation, `[kept rows, units]`.
     pub sums: Array2<f64>,
-    /// After the activation, `[kept rows, units]`.
+    /// After the activation and the steps behind it, `[kept rows, units]`.
     pub outputs: Array2<f64>,
 }
 
@@ -283,7 +283,7 @@ pub struct Calibration {
     pub rows: Array2<f64>,
     /// One for each dense layer.
     pub layers: Vec<LayerTrace>,
-    /// What the first dense layer sees of each input, on the kept rows.
+    /// What the first dense layer sees of each input of one of its rows, on the kept rows.
     columns: OnceCell<Vec<Observed>>,
 }
 
@@ -298,15 +298,25 @@ impl Calibration {
         check(chain, rows)?;
         let stride = rows.nrows().div_ceil(KEPT);
         let kept: Vec<usize> = (0..rows.nrows()).step_by(stride).collect();
-        let mut x = chain.scaled_inputs(rows);
-        let seen_inputs = Observed::of(&x.view(), gains(chain.layers.first(), x.ncols()));
+        let mut x = chain.first_inputs(rows);
+        let seen_inputs = {
+            // Of rows that the same weights are applied to, the values of all.
+            let of_a_row = of_a_row(chain, &x);
+            Observed::of(
+                &of_a_row.view(),
+                gains(chain.layers.first(), of_a_row.ncols()),
+            )
+        };
         let mut layers = Vec::with_capacity(chain.layers.len());
         for (index, layer) in chain.layers.iter().enumerate() {
-            let gains = gains(chain.layers.get(index + 1), layer.units());
+            let next = chain.layers.get(index + 1);
+            let next = next.filter(|_| layer.then.is_empty());
+            let gains = gains(next, layer.outputs());
             let mut y = layer.sums(&x.view());
             let seen_sums = Observed::of(&y.view(), gains.clone());
             let sums = y.select(Axis(0), &kept);
             layer.activate(&mut y);
+            layer.then.iter().for_each(|step| step.apply(&mut y));
             if y.iter().any(|v| !v.is_finite()) {
                 return Err(Error::value(format!(
                     "layer \"{}\" is not finite on the calibration rows in float already; remove \
@@ -330,10 +340,11 @@ impl Calibration {
         })
     }
 
-    /// What the first dense layer sees of each input, on the kept rows.
+    /// What the first dense layer sees of each input of one of its rows, on the kept rows.
     pub fn columns(&self, chain: &Chain) -> &[Observed] {
         self.columns.get_or_init(|| {
-            let inputs = chain.scaled_inputs(&self.rows.view());
+            let inputs = chain.first_inputs(&self.rows.view());
+            let inputs = of_a_row(chain, &inputs);
             let columns = inputs.axis_iter(Axis(1));
             columns
                 .map(|column| Observed::of(&column.insert_axis(Axis(1)), vec![1.0]))
@@ -342,12 +353,19 @@ impl Calibration {
     }
 }
 
-/// How much an error of each value that a layer reads does to the squared error of its sums, `[inputs]`.
+/// What the first dense layer sees, `[samples, rows * inputs]`, as `[samples * rows, inputs]`.
+fn of_a_row(chain: &Chain, x: &Array2<f64>) -> Array2<f64> {
+    let rows = chain.layers.first().map_or(1, |layer| layer.rows);
+    split(&x.view(), rows)
+}
+
+/// How much an error of each value that a layer reads does to the squared error of its sums, `[width]`.
 fn gains(next: Option<&FoldedDense>, width: usize) -> Vec<f64> {
     match next {
         Some(next) => {
             let columns = next.kernel.columns().into_iter();
-            columns.map(|column| column.dot(&column)).collect()
+            let gains: Vec<f64> = columns.map(|column| column.dot(&column)).collect();
+            gains.into_iter().cycle().take(width).collect()
         }
         None => vec![1.0; width],
     }

@@ -1,10 +1,11 @@
 //! The float network as the device sees it: an affine map of the inputs, then dense layers with
-//! an activation each, in f64. Everything else of the model is folded into these.
+//! an activation each, in f64. Everything else of the model is folded into these, but for steps in floats
+//! between them.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 
 use crate::activations::Activation;
-use crate::layers::Windows;
+use crate::layers::{NormalizeStep, Windows};
 use crate::{Error, Result};
 
 /// `y = scale * x + offset`, elementwise over features.
@@ -25,10 +26,67 @@ impl Affine {
         }
     }
 
+    /// Whether it is the same for each of so many rows.
+    pub fn repeats(&self, rows: usize) -> bool {
+        repeats(&self.scale, rows) && repeats(&self.offset, rows)
+    }
+
     /// This map followed by `next`.
     fn then(&mut self, next: &Affine) {
         self.scale *= &next.scale;
         self.offset = &self.offset * &next.scale + &next.offset;
+    }
+}
+
+/// Whether so many parts of equal length are the same.
+fn repeats(values: &Array1<f64>, rows: usize) -> bool {
+    let len = values.len() / rows;
+    values.iter().skip(len).zip(values).all(|(a, b)| a == b)
+}
+
+/// A step in floats behind a dense layer, or behind the inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FloatStep {
+    /// Name of the Keras layer.
+    pub name: String,
+    pub kind: FloatKind,
+    /// Applied then.
+    pub activation: Activation,
+}
+
+/// What a [`FloatStep`] does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FloatKind {
+    Scale(Affine),
+    Normalize(NormalizeStep),
+    /// `x`, or where it is below zero `x` times the slope.
+    Slopes(Array1<f64>),
+}
+
+impl FloatStep {
+    /// In place, `[rows, width]`.
+    pub fn apply(&self, x: &mut Array2<f64>) {
+        match &self.kind {
+            FloatKind::Scale(map) => {
+                *x *= &map.scale;
+                *x += &map.offset;
+            }
+            FloatKind::Normalize(step) => {
+                for mut row in x.rows_mut() {
+                    let mut sample = row.to_vec();
+                    step.apply(&mut sample);
+                    row.assign(&Array1::from(sample));
+                }
+            }
+            FloatKind::Slopes(slopes) => {
+                for mut row in x.rows_mut() {
+                    for (x, slope) in row.iter_mut().zip(slopes) {
+                        *x *= if *x < 0.0 { *slope } else { 1.0 };
+                    }
+                }
+            }
+        }
+        activate(&self.activation, x);
     }
 }
 
@@ -37,12 +95,16 @@ impl Affine {
 pub struct FoldedDense {
     /// Name of the Keras layer that the kernel came from.
     pub name: String,
+    /// Rows of a sample that the kernel is applied to, each by itself; 1 for most.
+    pub rows: usize,
     /// `[units, inputs]`: transposed against Keras, one row per unit.
     pub kernel: Array2<f64>,
     /// `[units]`
     pub bias: Array1<f64>,
     /// Applied to the sum.
     pub activation: Activation,
+    /// Steps in floats behind it.
+    pub then: Vec<FloatStep>,
 }
 
 impl FoldedDense {
@@ -56,15 +118,63 @@ impl FoldedDense {
         self.kernel.ncols()
     }
 
-    /// `[rows, inputs]` to the pre-activations `[rows, units]`.
-    pub fn sums(&self, x: &ArrayView2<f64>) -> Array2<f64> {
-        x.dot(&self.kernel.t()) + &self.bias
+    /// Values that it writes: the units of all rows.
+    pub fn outputs(&self) -> usize {
+        self.rows * self.units()
     }
 
-    /// Applies the activation in place, `[rows, units]`.
-    pub fn activate(&self, sums: &mut Array2<f64>) {
-        activate(&self.activation, sums);
+    /// `[samples, inputs]` to the pre-activations `[samples, outputs]`.
+    pub fn sums(&self, x: &ArrayView2<f64>) -> Array2<f64> {
+        by_rows(self.rows, x, |x| x.dot(&self.kernel.t()) + &self.bias)
     }
+
+    /// Applies the activation in place, `[samples, outputs]`.
+    pub fn activate(&self, sums: &mut Array2<f64>) {
+        activate_rows(&self.activation, self.rows, sums);
+    }
+
+    /// Everything, `[samples, inputs]` to `[samples, outputs]`.
+    #[cfg(test)]
+    fn predict(&self, x: &ArrayView2<f64>) -> Array2<f64> {
+        let mut y = self.sums(x);
+        self.activate(&mut y);
+        self.then.iter().for_each(|step| step.apply(&mut y));
+        y
+    }
+}
+
+/// What `of` makes of each of so many rows of the samples, `[samples, values]`.
+pub fn by_rows(
+    rows: usize,
+    samples: &ArrayView2<f64>,
+    of: impl FnOnce(&ArrayView2<f64>) -> Array2<f64>,
+) -> Array2<f64> {
+    if rows == 1 {
+        return of(samples);
+    }
+    let found = of(&split(samples, rows).view());
+    let outputs = found.ncols() * rows;
+    let found = found.into_shape_with_order((samples.nrows(), outputs));
+    found.expect("as many values")
+}
+
+/// `[samples, rows * values]` as `[samples * rows, values]`.
+pub fn split(samples: &ArrayView2<f64>, rows: usize) -> Array2<f64> {
+    let (count, width) = samples.dim();
+    let values = samples.iter().copied().collect();
+    Array2::from_shape_vec((count * rows, width / rows), values).expect("as many values")
+}
+
+/// Applies an activation in place to each row of samples, `[samples, rows * units]`.
+pub fn activate_rows(activation: &Activation, rows: usize, sums: &mut Array2<f64>) {
+    if rows == 1 || activation.is_elementwise() {
+        return activate(activation, sums);
+    }
+    *sums = by_rows(rows, &sums.view(), |rows| {
+        let mut rows = rows.to_owned();
+        activate(activation, &mut rows);
+        rows
+    });
 }
 
 /// Applies an activation in place, `[rows, units]`.
@@ -89,8 +199,10 @@ pub fn activate(activation: &Activation, sums: &mut Array2<f64>) {
 /// A whole network in this form.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    /// From raw inputs to what the first dense layer sees.
+    /// From raw inputs to what the first dense layer sees, or the first step in floats.
     pub input: Affine,
+    /// Steps in floats before the first dense layer.
+    pub first: Vec<FloatStep>,
     /// At least one.
     pub layers: Vec<FoldedDense>,
 }
@@ -103,29 +215,52 @@ impl Chain {
 
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, FoldedDense::units)
+        self.layers.last().map_or(0, FoldedDense::outputs)
     }
 
     /// The last one.
     pub fn activation(&self) -> &Activation {
         let last = self.layers.last();
-        last.map_or(&Activation::Linear, |layer| &layer.activation)
+        last.map_or(&Activation::Linear, |layer| match layer.then.last() {
+            Some(step) => &step.activation,
+            None => &layer.activation,
+        })
     }
 
-    /// `[rows, inputs]` to `[rows, inputs]`: what the first dense layer sees.
+    /// The steps in floats.
+    pub fn float_steps(&self) -> impl Iterator<Item = &FloatStep> {
+        let layers = self.layers.iter();
+        self.first
+            .iter()
+            .chain(layers.flat_map(|layer| &layer.then))
+    }
+
+    /// `[rows, inputs]` to `[rows, inputs]`: what the first dense layer sees, or the first step in floats.
     pub fn scaled_inputs(&self, x: &ArrayView2<f64>) -> Array2<f64> {
         x * &self.input.scale + &self.input.offset
+    }
+
+    /// What the first dense layer sees.
+    pub fn first_inputs(&self, x: &ArrayView2<f64>) -> Array2<f64> {
+        let mut x = self.scaled_inputs(x);
+        self.first.iter().for_each(|step| step.apply(&mut x));
+        x
+    }
+
+    /// Whether the inputs of the first dense layer can be integers right away: nothing stands before it, and
+    /// each of its rows is scaled alike.
+    pub fn quantizes_inputs(&self) -> bool {
+        let rows = self.layers.first().map_or(1, |layer| layer.rows);
+        self.first.is_empty() && self.input.repeats(rows)
     }
 
     /// The float prediction in f64, `[rows, inputs]` to `[rows, outputs]`. The model's own is what comparisons
     /// take.
     #[cfg(test)]
     pub fn predict(&self, x: &ArrayView2<f64>) -> Array2<f64> {
-        self.layers.iter().fold(self.scaled_inputs(x), |x, layer| {
-            let mut y = layer.sums(&x.view());
-            layer.activate(&mut y);
-            y
-        })
+        let inputs = self.first_inputs(x);
+        let layers = self.layers.iter();
+        layers.fold(inputs, |x, layer| layer.predict(&x.view()))
     }
 }
 
@@ -171,6 +306,50 @@ impl Pending {
         next
     }
 
+    /// Its scale and offset, where each value is one of those before, in their order.
+    fn as_map(&self) -> Option<Affine> {
+        let scale = self
+            .sums
+            .iter()
+            .enumerate()
+            .map(|(own, sum)| match sum[..] {
+                [(place, weight)] if place == own => Some(weight),
+                _ => None,
+            });
+        Some(Affine {
+            scale: scale.collect::<Option<_>>()?,
+            offset: self.offset.clone(),
+        })
+    }
+
+    /// That of one of so many rows, where all of them are alike and look at nothing but the same row of
+    /// `width` values before.
+    fn of_a_row(&self, rows: usize, width: usize) -> Option<Self> {
+        let (len, before) = (self.sums.len() / rows, width / rows);
+        if !width.is_multiple_of(rows) || !repeats(&self.offset, rows) {
+            return None;
+        }
+        let in_row = |(own, sum): (usize, &Vec<(usize, f64)>)| -> Option<Vec<(usize, f64)>> {
+            let start = own / len * before;
+            let term = |&(place, weight): &(usize, f64)| {
+                let place = place.checked_sub(start).filter(|place| *place < before)?;
+                Some((place, weight))
+            };
+            sum.iter().map(term).collect()
+        };
+        let sums: Vec<_> = self
+            .sums
+            .iter()
+            .enumerate()
+            .map(in_row)
+            .collect::<Option<_>>()?;
+        let alike = sums.iter().skip(len).zip(&sums).all(|(a, b)| a == b);
+        alike.then(|| Self {
+            sums: sums.into_iter().take(len).collect(),
+            offset: self.offset.iter().take(len).copied().collect(),
+        })
+    }
+
     /// Into a kernel that reads it, `[units, values]`, and its bias: then it reads `width` values before.
     fn into_kernel(
         self,
@@ -189,18 +368,40 @@ impl Pending {
     }
 }
 
+/// A kernel, `[units, inputs]`, and its bias for all rows of a sample at once.
+fn of_all_rows(
+    rows: usize,
+    kernel: &Array2<f64>,
+    bias: &Array1<f64>,
+) -> (Array2<f64>, Array1<f64>) {
+    let (units, inputs) = kernel.dim();
+    let mut all = Array2::zeros((rows * units, rows * inputs));
+    for row in 0..rows {
+        let (from, to) = (row * inputs, row * units);
+        let mut part = all.slice_mut(s![to..to + units, from..from + inputs]);
+        part.assign(kernel);
+    }
+    let bias = bias.iter().cycle().take(rows * units);
+    (all, bias.copied().collect())
+}
+
 /// Folds layers, one after the other, into a [`Chain`].
 pub struct ChainBuilder {
     input: Affine,
+    first: Vec<FloatStep>,
     layers: Vec<FoldedDense>,
     pending: Option<Pending>,
 }
+
+/// Weights that a kernel may get where one row of a sample is mixed with others: 128 MiB of them.
+const MOST_WEIGHTS: usize = 1 << 24;
 
 impl ChainBuilder {
     /// Starts with `features` raw inputs.
     pub fn new(features: usize) -> Self {
         Self {
             input: Affine::identity(features),
+            first: Vec::new(),
             layers: Vec::new(),
             pending: None,
         }
@@ -210,7 +411,23 @@ impl ChainBuilder {
     fn width(&self) -> usize {
         self.layers
             .last()
-            .map_or(self.input.scale.len(), FoldedDense::units)
+            .map_or(self.input.scale.len(), FoldedDense::outputs)
+    }
+
+    /// The steps in floats behind the last dense layer, or behind the inputs.
+    fn steps(&mut self) -> &mut Vec<FloatStep> {
+        match self.layers.last_mut() {
+            Some(layer) => &mut layer.then,
+            None => &mut self.first,
+        }
+    }
+
+    /// The last dense layer, where nothing but a sum stands there.
+    fn last_sum(&mut self) -> Option<&mut FoldedDense> {
+        self.layers
+            .last_mut()
+            .filter(|layer| layer.activation == Activation::Linear && layer.then.is_empty())
+            .filter(|_| self.pending.is_none())
     }
 
     /// Sums of values: a pooling by the mean, or values in another order. They go into the next kernel.
@@ -226,105 +443,195 @@ impl ChainBuilder {
     /// It goes into the kernel before it when only a sum stands there, into the inputs when
     /// nothing stands there, else into the next kernel.
     pub fn affine(&mut self, map: &Affine) {
-        match (self.layers.last_mut(), &mut self.pending) {
-            (_, Some(pending)) => pending.scaled(map),
-            (None, None) => self.input.then(map),
-            (Some(layer), None) if layer.activation == Activation::Linear => {
-                layer.kernel *= &map.scale.view().insert_axis(Axis(1));
-                layer.bias = &layer.bias * &map.scale + &map.offset;
-            }
-            (Some(layer), pending @ None) => {
-                let mut nothing = Pending::nothing(layer.units());
-                nothing.scaled(map);
-                *pending = Some(nothing);
-            }
+        if self.layers.is_empty() && self.first.is_empty() && self.pending.is_none() {
+            return self.input.then(map);
         }
+        if let Some(layer) = self.last_sum().filter(|layer| map.repeats(layer.rows)) {
+            let units = layer.units();
+            let of_a_row = |values: &Array1<f64>| values.slice(s![..units]).to_owned();
+            let (scale, offset) = (of_a_row(&map.scale), of_a_row(&map.offset));
+            layer.kernel *= &scale.view().insert_axis(Axis(1));
+            layer.bias = &layer.bias * &scale + offset;
+            return;
+        }
+        let width = self.width();
+        let pending = self.pending.get_or_insert_with(|| Pending::nothing(width));
+        pending.scaled(map);
     }
 
-    /// A dense layer without its activation; `kernel` is `[units, inputs]`.
-    pub fn dense(&mut self, name: &str, mut kernel: Array2<f64>, mut bias: Array1<f64>) {
+    /// A step in floats.
+    ///
+    /// # Errors
+    ///
+    /// As [`dense`](Self::dense), where values are summed or rearranged before it.
+    pub fn float(&mut self, name: &str, kind: FloatKind) -> Result<()> {
         if let Some(pending) = self.pending.take() {
-            kernel = pending.into_kernel(&kernel, &mut bias, self.width());
-        }
-        match self.layers.last_mut() {
-            // Two sums in a row are one, when that does not cost more multiply-accumulates.
-            Some(last)
-                if last.activation == Activation::Linear
-                    && kernel.nrows() * last.inputs() <= kernel.len() + last.kernel.len() =>
-            {
-                bias += &kernel.dot(&last.bias);
-                last.kernel = kernel.dot(&last.kernel);
-                last.bias = bias;
-                last.name = format!("{}+{name}", last.name);
+            match pending.as_map() {
+                Some(map) => self.push(name, FloatKind::Scale(map)),
+                None => {
+                    self.pending = Some(pending);
+                    self.identity(name)?;
+                }
             }
-            _ => self.layers.push(FoldedDense {
-                name: name.to_owned(),
-                kernel,
-                bias,
-                activation: Activation::Linear,
-            }),
         }
+        self.push(name, kind);
+        Ok(())
+    }
+
+    fn push(&mut self, name: &str, kind: FloatKind) {
+        let step = FloatStep {
+            name: name.to_owned(),
+            kind,
+            activation: Activation::Linear,
+        };
+        self.steps().push(step);
+    }
+
+    /// A dense layer without its activation, applied to so many rows of a sample; `kernel` is
+    /// `[units, inputs]`.
+    ///
+    /// # Errors
+    ///
+    /// Rows that are mixed with each other before it, when that takes too large a kernel.
+    pub fn dense(
+        &mut self,
+        name: &str,
+        mut rows: usize,
+        mut kernel: Array2<f64>,
+        mut bias: Array1<f64>,
+    ) -> Result<()> {
+        if let Some(pending) = self.pending.take() {
+            let width = self.width();
+            if let Some(pending) = pending.of_a_row(rows, width) {
+                kernel = pending.into_kernel(&kernel, &mut bias, width / rows);
+            } else {
+                if rows > 1 {
+                    let weights = kernel.len().saturating_mul(rows).saturating_mul(rows);
+                    if weights.max(kernel.nrows() * rows * width) > MOST_WEIGHTS {
+                        return Err(Error::unsupported(format!(
+                            "layer \"{name}\" goes over {rows} rows of a sample that are rearranged before it, which takes too many weights on the device; put what rearranges them behind it"
+                        )));
+                    }
+                    (kernel, bias) = of_all_rows(rows, &kernel, &bias);
+                    rows = 1;
+                }
+                kernel = pending.into_kernel(&kernel, &mut bias, width);
+            }
+        }
+        // Two sums in a row are one, when that does not cost more multiply-accumulates.
+        if let Some(last) = self.last_sum()
+            && (rows == last.rows || rows == 1)
+            && kernel.nrows() * last.inputs() * (last.rows / rows)
+                <= kernel.len() + last.kernel.len()
+        {
+            let parts = last.rows / rows;
+            let of_part = |part: usize| {
+                let from = part * last.units();
+                kernel.slice(s![.., from..from + last.units()])
+            };
+            let parts: Vec<_> = (0..parts).map(of_part).collect();
+            for part in &parts {
+                bias += &part.dot(&last.bias);
+            }
+            let columns: Vec<_> = parts.iter().map(|part| part.dot(&last.kernel)).collect();
+            let views: Vec<_> = columns.iter().map(|part| part.view()).collect();
+            last.kernel = concatenate(Axis(1), &views).expect("as many rows");
+            last.rows = rows;
+            last.bias = bias;
+            last.name = format!("{}+{name}", last.name);
+            return Ok(());
+        }
+        self.layers.push(FoldedDense {
+            name: name.to_owned(),
+            rows,
+            kernel,
+            bias,
+            activation: Activation::Linear,
+            then: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Whether a softmax over so many values, the last axis of a sample, is one over each row of what stands last.
+    pub fn ends_with_rows(&mut self, width: usize) -> bool {
+        self.last_sum().is_some_and(|layer| layer.units() == width)
     }
 
     /// An activation after whatever came before.
-    pub fn activation(&mut self, name: &str, activation: &Activation) {
+    ///
+    /// # Errors
+    ///
+    /// As [`dense`](Self::dense).
+    pub fn activation(&mut self, name: &str, activation: &Activation) -> Result<()> {
         if *activation == Activation::Linear {
-            return;
+            return Ok(());
         }
-        let follows_sum = self.pending.is_none()
-            && self
-                .layers
-                .last()
-                .is_some_and(|layer| layer.activation == Activation::Linear);
-        if !follows_sum {
-            self.identity(name);
+        if let Some(layer) = self.last_sum() {
+            layer.activation = activation.clone();
+            return Ok(());
         }
+        if !self.steps().is_empty() {
+            if let Some(map) = self.pending.as_ref().and_then(Pending::as_map) {
+                self.pending = None;
+                self.push(name, FloatKind::Scale(map));
+            }
+            let is_settled = self.pending.is_none();
+            let step = self.steps().last_mut().filter(|_| is_settled);
+            if let Some(step) = step.filter(|step| step.activation == Activation::Linear) {
+                step.activation = activation.clone();
+                return Ok(());
+            }
+        }
+        self.identity(name)?;
         if let Some(layer) = self.layers.last_mut() {
             layer.activation = activation.clone();
         }
+        Ok(())
     }
 
     /// A dense layer that passes its inputs on: a place for a map or activation without one.
-    fn identity(&mut self, name: &str) {
+    fn identity(&mut self, name: &str) -> Result<()> {
         let pending = self.pending.as_ref();
         let width = pending.map_or(self.width(), |pending| pending.sums.len());
-        self.dense(name, Array2::eye(width), Array1::zeros(width));
+        self.dense(name, 1, Array2::eye(width), Array1::zeros(width))
     }
 
     /// The folded network.
     ///
     /// # Errors
     ///
-    /// A model without a dense layer, a softmax before the end, an activation that the device does not
-    /// have, weights that are not finite.
+    /// A model without a dense layer, an activation that the device does not have, weights that are not
+    /// finite.
     pub fn finish(mut self) -> Result<Chain> {
+        if let Some(map) = self.pending.as_ref().and_then(Pending::as_map)
+            && !self.layers.is_empty()
+            && !self.steps().is_empty()
+        {
+            self.pending = None;
+            self.push("output", FloatKind::Scale(map));
+        }
         if self.pending.is_some() {
-            self.identity("output");
+            self.identity("output")?;
         }
         if self.layers.is_empty() {
             return Err(Error::value(
                 "the model has no Dense layer; a device model needs at least one",
             ));
         }
-        let hidden = self.layers.len() - 1;
-        for layer in self.layers.iter().take(hidden) {
-            if !layer.activation.is_elementwise() {
+        let layers = self.layers.iter();
+        let steps = layers.clone().flat_map(|layer| &layer.then);
+        let steps = self.first.iter().chain(steps);
+        let steps = steps.map(|step| (&step.name, &step.activation));
+        let activations = layers.map(|layer| (&layer.name, &layer.activation));
+        for (name, activation) in activations.chain(steps) {
+            if let Some(instead) = refused(activation) {
                 return Err(Error::unsupported(format!(
-                    "layer \"{}\": {} before the last layer cannot run on the device; use an \
-                     elementwise activation there",
-                    layer.name,
-                    layer.activation.name()
+                    "layer \"{name}\": {} cannot run on the device; {instead}",
+                    activation.name()
                 )));
             }
         }
         for layer in &self.layers {
-            if let Some(instead) = refused(&layer.activation) {
-                return Err(Error::unsupported(format!(
-                    "layer \"{}\": {} cannot run on the device; {instead}",
-                    layer.name,
-                    layer.activation.name()
-                )));
-            }
             if !layer
                 .kernel
                 .iter()
@@ -351,6 +658,7 @@ impl ChainBuilder {
         }
         Ok(Chain {
             input: self.input,
+            first: self.first,
             layers: self.layers,
         })
     }
@@ -401,7 +709,9 @@ mod tests {
             scale: arr1(&[0.5, 0.5]),
             offset: arr1(&[-0.5, -0.5]),
         });
-        builder.dense("dense", arr2(&[[1.0, 2.0]]), arr1(&[3.0]));
+        builder
+            .dense("dense", 1, arr2(&[[1.0, 2.0]]), arr1(&[3.0]))
+            .expect("a layer");
         builder.affine(&Affine {
             scale: arr1(&[10.0]),
             offset: arr1(&[-1.0]),
@@ -413,14 +723,18 @@ mod tests {
     #[test]
     fn a_map_after_an_activation_goes_into_the_next_kernel() {
         let mut builder = ChainBuilder::new(1);
-        builder.dense("a", arr2(&[[1.0], [-1.0]]), arr1(&[0.0, 0.0]));
+        builder
+            .dense("a", 1, arr2(&[[1.0], [-1.0]]), arr1(&[0.0, 0.0]))
+            .expect("a layer");
         let relu: Activation = "relu".parse().expect("relu");
-        builder.activation("a", &relu);
+        builder.activation("a", &relu).expect("a place");
         builder.affine(&Affine {
             scale: arr1(&[2.0, 3.0]),
             offset: arr1(&[1.0, -1.0]),
         });
-        builder.dense("b", arr2(&[[1.0, 1.0]]), arr1(&[0.5]));
+        builder
+            .dense("b", 1, arr2(&[[1.0, 1.0]]), arr1(&[0.5]))
+            .expect("a layer");
         // x = 2 -> [2, 0] -> [5, -1] -> 4.5
         assert_eq!(predict(builder, &[2.0]), [4.5]);
     }
@@ -428,8 +742,12 @@ mod tests {
     #[test]
     fn two_sums_in_a_row_become_one_when_that_is_no_dearer() {
         let mut builder = ChainBuilder::new(1);
-        builder.dense("a", arr2(&[[2.0], [1.0]]), arr1(&[1.0, 0.0]));
-        builder.dense("b", arr2(&[[3.0, 1.0]]), arr1(&[0.5]));
+        builder
+            .dense("a", 1, arr2(&[[2.0], [1.0]]), arr1(&[1.0, 0.0]))
+            .expect("a layer");
+        builder
+            .dense("b", 1, arr2(&[[3.0, 1.0]]), arr1(&[0.5]))
+            .expect("a layer");
         let chain = builder.finish().expect("a chain");
         assert_eq!(chain.layers.len(), 1);
         assert_eq!(chain.layers[0].kernel, arr2(&[[7.0]]));

@@ -23,7 +23,8 @@ pub fn equalize(chain: &mut Chain, ranges: &[Array1<f64>]) {
         let Some([layer, next]) = chain.layers.get_mut(index..index + 2) else {
             break;
         };
-        if !is_homogeneous(&layer.activation) {
+        let is_plain = layer.then.is_empty() && layer.rows == 1 && next.rows == 1;
+        if !is_plain || !is_homogeneous(&layer.activation) {
             continue;
         }
         let columns: Array1<f64> = next
@@ -87,9 +88,12 @@ mod tests {
     #[test]
     fn equalization_evens_the_ranges_and_keeps_every_output() {
         let mut builder = ChainBuilder::new(1);
-        builder.dense("a", arr2(&[[100.0], [1.0]]), arr1(&[0.0, 0.0]));
-        builder.activation("a", &"relu".parse().expect("relu"));
-        builder.dense("b", arr2(&[[1.0, 1.0]]), arr1(&[0.0]));
+        let mut dense = |name, kernel, bias| builder.dense(name, 1, kernel, bias);
+        dense("a", arr2(&[[100.0], [1.0]]), arr1(&[0.0, 0.0])).expect("a layer");
+        let relu = "relu".parse().expect("relu");
+        builder.activation("a", &relu).expect("a place");
+        let mut dense = |name, kernel, bias| builder.dense(name, 1, kernel, bias);
+        dense("b", arr2(&[[1.0, 1.0]]), arr1(&[0.0])).expect("a layer");
         let mut chain = builder.finish().expect("a chain");
         let x = arr2(&[[0.5], [1.0], [-3.0]]);
         let before = chain.predict(&x.view());

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2};
 
-use super::chain::{Affine, Chain, ChainBuilder};
+use super::chain::{Affine, Chain, ChainBuilder, FloatKind};
 use crate::engine::Leaf;
 use crate::layers::{Built, Layer, OnDevice};
 use crate::sequential::Sequential;
@@ -28,21 +28,35 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
         match layer.op().on_device(&weights.built()) {
             OnDevice::Nothing => {}
             OnDevice::Dense => {
-                let (kernel, bias) = weights.dense()?;
-                builder.dense(layer.name(), kernel, bias);
+                let (rows, kernel, bias) = weights.dense()?;
+                builder.dense(layer.name(), rows, kernel, bias)?;
             }
             OnDevice::Scale(map) => builder.affine(&Affine {
                 scale: weights.repeat(&map.scale)?,
                 offset: weights.repeat(&map.offset)?,
             }),
             OnDevice::Sums(windows) => builder.sums(&windows),
+            OnDevice::Normalize(normalized) => {
+                builder.float(layer.name(), FloatKind::Normalize(normalized.step))?;
+                let map = Affine {
+                    scale: normalized.scale.into(),
+                    offset: normalized.offset.into(),
+                };
+                if map != Affine::identity(leaf.outputs) {
+                    builder.affine(&map);
+                }
+            }
+            OnDevice::Slopes(slopes) => {
+                builder.float(layer.name(), FloatKind::Slopes(slopes.into()))?;
+            }
             OnDevice::Refused(instead) => return Err(weights.unsupported(instead)),
         }
         if let Some(activation) = layer.op().activation() {
-            if !activation.is_elementwise() && leaf.outputs != leaf.width {
+            let of_all = activation.is_elementwise() || leaf.outputs == leaf.width;
+            if !of_all && !builder.ends_with_rows(leaf.width) {
                 return Err(weights.unsupported("flatten before the softmax"));
             }
-            builder.activation(layer.name(), &activation);
+            builder.activation(layer.name(), &activation)?;
         }
     }
     builder.finish()
@@ -71,19 +85,17 @@ impl Weights<'_> {
         }
     }
 
-    /// `[units, inputs]` and `[units]`.
-    fn dense(&self) -> Result<(Array2<f64>, Array1<f64>)> {
+    /// How many rows of a sample it goes over, `[units, inputs]` and `[units]`.
+    fn dense(&self) -> Result<(usize, Array2<f64>, Array1<f64>)> {
         let kernel = self.built().find("kernel").unwrap_or_default();
         let units = self.leaf.width;
         let inputs = kernel.len().checked_div(units).unwrap_or(0);
-        if inputs != self.leaf.inputs {
-            return Err(self.unsupported("flatten its inputs, so that a sample is one row"));
-        }
+        let rows = self.leaf.inputs.checked_div(inputs).unwrap_or(1);
         let kernel = ArrayView2::from_shape((inputs, units), &kernel)
             .map_err(|error| Error::shape(format!("layer \"{}\": {error}", self.layer.name())))?;
         let bias = self.built().find("bias");
         let bias = bias.map_or_else(|| Array1::zeros(units), Array1::from);
-        Ok((kernel.t().as_standard_layout().into_owned(), bias))
+        Ok((rows, kernel.t().as_standard_layout().into_owned(), bias))
     }
 
     /// One value for each value of a sample, from one for all or one per element of the last
@@ -102,7 +114,7 @@ impl Weights<'_> {
 mod tests {
     use super::*;
     use crate::layers::{
-        BatchNormalization, Dense, Dropout, Flatten, Input, LayerNormalization, Normalization,
+        BatchNormalization, Dense, Dropout, Flatten, GlobalMaxPooling1D, Input, Normalization,
     };
     use ndarray::{Array2, Array3};
 
@@ -138,13 +150,13 @@ mod tests {
     #[test]
     fn a_layer_without_a_form_on_the_device_is_refused_by_name() {
         let mut model = Sequential::new();
-        model.add(Input::new([3])).expect("an input");
+        model.add(Input::new([3, 2])).expect("an input");
+        model.add(GlobalMaxPooling1D::new()).expect("a layer");
         model.add(Dense::new(2)).expect("a layer");
-        model.add(LayerNormalization::new()).expect("a layer");
         assert_eq!(
-            fold(&model).expect_err("a LayerNormalization").to_string(),
-            "layer \"layer_normalization\" is a LayerNormalization, which does not run on the \
-             device; use BatchNormalization, which disappears into the layer before it"
+            fold(&model).expect_err("a GlobalMaxPooling1D").to_string(),
+            "layer \"global_max_pooling1d\" is a GlobalMaxPooling1D, which does not run on the \
+             device; use the pooling of its kind by the mean"
         );
     }
 }

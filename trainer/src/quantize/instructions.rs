@@ -75,11 +75,14 @@ impl CoreCost {
 /// The key in [`CoreCost::dense`]; none for the input's quantization.
 pub fn data_type(operation: Operation) -> Option<&'static str> {
     match operation {
-        Operation::QuantizeTensor | Operation::QuantizeFeatures => None,
-        Operation::DenseInt8 => Some("int8"),
-        Operation::DenseInt4 => Some("int4"),
-        Operation::DenseInt16 => Some("int16"),
-        Operation::DenseFloat => Some("float32"),
+        Operation::DenseInt8 | Operation::RowsInt8 => Some("int8"),
+        Operation::DenseInt4 | Operation::RowsInt4 => Some("int4"),
+        Operation::DenseInt16 | Operation::RowsInt16 => Some("int16"),
+        Operation::DenseFloat | Operation::RowsFloat => Some("float32"),
+        Operation::QuantizeTensor
+        | Operation::QuantizeFeatures
+        | Operation::Normalize
+        | Operation::Slopes => None,
     }
 }
 

@@ -289,9 +289,10 @@ mod tests {
         for (pair, name) in widths.windows(2).zip(activations) {
             let limit = (6.0 / (pair[0] + pair[1]) as f64).sqrt();
             let bias = uniform((1, pair[1]), 0.3, rng).row(0).to_owned();
-            builder.dense("dense", uniform((pair[1], pair[0]), limit, rng), bias);
+            let kernel = uniform((pair[1], pair[0]), limit, rng);
+            builder.dense("dense", 1, kernel, bias).expect("a layer");
             let activation: Activation = name.parse().expect("a Keras name");
-            builder.activation(name, &activation);
+            builder.activation(name, &activation).expect("a place");
         }
         builder.finish().expect("a chain")
     }

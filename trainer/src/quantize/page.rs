@@ -129,16 +129,21 @@ impl Report {
                     th { "layer" } th { "shape" } th { "type" } th { "signal to noise" } th {}
                     th { "clipped" }
                 }
+                @for step in &self.first { tr { td colspan="6" { (step) ", in float32" } } }
                 @for layer in &self.layers {
                     tr {
                         td { (layer.name) }
-                        td { (layer.inputs) " → " (layer.units) }
+                        td {
+                            @if layer.rows > 1 { (layer.rows) " of " }
+                            (layer.inputs) " → " (layer.units)
+                        }
                         td { (layer.data_type) }
                         td { (decibels(layer)) }
                         // 80 dB is as good as it gets to the eye.
                         td { (bar(layer.signal_to_noise_db.unwrap_or(80.0) / 80.0)) }
                         td { (percent(layer.saturated)) }
                     }
+                    @for step in &layer.then { tr { td colspan="6" { (step) ", in float32" } } }
                 }
             }
             p.note {
@@ -172,7 +177,8 @@ impl Report {
     }
 
     fn proofs(&self) -> Markup {
-        let largest = self.error_bound.iter().copied().fold(0.0, f64::max);
+        let bound = self.error_bound.as_ref();
+        let largest = bound.map(|bound| bound.iter().copied().fold(0.0, f64::max));
         html! {
             table {
                 tr { th { "layer" } th { "largest possible sum" } th { "accumulator holds" } th {} }
@@ -187,13 +193,20 @@ impl Report {
                     }
                 }
             }
-            p {
-                "No input whatsoever overflows an accumulator. For any input between the smallest and \
-                 the largest values of the calibration rows, no output differs from float by more than "
-                (number(largest))
-                "."
+            @if let Some(largest) = largest {
+                p {
+                    "No input whatsoever overflows an accumulator. For any input between the smallest and \
+                     the largest values of the calibration rows, no output differs from float by more than "
+                    (number(largest))
+                    "."
+                }
+                p.note { "The bound adds up errors that cancel in practice; what was measured is above." }
+            } @else {
+                p {
+                    "No input whatsoever overflows an accumulator. How far an output can be from float is not \
+                     proven: the model normalizes by a sample's own deviation, which may be as small as you like."
+                }
             }
-            p.note { "The bound adds up errors that cancel in practice; what was measured is above." }
         }
     }
 

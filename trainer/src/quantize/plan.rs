@@ -1,10 +1,10 @@
 //! A whole chain in the device's arithmetic: every tensor's quantization and every layer's
 //! numbers, with what that does to each tensor on the calibration rows.
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayBase, Axis, Data, Ix2};
 
 use super::calibrate::{Calibration, LayerTrace, Observed, RangeMethod};
-use super::chain::{Affine, Chain, FoldedDense, activate};
+use super::chain::{Affine, Chain, FloatStep, FoldedDense, activate, by_rows, split};
 use super::data_type::DataType;
 use super::dense::{
     Input, QuantizedDense, Rounding, Target, largest_weight_scales, least_error_scales,
@@ -66,6 +66,8 @@ pub enum Step {
     /// Floats to floats: `x * scale + offset`. Of the inputs before a float layer, and of outputs that
     /// lie far from 0, see [`center`].
     Scale(Affine),
+    /// Floats to floats otherwise.
+    Float(FloatStep),
     /// A dense layer.
     Dense(Box<PlannedLayer>),
 }
@@ -75,6 +77,8 @@ pub enum Step {
 pub struct PlannedLayer {
     /// Name of the Keras layer that the kernel came from.
     pub name: String,
+    /// Rows of a sample that it is applied to.
+    pub rows: usize,
     pub weights: Weights,
     /// The float layer's.
     pub activation: Activation,
@@ -222,6 +226,66 @@ enum Signal {
     Floats(Array2<f64>),
 }
 
+impl Signal {
+    /// `[samples, rows * values]` as `[samples * rows, values]`.
+    fn of_rows(self, rows: usize) -> Self {
+        if rows == 1 {
+            return self;
+        }
+        match self {
+            Self::Floats(x) => Self::Floats(split(&x.view(), rows)),
+            Self::Integers { q, input } => {
+                let len = input.zeros.len() / rows;
+                let first = |values: &Array1<f64>| values.iter().take(len).copied().collect();
+                Self::Integers {
+                    q: split(&q.view(), rows),
+                    // Of all rows the same.
+                    input: Input {
+                        columns: first(&input.columns),
+                        zeros: first(&input.zeros),
+                        ..input
+                    },
+                }
+            }
+        }
+    }
+
+    /// The way back.
+    fn of_samples(self, rows: usize) -> Self {
+        if rows == 1 {
+            return self;
+        }
+        let join = |x: Array2<f64>| {
+            let shape = (x.nrows() / rows, x.ncols() * rows);
+            x.into_shape_with_order(shape).expect("as many values")
+        };
+        match self {
+            Self::Floats(x) => Self::Floats(join(x)),
+            Self::Integers { q, input } => {
+                let len = input.zeros.len() * rows;
+                let all = |values: &Array1<f64>| values.iter().cycle().take(len).copied().collect();
+                Self::Integers {
+                    q: join(q),
+                    input: Input {
+                        columns: all(&input.columns),
+                        zeros: all(&input.zeros),
+                        ..input
+                    },
+                }
+            }
+        }
+    }
+
+    /// Against the float model's, in dB; infinite where they are equal.
+    fn signal_to_noise(&self, float: &Array2<f64>) -> f64 {
+        let noise = match self {
+            Self::Floats(y) => y - float,
+            Self::Integers { q, input } => (q - &input.zeros) * input.scale - float,
+        };
+        10.0 * (mean_square(float) / mean_square(&noise)).log10()
+    }
+}
+
 impl Plan {
     /// Quantizes every layer.
     ///
@@ -230,7 +294,8 @@ impl Plan {
     /// Ranges that f32 cannot hold.
     pub fn new(chain: &Chain, calibration: &Calibration, options: &PlanOptions) -> Result<Self> {
         let mut steps = Vec::with_capacity(chain.layers.len() + 1);
-        let mut signal = match options.types.first().and_then(|t| t.input_limit()) {
+        let limit = options.types.first().and_then(|t| t.input_limit());
+        let mut signal = match limit.filter(|_| chain.quantizes_inputs()) {
             Some(limit) => {
                 let (step, signal) = quantize_inputs(chain, calibration, options, limit)?;
                 steps.push(step);
@@ -238,7 +303,8 @@ impl Plan {
             }
             None => {
                 steps.push(Step::Scale(chain.input.clone()));
-                Signal::Floats(chain.scaled_inputs(&calibration.rows.view()))
+                steps.extend(chain.first.iter().cloned().map(Step::Float));
+                Signal::Floats(chain.first_inputs(&calibration.rows.view()))
             }
         };
         for (index, (layer, trace)) in chain.layers.iter().zip(&calibration.layers).enumerate() {
@@ -252,7 +318,9 @@ impl Plan {
             let output = match next.and_then(|next| next.input_limit()) {
                 // A float layer's sums stay floats; the next step quantizes them.
                 Some(limit)
-                    if data_type != DataType::Float32 && is_a_table(&layer.activation, limit) =>
+                    if data_type != DataType::Float32
+                        && layer.then.is_empty()
+                        && is_a_table(&layer.activation, limit) =>
                 {
                     integer_output(layer, trace, options.ranges[index + 1], limit)?
                 }
@@ -260,26 +328,38 @@ impl Plan {
                     activation: layer.activation.clone(),
                 },
             };
-            let (planned, center, after) =
-                plan_layer(layer, trace, data_type, output, signal, options);
+            let sums = split(&trace.sums.view(), layer.rows);
+            let of_rows = signal.of_rows(layer.rows);
+            let (mut planned, center, after) =
+                plan_row(layer, &sums, data_type, output, of_rows, options);
+            let mut after = after.of_samples(layer.rows);
+            if let Signal::Floats(y) = &mut after {
+                layer.then.iter().for_each(|step| step.apply(y));
+            }
+            planned.signal_to_noise = after.signal_to_noise(&trace.outputs);
             steps.push(Step::Dense(Box::new(planned)));
+            // One for all rows of a sample.
+            let center = center.map(|center| {
+                let all = center.iter().cycle().take(layer.outputs());
+                all.copied().collect::<Array1<f64>>()
+            });
             steps.extend(center.map(|offset| {
                 Step::Scale(Affine {
                     scale: Array1::ones(offset.len()),
                     offset,
                 })
             }));
+            steps.extend(layer.then.iter().cloned().map(Step::Float));
             signal = after;
         }
         let outputs = match signal {
             Signal::Floats(y) => y,
             Signal::Integers { q, .. } => q,
         };
-        let found = chain
+        let found = calibration
             .layers
             .last()
-            .zip(calibration.layers.last())
-            .map(|(layer, trace)| OutputError::of(&outputs, &trace.outputs, &layer.activation));
+            .map(|trace| OutputError::of(&outputs, &trace.outputs, chain.activation()));
         Ok(Self {
             steps,
             error: found.map_or(0.0, |found| found.error),
@@ -299,14 +379,18 @@ impl Plan {
                     input,
                 } => integers(&x, scale, zero_point, precision(input.limit)),
                 Step::Scale(affine) => x * &affine.scale + &affine.offset,
+                Step::Float(step) => {
+                    step.apply(&mut x);
+                    x
+                }
                 Step::Dense(layer) => match &layer.weights {
-                    Weights::Integer { dense, input, .. } => {
-                        let sums = accumulate(dense, &x);
+                    Weights::Integer { dense, input, .. } => by_rows(layer.rows, &x.view(), |x| {
+                        let sums = accumulate(dense, x);
                         match finish(&layer.activation, dense, input, &layer.output, &sums).0 {
                             Signal::Integers { q, .. } => q,
                             Signal::Floats(y) => y,
                         }
-                    }
+                    }),
                     Weights::Float(layer) => {
                         let mut y = layer.sums(&x.view());
                         layer.activate(&mut y);
@@ -341,14 +425,17 @@ impl Plan {
     pub fn layers(&self) -> impl Iterator<Item = &PlannedLayer> {
         self.steps.iter().filter_map(|step| match step {
             Step::Dense(layer) => Some(&**layer),
-            Step::Quantize { .. } | Step::Scale(_) => None,
+            Step::Quantize { .. } | Step::Scale(_) | Step::Float(_) => None,
         })
     }
 }
 
 /// Whether integers can have the activation: a table of int16 is interpolated, and would make a slope of a
-/// jump.
+/// jump; a softmax is of all values together.
 fn is_a_table(activation: &Activation, limit: i32) -> bool {
+    if !activation.is_elementwise() {
+        return false;
+    }
     precision(limit) == Precision::Int8 || activation.jumps().is_empty()
 }
 
@@ -392,6 +479,7 @@ fn quantize_inputs(
     if options.range_per_feature && method == RangeMethod::Unseen {
         let ranges = calibration.seen_inputs.ranges_of_columns(limit);
         let widest = whole.scale * f64::from(2 * limit);
+        let ranges = ranges.into_iter().cycle();
         for (feature, (tensor, (low, high))) in tensors.iter_mut().zip(ranges).enumerate() {
             let width = high - low;
             let wanted = width * (widest / width).max(1.0).powf(1.0 - options.own_range);
@@ -408,7 +496,8 @@ fn quantize_inputs(
             *tensor = TensorQuant::spanning(low - wider, high + wider, limit)?;
         }
     } else if options.range_per_feature {
-        for (tensor, column) in tensors.iter_mut().zip(calibration.columns(chain)) {
+        let columns = calibration.columns(chain).iter().cycle();
+        for (tensor, column) in tensors.iter_mut().zip(columns) {
             let (low, high) = column.range(method, limit);
             // A column that hardly moves must not get steps so fine that the next value saturates.
             let least = whole.scale / 64.0;
@@ -495,10 +584,11 @@ fn integers(x: &Array2<f64>, scale: &[f64], zero_point: &[i32], output: Precisio
     q
 }
 
-/// The layer, what a step behind it adds to its outputs, if any, and those with that.
-fn plan_layer(
+/// The layer on rows of samples, what a step behind it adds to its outputs, if any, and those with that;
+/// its signal-to-noise ratio is not known yet. `float` are the float model's sums.
+fn plan_row(
     layer: &FoldedDense,
-    trace: &LayerTrace,
+    float: &Array2<f64>,
     data_type: DataType,
     mut output: Output,
     signal: Signal,
@@ -507,8 +597,8 @@ fn plan_layer(
     let mut center = None;
     let (weights, real, after, saturated) = match signal {
         Signal::Floats(x) => {
-            let mut y = layer.sums(&x.view());
-            layer.activate(&mut y);
+            let mut y = x.dot(&layer.kernel.t()) + &layer.bias;
+            activate(&layer.activation, &mut y);
             let real = RealDense {
                 kernel: layer.kernel.clone(),
                 bias: layer.bias.clone(),
@@ -520,20 +610,20 @@ fn plan_layer(
             let quantize = |layer: &FoldedDense, sums: &Array2<f64>, output: &Output| {
                 integer_dense(layer, sums, &input, output, &q, data_type, options)
             };
-            let mut dense = quantize(layer, &trace.sums, &output);
+            let mut dense = quantize(layer, float, &output);
             // Steps of the output that are finer than those of the sum break the kernels' limits.
             while dense.excess > 1.0 {
                 output = output.coarser(dense.excess.max(1.01));
-                dense = quantize(layer, &trace.sums, &output);
+                dense = quantize(layer, float, &output);
             }
             if let Output::Float {
                 activation: Activation::Linear,
             } = output
-                && let Some(offset) = offset(trace)
+                && let Some(offset) = offset(float)
             {
                 let mut near = layer.clone();
                 near.bias -= &offset;
-                let centered = quantize(&near, &(&trace.sums - &offset), &output);
+                let centered = quantize(&near, &(float - &offset), &output);
                 if is_finer(&centered, &dense) {
                     dense = centered;
                     center = Some(offset);
@@ -554,26 +644,22 @@ fn plan_layer(
             (weights, real, after, saturated)
         }
     };
-    let noise = match (&after, &output) {
-        (Signal::Floats(y), _) => y - &trace.outputs,
-        (Signal::Integers { q, input }, _) => (q - &input.zeros) * input.scale - &trace.outputs,
-    };
-    let ratio = mean_square(&trace.outputs) / mean_square(&noise);
     let planned = PlannedLayer {
         name: layer.name.clone(),
+        rows: layer.rows,
         weights,
         activation: layer.activation.clone(),
         output,
         real,
-        signal_to_noise: 10.0 * ratio.log10(),
+        signal_to_noise: f64::INFINITY,
         saturated,
     };
     (planned, center, after)
 }
 
 /// The middle of each output on the calibration rows, as the device has it, `[units]`.
-fn offset(trace: &LayerTrace) -> Option<Array1<f64>> {
-    let mean = trace.sums.mean_axis(Axis(0))?;
+fn offset(float: &Array2<f64>) -> Option<Array1<f64>> {
+    let mean = float.mean_axis(Axis(0))?;
     // Within f32's range, as the blob's numbers must be.
     let offset = mean.mapv(|mean| f64::from(mean as f32));
     offset
@@ -670,7 +756,10 @@ fn real_dense(dense: &QuantizedDense, input: &Input, output: &Output) -> RealDen
 }
 
 /// `[rows, inputs]` integers to `[rows, units]` sums, exact in f64.
-fn accumulate(dense: &QuantizedDense, integers: &Array2<f64>) -> Array2<f64> {
+fn accumulate<S: Data<Elem = f64>>(
+    dense: &QuantizedDense,
+    integers: &ArrayBase<S, Ix2>,
+) -> Array2<f64> {
     integers.dot(&dense.weights.mapv(f64::from).t()) + &dense.bias.mapv(f64::from)
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::calibrate::RangeMethod;
+use super::chain::{FloatKind, FloatStep};
 use super::comparison::Comparison;
 use super::instructions::{self, Instructions};
 use super::plan::{Output, PlannedLayer, Weights};
@@ -10,6 +11,7 @@ use super::rows::FarRow;
 use super::tune::Tuned;
 use super::weakest::Weakest;
 use super::{DeviceModel, bound};
+use crate::activations::Activation;
 
 /// One dense layer on the device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +22,10 @@ pub struct LayerReport {
     pub inputs: usize,
     /// Number of its units, which is that of its outputs.
     pub units: usize,
+    /// Rows of a sample that it is applied to, each of so many inputs; 1 for most.
+    pub rows: usize,
+    /// Steps in floats behind it, such as `layer_normalization: normalize`.
+    pub then: Vec<String>,
     /// Arithmetic, such as `int8`.
     pub data_type: String,
     /// Of the outputs on the calibration rows against the float model, in dB; none where they are
@@ -60,6 +66,8 @@ pub struct Report {
     pub equalized: bool,
     /// Whether mean errors went into the biases.
     pub bias_corrected: bool,
+    /// Steps in floats before the first dense layer, as [`LayerReport::then`].
+    pub first: Vec<String>,
     /// The dense layers on the device, in order.
     pub layers: Vec<LayerReport>,
     /// The layer that costs the most accuracy, and the cheapest cure; none without any error.
@@ -79,8 +87,9 @@ pub struct Report {
     /// On the rows to evaluate on, where some were given: see [`compare`](super::compare).
     pub evaluation: Option<Comparison>,
     /// For each output, the most that the device can differ from float for any input within
-    /// [`input_low`](Self::input_low) and [`input_high`](Self::input_high). Proven, hence loose.
-    pub error_bound: Vec<f64>,
+    /// [`input_low`](Self::input_low) and [`input_high`](Self::input_high). Proven, hence loose. None through
+    /// a normalization by a sample's own deviation, of which nothing is proven.
+    pub error_bound: Option<Vec<f64>>,
     /// Smallest value of each input on the calibration rows.
     pub input_low: Vec<f64>,
     /// Largest value of each input on the calibration rows.
@@ -118,14 +127,20 @@ impl Report {
             equalized: tuned.equalized,
             bias_corrected: tuned.options.bias_correction,
             weakest: None,
-            layers: tuned.plan.layers().map(layer).collect(),
+            first: steps(&tuned.chain.first),
+            layers: tuned
+                .plan
+                .layers()
+                .zip(&tuned.chain.layers)
+                .map(|(planned, folded)| layer(planned, &folded.then))
+                .collect(),
             calibration,
             left_out: None,
             cautions: Vec::new(),
             far_rows: Vec::new(),
             relative_error: tuned.relative_error(),
             evaluation: None,
-            error_bound: bound.to_vec(),
+            error_bound: bound.map(|bound| bound.to_vec()),
             input_low: low.to_vec(),
             input_high: high.to_vec(),
             flash_bytes: device.bytes().len(),
@@ -137,7 +152,51 @@ impl Report {
     }
 }
 
-fn layer(planned: &PlannedLayer) -> LayerReport {
+impl LayerReport {
+    /// Inputs and units such as `16x8`, with the rows before them where they are several: `12 of 16x8`.
+    pub(super) fn shape(&self) -> String {
+        match self.rows {
+            1 => format!("{}x{}", self.inputs, self.units),
+            rows => format!("{rows} of {}x{}", self.inputs, self.units),
+        }
+    }
+}
+
+impl Report {
+    /// What is proven of every input.
+    pub(super) fn proven(&self) -> String {
+        let sums = "no input overflows an accumulator";
+        match &self.error_bound {
+            Some(bound) => {
+                let bound = bound.iter().copied().fold(0.0, f64::max);
+                format!(
+                    "{sums}; within the calibration rows' ranges no output is further than {bound:.2e} from float"
+                )
+            }
+            None => format!(
+                "{sums}; how far an output can be from float is not, through a normalization by a sample's own deviation"
+            ),
+        }
+    }
+}
+
+/// What each step does, in words.
+fn steps(steps: &[FloatStep]) -> Vec<String> {
+    let text = |step: &FloatStep| {
+        let what = match &step.kind {
+            FloatKind::Scale(_) => "scale",
+            FloatKind::Normalize(_) => "normalize",
+            FloatKind::Slopes(_) => "slopes below zero",
+        };
+        match &step.activation {
+            Activation::Linear => format!("{}: {what}", step.name),
+            activation => format!("{}: {what}, {}", step.name, activation.name()),
+        }
+    };
+    steps.iter().map(text).collect()
+}
+
+fn layer(planned: &PlannedLayer, then: &[FloatStep]) -> LayerReport {
     let (units, inputs) = planned.real.kernel.dim();
     let data_type = planned.weights.data_type();
     let (largest_sum, accumulator_limit) = match &planned.weights {
@@ -157,6 +216,8 @@ fn layer(planned: &PlannedLayer) -> LayerReport {
         name: planned.name.clone(),
         inputs,
         units,
+        rows: planned.rows,
+        then: steps(then),
         data_type: data_type.to_string(),
         signal_to_noise_db: planned
             .signal_to_noise

@@ -41,17 +41,20 @@ fn text(report: &Report) -> String {
         "  {:<width$}  {:>11}  {:<8} {:>15} {:>8}",
         "layer", "shape", "type", "signal to noise", "clipped"
     ));
+    let step = |step: &String| format!("    {step}, in float32");
+    lines.extend(report.first.iter().map(step));
     for layer in &report.layers {
         lines.push(format!(
             "  {:<width$}  {:>11}  {:<8} {:>15} {:>6.2} %",
             layer.name,
-            format!("{}x{}", layer.inputs, layer.units),
+            layer.shape(),
             layer.data_type,
             layer
                 .signal_to_noise_db
                 .map_or("exact".to_string(), |ratio| format!("{ratio:.1} dB")),
             100.0 * layer.saturated
         ));
+        lines.extend(layer.then.iter().map(step));
     }
     lines.push(String::new());
     lines.push(report.advice_text());
@@ -70,10 +73,7 @@ fn text(report: &Report) -> String {
             instructions.join(", ")
         ));
     }
-    let bound = report.error_bound.iter().copied().fold(0.0, f64::max);
-    lines.push(format!(
-        "proven: no input overflows an accumulator; within the calibration rows' ranges no output is further than {bound:.2e} from float"
-    ));
+    lines.push(format!("proven: {}", report.proven()));
     lines.join("\n")
 }
 

@@ -276,6 +276,7 @@ mod tests {
                 .report
                 .error_bound
                 .iter()
+                .flatten()
                 .fold(0.0f64, |m, b| m.max(*b));
             assert!(
                 found.worst_difference <= bound,

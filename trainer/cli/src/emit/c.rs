@@ -13,7 +13,7 @@ use thumbnet_c::{
     sources::{EXAMPLES, HEADER},
 };
 use thumbnet_runtime::{
-    Activation, Element, Operation,
+    Activation, Element, LayerInfo, Operation,
     cores::{Core, Target},
 };
 use thumbnet_trainer::{Error, atomic_file, figures::thousands, quantize::DeviceModel};
@@ -128,12 +128,22 @@ fn build(folder: &Folder, work: &Path) -> Outcome<Vec<Built>> {
 /// What the library needs for this model, and no more.
 fn features(device: &DeviceModel, target: &Target) -> Vec<&'static str> {
     let model = device.model();
-    let has = |operation| model.layers().any(|layer| layer.operation == operation);
+    let has = |operation: Operation| {
+        let mut rows = model.layers().map(|layer| layer.operation.of_a_row());
+        rows.any(|found| found == operation)
+    };
+    let is_beside = |layer: LayerInfo| match layer.operation {
+        Operation::QuantizeTensor | Operation::QuantizeFeatures => {
+            layer.activation != Activation::Linear
+        }
+        operation => layer.macs == 0 || operation != operation.of_a_row(),
+    };
     let mut features = Vec::new();
     for (feature, needed) in [
         ("int4", has(Operation::DenseInt4)),
         ("int16", has(Operation::DenseInt16)),
         ("f32", has(Operation::DenseFloat)),
+        ("layers", model.layers().any(is_beside)),
         (
             "activations",
             model
@@ -145,7 +155,7 @@ fn features(device: &DeviceModel, target: &Target) -> Vec<&'static str> {
             "portable",
             model.layers().any(|layer| {
                 layer.macs > 0
-                    && layer.operation != Operation::DenseFloat
+                    && layer.operation.of_a_row() != Operation::DenseFloat
                     && layer.packing != target.packing
             }),
         ),
