@@ -13,7 +13,7 @@ use thumbnet_tests::command::thumbnet;
 use thumbnet_trainer::{
     Sequential,
     activations::Activation,
-    dataset::read_npy,
+    dataset::read_array,
     layers::{self, Dense, Input},
     quantize::{DataType, DeviceModel, LayerTypes, QuantizeOptions, Quantized, quantize},
 };
@@ -357,7 +357,7 @@ fn every_activation_in_every_place_and_type_holds_its_bound_and_its_range() {
 }
 
 fn npy(name: &str) -> ArrayD<f32> {
-    read_npy(&folder().join(name)).unwrap()
+    read_array(&folder().join(name)).unwrap()
 }
 
 /// What `thumbnet export` and `thumbnet predict` make of a file.
@@ -373,7 +373,7 @@ fn exported(name: &str, calibration: &str, rows: &str, dtype: &str) -> Vec<Vec<f
     assert_eq!(export.code, Some(0), "{}", export.stderr);
     let predict = run(&format!("predict a.tnet --x {rows} --output y.npy"));
     assert_eq!(predict.code, Some(0), "{}", predict.stderr);
-    let y = read_npy(&directory.path().join("y.npy")).unwrap();
+    let y = read_array(&directory.path().join("y.npy")).unwrap();
     y.outer_iter()
         .map(|row| row.iter().map(|&y| f64::from(y)).collect())
         .collect()

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayD, Axis};
 use thumbnet_tests::command::{Finished, thumbnet};
 use thumbnet_trainer::{
     Sequential,
-    dataset::{read_npy, write_npy},
+    dataset::{read_array, write_npy},
     layers::{Activation, Dense, Input, Normalization},
     quantize::{DataType, LayerTypes, QuantizeOptions, quantize},
 };
@@ -38,7 +38,7 @@ fn export(folder: &Path, calibrate: &str, more: &str) -> Finished {
 #[test]
 fn wild_rows_decide_nothing_and_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let keras = read_npy(&golden("out_test_keras.npy")).unwrap();
+    let keras = read_array(&golden("out_test_keras.npy")).unwrap();
     let mut errors = Vec::new();
     for rows in ["out0.npy", "out5.npy"] {
         let exported = export(folder.path(), &golden(rows).display().to_string(), "");
@@ -53,7 +53,7 @@ fn wild_rows_decide_nothing_and_are_named() {
         );
         thumbnet(folder.path(), line.split(' ')).ok();
         errors.push(error(
-            &read_npy(&folder.path().join("y.npy")).unwrap(),
+            &read_array(&folder.path().join("y.npy")).unwrap(),
             &keras,
         ));
     }
@@ -71,7 +71,7 @@ fn wild_rows_decide_nothing_and_are_named() {
 #[test]
 fn few_rows_do_not_stand_for_all() {
     let folder = tempfile::tempdir().unwrap();
-    let rows = read_npy(&golden("out0.npy")).unwrap();
+    let rows = read_array(&golden("out0.npy")).unwrap();
     let few = rows.select(Axis(0), &[0, 1, 2, 3, 4, 5, 6, 7, 8]);
     write_npy(&folder.path().join("few.npy"), &few).unwrap();
     let printed = export(folder.path(), "few.npy", "--report r.json").ok();

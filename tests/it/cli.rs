@@ -1,6 +1,6 @@
 //! The command line end to end: what a user types, sees and finds on the disk afterwards.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 use ndarray::{Array1, Array2};
 use serde_json::Value;
@@ -81,7 +81,7 @@ fn from_a_csv_to_a_device_model_on_raw_values() {
             fs::read(path.join("b.npy")).unwrap(),
         );
         assert_eq!(a, b);
-        let y = dataset::read_npy(&path.join("a.npy")).unwrap();
+        let y = dataset::read_array(&path.join("a.npy")).unwrap();
         assert_eq!(y.shape(), [150, 3]);
     }
     let csv = run(path, "predict model.tnet --x x.npy").ok();
@@ -205,6 +205,187 @@ fn rows_from_npy_with_one_hot_targets_and_validation_arrays() {
         ["h.json", "m.keras", "w.npy", "x.npy", "y.npy"]
     );
     run(path, "evaluate m.keras --x x.npy --y y.npy").ok();
+}
+
+#[test]
+fn archives_and_idx_files_go_where_tables_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    // Made by NumPy: uint8 of shape (rows, 2, 2), int64.
+    fs::copy(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/arrays/d.npz"),
+        path.join("d.npz"),
+    )
+    .unwrap();
+    for name in ["x_train", "y_train", "x_test"] {
+        let array = dataset::read_array(&path.join(format!("d.npz:{name}"))).unwrap();
+        let sizes = array.shape().iter().map(|&size| size as u32);
+        let sizes: Vec<u8> = sizes.flat_map(u32::to_be_bytes).collect();
+        let values = array.iter().map(|&value| value as u8);
+        let idx: Vec<u8> = [0, 0, 8, array.ndim() as u8]
+            .into_iter()
+            .chain(sizes)
+            .chain(values)
+            .collect();
+        fs::write(path.join(format!("{name}-ubyte")), idx).unwrap();
+    }
+    let options =
+        "--layers flatten,1:sigmoid --no-normalize --epochs 2 --seed 3 --verbose 0 --output";
+    let found = run(
+        path,
+        &format!("train --data d.npz --validation-data d.npz {options} a.h5"),
+    );
+    assert!(
+        found
+            .stderr
+            .contains("note: d.npz: features are d.npz:x_train, targets d.npz:y_train"),
+        "{}",
+        found.stderr
+    );
+    found.ok();
+    run(
+        path,
+        &format!("train --x d.npz:x_train --y d.npz:y_train {options} b.h5"),
+    )
+    .ok();
+    run(
+        path,
+        &format!("train --x x_train-ubyte --y y_train-ubyte {options} c.h5"),
+    )
+    .ok();
+    let weights = |name: &str| Sequential::load(path.join(name)).unwrap().get_weights();
+    assert_eq!(weights("a.h5"), weights("b.h5"));
+    assert_eq!(weights("a.h5"), weights("c.h5"));
+    let shown = run(path, "evaluate a.h5 --data d.npz").ok();
+    assert!(shown.contains("1                   0  11"), "{shown}");
+    let shown = run(
+        path,
+        "export a.h5 --calibrate d.npz --evaluate d.npz --output a.tnet",
+    )
+    .ok();
+    assert!(shown.contains("20 rows"), "{shown}");
+    let expected = run(path, "predict a.tnet --data x_test-ubyte").ok();
+    assert_eq!(run(path, "predict a.tnet --data d.npz").ok(), expected);
+    assert_eq!(expected.lines().count(), 21);
+    let refused = run(
+        path,
+        &format!("train --x d.npz:x_train --y y_train-ubyte {options} d.h5 --history d.npz"),
+    );
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("would overwrite"),
+        "{}",
+        refused.stderr
+    );
+    let refused = run(path, &format!("train --data x_train-ubyte {options} d.h5")).stderr;
+    assert!(
+        refused.contains("x_train-ubyte is an array, expected a table or an archive with features and targets; give --x x_train-ubyte --y TARGETS.npy"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn options_of_a_file_make_the_run_that_was_printed() {
+    let folder = iris_folder();
+    let path = folder.path();
+    let printed = run(
+        path,
+        &format!("{TRAIN} --seed 7 --class-weight balanced --output a.h5 --print-config"),
+    )
+    .ok();
+    assert!(
+        printed.contains("seed = 7\n") && printed.contains("layers = [\""),
+        "{printed}"
+    );
+    assert_eq!(files(path), ["iris.csv", "numbers.csv"]);
+    fs::write(path.join("run.toml"), printed.replace("a.h5", "b.h5")).unwrap();
+    run(
+        path,
+        &format!("{TRAIN} --seed 7 --class-weight balanced --output a.h5"),
+    )
+    .ok();
+    run(path, "train --config run.toml").ok();
+    let bytes = |name: &str| fs::read(path.join(name)).unwrap();
+    assert_eq!(bytes("a.h5"), bytes("b.h5"));
+    run(path, "train --config run.toml --seed 8 --output c.h5").ok();
+    assert_ne!(bytes("a.h5"), bytes("c.h5"));
+    fs::write(
+        path.join("wrong.toml"),
+        "data = \"iris.csv\"\nlayers = \"3:softmax\"\noutput = \"d.h5\"\nbatch_size = 0\n",
+    )
+    .unwrap();
+    let wrong = run(path, "train --config wrong.toml");
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong
+            .stderr
+            .starts_with("error: wrong.toml: line 4: invalid value '0' for '--batch-size"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn a_recorded_run_is_made_again_with_the_same_bytes() {
+    let folder = iris_folder();
+    let path = folder.path();
+    let train = format!(
+        "{TRAIN} --seed 7 --output a.h5 --history=h.json --csv-log l.csv --record run.json"
+    );
+    run(path, &train).ok();
+    let before = files(path);
+    assert_eq!(
+        before,
+        [
+            "a.h5",
+            "h.json",
+            "iris.csv",
+            "l.csv",
+            "numbers.csv",
+            "run.json"
+        ]
+    );
+    let shown = run(path, "reproduce run.json").ok();
+    assert_eq!(shown.matches(", the same\n").count(), 3, "{shown}");
+    assert_eq!(files(path), before);
+
+    let record = fs::read_to_string(path.join("run.json")).unwrap();
+    fs::write(path.join("other.json"), record.replace("\"7\"", "\"8\"")).unwrap();
+    let other = run(path, "reproduce other.json");
+    assert_eq!(other.code, Some(1));
+    assert!(
+        other
+            .stderr
+            .contains("a.h5, h.json, l.csv came out differently"),
+        "{}",
+        other.stderr
+    );
+    let mut rows = fs::read_to_string(path.join("iris.csv")).unwrap();
+    rows.push_str("5,3,1,0,0\n");
+    fs::write(path.join("iris.csv"), rows).unwrap();
+    let changed = run(path, "reproduce run.json");
+    assert_eq!(changed.code, Some(1));
+    assert!(
+        changed.stderr.starts_with("error: iris.csv: the file has "),
+        "{}",
+        changed.stderr
+    );
+    fs::write(path.join("no.json"), "{}").unwrap();
+    let no = run(path, "reproduce no.json");
+    assert!(
+        no.stderr
+            .contains("expected a record that train --record has written"),
+        "{}",
+        no.stderr
+    );
+    let same = run(path, &format!("{TRAIN} --output a.h5 --record a.h5"));
+    assert_eq!(same.code, Some(2));
+    assert!(
+        same.stderr
+            .contains("--record would overwrite a.h5 of --output"),
+        "{}",
+        same.stderr
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use thumbnet_tests::golden;
-use thumbnet_trainer::dataset::{CsvOptions, read_npy};
+use thumbnet_trainer::dataset::{CsvOptions, read_array};
 use thumbnet_trainer::saving;
 use thumbnet_trainer::{ArrayData, Dataset, Error, ErrorKind, Result, Sequential};
 
@@ -306,7 +306,10 @@ fn kinds_of_errors_are_told_apart_by_code() {
     assert_eq!(table("m.csv", "\u{89}"), ErrorKind::Content);
     assert_eq!(table("x.csv", "PAR1"), ErrorKind::UnknownFormat);
     let text = write("text.npy", b"\x93NUMPY\x01\x00\x46\x00{'descr': '<U3', 'fortran_order': False, 'shape': (0,), }             \n");
-    assert_eq!(read_npy(&text).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(
+        read_array(&text).unwrap_err().kind(),
+        ErrorKind::Unsupported
+    );
     let mut whole = Sequential::load(case.join("model.h5")).unwrap();
     let other = golden::root().join("cases/seed_binary_breast_cancer/model.h5");
     assert_eq!(

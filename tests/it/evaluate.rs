@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use thumbnet_tests::command::thumbnet;
-use thumbnet_trainer::{Sequential, dataset::read_npy};
+use thumbnet_trainer::{Sequential, dataset::read_array};
 
 /// A file of `tests/golden/decisions/`.
 fn golden(name: &str) -> String {
@@ -96,7 +96,10 @@ fn r2_is_computed_without_the_loss_of_f32_but_in_fit() {
     close(&[object["r2"].as_f64().unwrap()], &[0.95077]);
 
     let mut model = Sequential::load(&model).unwrap();
-    let (x, y) = (read_npy(x.as_ref()).unwrap(), read_npy(y.as_ref()).unwrap());
+    let (x, y) = (
+        read_array(x.as_ref()).unwrap(),
+        read_array(y.as_ref()).unwrap(),
+    );
     let keras = model.test_on_batch(&x, &y, None).unwrap();
     assert!(
         (keras.get("r2").unwrap() - 1.0063).abs() < 5e-5,

@@ -46,7 +46,7 @@ fn the_report_says_what_evaluate_measures() {
             &format!("predict {model} --data iris.csv --output y.npy"),
         )
         .ok();
-        dataset::read_npy(&path.join("y.npy")).unwrap()
+        dataset::read_array(&path.join("y.npy")).unwrap()
     };
     let (float, device) = (predict("model.h5"), predict("model.tnet"));
     let worst = float
@@ -256,7 +256,7 @@ fn odd_calibration_rows_give_a_sound_model() {
             "{name}: {inspected}"
         );
         run(path, "predict m.tnet --data iris.csv --output y.npy").ok();
-        let y = dataset::read_npy(&path.join("y.npy")).unwrap();
+        let y = dataset::read_array(&path.join("y.npy")).unwrap();
         for row in y.rows() {
             assert!((row.sum() - 1.0).abs() < 1e-4 && row.iter().all(|p| (0.0..=1.0).contains(p)));
         }

@@ -16,7 +16,7 @@ use thumbnet_tests::{
 };
 use thumbnet_trainer::{
     Sequential,
-    dataset::read_npy,
+    dataset::read_array,
     quantize::{DataType, LayerTypes, QuantizeOptions, compare as against_float, quantize},
 };
 
@@ -88,7 +88,7 @@ fn one_input_models() -> Vec<RandomModel> {
     for name in ["rnd06", "st16"] {
         let file = |end: &str| golden("one_input").join(format!("{name}.{end}"));
         let model = Sequential::load(file("h5")).unwrap();
-        let rows = read_npy(&file("cal.npy")).unwrap();
+        let rows = read_array(&file("cal.npy")).unwrap();
         for packing in [Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve] {
             let options = QuantizeOptions {
                 types: LayerTypes::All(DataType::Int4),
@@ -196,7 +196,7 @@ fn int4_layers_of_one_input_follow_the_float_model() {
     for name in ["rnd06", "st16"] {
         let file = |end: &str| golden("one_input").join(format!("{name}.{end}"));
         let model = Sequential::load(file("h5")).unwrap();
-        let rows = read_npy(&file("cal.npy")).unwrap();
+        let rows = read_array(&file("cal.npy")).unwrap();
         let mut errors = Vec::new();
         for data_type in [DataType::Int4, DataType::Int8, DataType::Float32] {
             let options = QuantizeOptions {

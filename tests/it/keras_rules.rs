@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use thumbnet_tests::command::thumbnet;
-use thumbnet_trainer::{Sequential, dataset::read_npy, training::FitOptions};
+use thumbnet_trainer::{Sequential, dataset::read_array, training::FitOptions};
 
 fn golden(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -15,7 +15,7 @@ fn golden(file: &str) -> PathBuf {
 
 /// The first row of predictions.
 fn first_row(model: &mut Sequential) -> Vec<f32> {
-    let x = read_npy(&golden("positions/x.npy")).unwrap();
+    let x = read_array(&golden("positions/x.npy")).unwrap();
     let y = model.predict(&x).unwrap();
     let width = y.shape()[1];
     y.iter().take(width).copied().collect()

@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix2};
 use thumbnet_trainer::Sequential;
 use thumbnet_trainer::callbacks::SharedCallback;
-use thumbnet_trainer::dataset::{CsvOptions, Dataset, read_npy};
+use thumbnet_trainer::dataset::{CsvOptions, Dataset, read_array};
 use thumbnet_trainer::layers::{Dense, Input, Normalization, Rescaling};
 use thumbnet_trainer::quantize::{
     DataType, LayerTypes, QuantizeAware, QuantizeOptions, Score, folded, quantize,
@@ -255,7 +255,7 @@ fn the_anomaly_model_in_int8_is_closer_to_float_than_the_published_one() {
         println!("MLPerf: skipped, {} is not there", folder.display());
         return;
     }
-    let read = |name: &str| read_npy(&folder.join(name)).expect("an array");
+    let read = |name: &str| read_array(&folder.join(name)).expect("an array");
     let (x, float, published) = (read("x.npy"), read("y_float.npy"), read("y_tflite.npy"));
     let model = Sequential::load_uncompiled(folder.join("model_ToyCar.hdf5")).expect("a model");
     let device = quantize(&model, &x, &QuantizeOptions::default())

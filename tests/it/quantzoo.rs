@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::{Axis, Slice};
 use thumbnet_trainer::Sequential;
-use thumbnet_trainer::dataset::read_npy;
+use thumbnet_trainer::dataset::read_array;
 use thumbnet_trainer::quantize::{QuantizeOptions, quantize};
 
 /// Models by real Keras with what TensorFlow Lite's full-int8 conversion makes of 1,000 rows, calibrated with
@@ -16,7 +16,7 @@ fn int8_is_closer_to_float_than_tflite_on_rows_not_seen() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("golden/quantzoo")
             .join(name);
-        let array = |file: &str| read_npy(&folder.join(file)).expect(file);
+        let array = |file: &str| read_array(&folder.join(file)).expect(file);
         let model = Sequential::load(folder.join("model.h5")).expect("a Keras file");
         let (calibration, test, float) = (
             array("calibrate.npy"),

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thumbnet_tests::command::thumbnet;
 use thumbnet_tests::golden;
-use thumbnet_trainer::dataset::read_npy;
+use thumbnet_trainer::dataset::read_array;
 use thumbnet_trainer::saving::{Imported, Integers, import_tflite};
 use thumbnet_trainer::{ErrorKind, Sequential};
 
@@ -16,7 +16,7 @@ fn folder() -> PathBuf {
 }
 
 fn array(name: &str) -> ArrayD<f32> {
-    read_npy(&folder().join(name)).unwrap()
+    read_array(&folder().join(name)).unwrap()
 }
 
 fn import(name: &str) -> Imported {
@@ -102,7 +102,7 @@ fn converted_cases_are_met_within_steps() {
             let file = |name: String| case.join("tflite").join(name);
             let imported = import_tflite(&file(format!("model_int8_{kind}.tflite"))).unwrap();
             let floats = |name: &str, integers: Integers| {
-                let q = read_npy(&file(format!("{name}_int8_{kind}.npy"))).unwrap();
+                let q = read_array(&file(format!("{name}_int8_{kind}.npy"))).unwrap();
                 q.mapv(|q| (q - integers.zero_point as f32) * integers.scale)
             };
             let outputs = steps(imported.outputs);
@@ -126,7 +126,7 @@ fn the_published_autoencoder_of_mlperf_tiny_is_read() {
         println!("mlperf: skipped, there is no {}", file.display());
         return;
     }
-    let read = |name: &str| read_npy(&folder.join(name)).unwrap();
+    let read = |name: &str| read_array(&folder.join(name)).unwrap();
     let imported = import_tflite(&file).unwrap();
     assert_eq!(imported.model.count_params(), 265_864);
     let y = predict(&imported, &read("x.npy"));

@@ -21,7 +21,7 @@ use serde_json::Value;
 use thumbnet_trainer::{
     Dataset, Sequential,
     activations::Activation,
-    dataset::{CsvOptions, read_npy, write_npy},
+    dataset::{CsvOptions, read_array, write_npy},
     layers::{BatchNormalization, Dense, Input, ReLU},
     sequential::CompileOptions,
     training::FitOptions,
@@ -131,8 +131,8 @@ fn main() -> Outcome {
 fn work(spec: &Spec, folder: Option<PathBuf>) -> Outcome {
     let (x, y) = match folder {
         Some(folder) => (
-            read_npy(&folder.join("x.npy"))?,
-            read_npy(&folder.join("y.npy"))?,
+            read_array(&folder.join("x.npy"))?,
+            read_array(&folder.join("y.npy"))?,
         ),
         None => spec.make_data()?,
     };
@@ -167,7 +167,7 @@ fn work(spec: &Spec, folder: Option<PathBuf>) -> Outcome {
 fn read(file: &Path) -> Outcome {
     let start = Instant::now();
     let rows = if file.extension().is_some_and(|extension| extension == "npy") {
-        read_npy(file)?.shape()[0]
+        read_array(file)?.shape()[0]
     } else {
         Dataset::from_csv(file, &CsvOptions::default())?.rows()
     };

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use thumbnet_trainer::{
     Error, Task,
-    dataset::list,
+    dataset::{is_array, list},
     losses::{Loss, LossKind, SparseCategoricalCrossentropy},
     quantize::{DeviceModel, Outputs},
     saving::Loaded,
@@ -16,7 +16,7 @@ use thumbnet_trainer::{
 
 use super::{
     Outcome,
-    data::{Labelled, is_npy},
+    data::Labelled,
     head::Head,
     json::read_json,
     values::{loss_name, metric_name},
@@ -149,7 +149,7 @@ pub fn check_labels(loss: Option<&Loss>, head: Head, outputs: usize, rows: &Labe
         LossKind::SparseCategoricalCrossentropy { .. }
             | LossKind::CategoricalGeneralizedCrossEntropy { .. }
     );
-    if is_npy(&rows.y_path) {
+    if is_array(&rows.y_path) {
         return match classes {
             true => rows.check_whole(),
             false => Ok(()),
@@ -187,7 +187,7 @@ pub fn check_labels(loss: Option<&Loss>, head: Head, outputs: usize, rows: &Labe
 
 /// As [`check_labels`], for what a device model says of its outputs.
 pub fn check_device_labels(model: &DeviceModel, rows: &Labelled) -> Outcome {
-    if is_npy(&rows.y_path) {
+    if is_array(&rows.y_path) {
         let one_per_row = rows.y().len() == rows.data.rows();
         let classes = matches!(Outputs::of_device(model), Outputs::Classes);
         return match one_per_row && classes {

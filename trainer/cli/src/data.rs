@@ -11,7 +11,8 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Slice};
 use thumbnet_trainer::{
     Dataset, Error, FormatKind,
     dataset::{
-        CsvOptions, Decimal, DialectOptions, Features, Missing, SplitOptions, Target, list, nearest,
+        CsvOptions, Decimal, DialectOptions, Features, Missing, SplitOptions, Target,
+        archive_names, is_array, list, nearest,
     },
 };
 
@@ -143,11 +144,11 @@ fn trimmed(names: &[String]) -> Vec<String> {
     names.iter().map(|name| name.trim().to_string()).collect()
 }
 
-/// Rows from a CSV file or from `.npy` files.
+/// Rows from a table or from arrays.
 #[derive(Clone, Debug, Args)]
 pub struct DataArguments {
     /// Table with a header line: CSV, or with tabs, semicolons or | between the cells, packed by gzip
-    /// or not
+    /// or not; or an archive of arrays (.npz) with x and y, x_train and y_train, or x_test and y_test
     #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["x", "y"])]
     pub data: Option<PathBuf>,
     #[command(flatten)]
@@ -156,7 +157,8 @@ pub struct DataArguments {
     /// file, sorted]
     #[arg(long, value_name = "A,B,..", value_delimiter = ',')]
     pub classes: Option<Vec<String>>,
-    /// Features, an array with one row per sample
+    /// Features, an array with one row per sample: .npy, IDX (as MNIST has it), or one of an archive
+    /// (d.npz:x_train); packed by gzip or not
     #[arg(long, value_name = "FILE.npy", conflicts_with_all = ["target", "features", "drop"])]
     pub x: Option<PathBuf>,
     /// Targets, an array with one row per sample
@@ -174,13 +176,18 @@ pub struct Labelled {
 impl DataArguments {
     /// Features and targets, for a model that means this.
     pub fn labelled(&self, meaning: &Meaning) -> Outcome<Labelled> {
-        self.grouped(meaning, None)
+        self.read(meaning, None, Part::Test)
     }
 
-    /// As [`Self::labelled`], with the column that names groups.
+    /// As [`Self::labelled`], to train on, with the column that names groups.
     pub fn grouped(&self, meaning: &Meaning, group: Option<String>) -> Outcome<Labelled> {
+        self.read(meaning, group, Part::Train)
+    }
+
+    fn read(&self, meaning: &Meaning, group: Option<String>, part: Part) -> Outcome<Labelled> {
         let classes = meaning.class_names(self.classes.as_deref())?;
         match (&self.data, &self.x, &self.y) {
+            (Some(arrays), ..) if is_array(arrays) => labelled_archive(arrays, part, meaning),
             (Some(csv), ..) => {
                 let options = CsvOptions {
                     group,
@@ -188,7 +195,7 @@ impl DataArguments {
                 };
                 labelled_csv(csv, &options, meaning)
             }
-            (None, Some(x), Some(y)) => labelled_npy(x, y),
+            (None, Some(x), Some(y)) => labelled_arrays(x, y),
             (None, Some(_), None) => Err(Failure::usage(
                 "--x is given without --y, expected the targets too; add --y y.npy",
             )),
@@ -199,10 +206,17 @@ impl DataArguments {
     }
 }
 
-/// Features of one file, CSV or `.npy` by its extension.
-pub fn features(path: &Path, columns: &ColumnArguments, meaning: &Meaning) -> Outcome<Dataset> {
-    if is_npy(path) {
-        let data = Dataset::from_npy(path, None)?;
+/// Features of one file, a table or an array by its name; of an archive the ones that are for this.
+pub fn features(
+    path: &Path,
+    columns: &ColumnArguments,
+    meaning: &Meaning,
+    part: Part,
+) -> Outcome<Dataset> {
+    if is_array(path) {
+        let chosen = part.arrays(path)?.map(|(x, _)| x);
+        let path = chosen.as_deref().unwrap_or(path);
+        let data = Dataset::from_arrays(path, None)?;
         check_finite(&data.x, path)?;
         return Ok(data);
     }
@@ -212,10 +226,69 @@ pub fn features(path: &Path, columns: &ColumnArguments, meaning: &Meaning) -> Ou
     Ok(data)
 }
 
-/// Whether the name ends in `.npy`.
-pub fn is_npy(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("npy"))
+/// Which rows of an archive are meant, where it has several kinds.
+#[derive(Clone, Copy)]
+pub enum Part {
+    Train,
+    Test,
+}
+
+impl Part {
+    /// The arrays of an archive that are features and targets by their names, such as `d.npz:x_train`; none
+    /// where it is no archive or has no such names.
+    pub fn arrays(self, path: &Path) -> Outcome<Option<(PathBuf, PathBuf)>> {
+        const TRAIN: [(&str, &str); 2] = [("x_train", "y_train"), ("train_images", "train_labels")];
+        const TEST: [(&str, &str); 3] = [
+            ("x_test", "y_test"),
+            ("test_images", "test_labels"),
+            ("x_val", "y_val"),
+        ];
+        const ALL: [(&str, &str); 4] = [
+            ("x", "y"),
+            ("images", "labels"),
+            ("features", "labels"),
+            ("data", "target"),
+        ];
+        let Some(names) = archive_names(path)? else {
+            return Ok(None);
+        };
+        let find = |wanted: &str| names.iter().find(|name| name.eq_ignore_ascii_case(wanted));
+        let pairs: Vec<_> = match self {
+            Self::Train => [&TRAIN[..], &ALL, &TEST].concat(),
+            Self::Test => [&TEST[..], &ALL, &TRAIN].concat(),
+        };
+        let in_archive = |name: &String| PathBuf::from(format!("{}:{name}", path.display()));
+        Ok(pairs
+            .into_iter()
+            .find_map(|(x, y)| Some((in_archive(find(x)?), in_archive(find(y)?)))))
+    }
+}
+
+/// Features and targets of one archive.
+pub fn labelled_archive(path: &Path, part: Part, meaning: &Meaning) -> Outcome<Labelled> {
+    let Some((x, y)) = part.arrays(path)? else {
+        let what = match archive_names(path)? {
+            Some(names) => format!(
+                "{0} holds the arrays {1}, expected x and y, or x_train and y_train; name them: --x {0}:{2} --y {0}:NAME",
+                path.display(),
+                names.join(", "),
+                names.first().map_or("NAME", String::as_str)
+            ),
+            None => format!(
+                "{0} is an array, expected a table or an archive with features and targets; give --x {0} --y TARGETS.npy",
+                path.display()
+            ),
+        };
+        return Err(Failure::usage(what));
+    };
+    let mut rows = labelled_arrays(&x, &y)?;
+    rows.data.notes.push(format!(
+        "features are {}, targets {}",
+        x.display(),
+        y.display()
+    ));
+    meaning.say(&rows.data, path);
+    Ok(rows)
 }
 
 /// A CSV file with its label column.
@@ -229,9 +302,9 @@ pub fn labelled_csv(path: &Path, options: &CsvOptions, meaning: &Meaning) -> Out
     })
 }
 
-/// Two `.npy` files of equally many rows.
-pub fn labelled_npy(x: &Path, y: &Path) -> Outcome<Labelled> {
-    let data = Dataset::from_npy(x, Some(y))?;
+/// Two arrays of equally many rows.
+pub fn labelled_arrays(x: &Path, y: &Path) -> Outcome<Labelled> {
+    let data = Dataset::from_arrays(x, Some(y))?;
     check_finite(&data.x, x)?;
     if let Some(targets) = &data.y {
         check_finite(targets, y)?;

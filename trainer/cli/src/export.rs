@@ -16,7 +16,7 @@ use thumbnet_runtime::{
 };
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Task, atomic_file,
-    dataset::{Target, list},
+    dataset::{Target, is_array, list},
     figures::thousands,
     quantize::{
         Budget, DataType, DeviceModel, LayerTypes, Outputs, QuantizeOptions, Quantized,
@@ -29,7 +29,7 @@ use super::{
     architecture::ArchitectureArguments,
     compile::task,
     console,
-    data::{self, ColumnArguments, is_npy},
+    data::{self, ColumnArguments, Part},
     emit::{Emit, EmitArguments},
     head::Head,
     meaning::{Meaning, are_numbers},
@@ -154,7 +154,13 @@ impl Export {
         };
         let model = load_keras(&self.model, &self.architecture)?.model;
         let meaning = Meaning::of(&model, &self.model);
-        let mut rows = self.rows(calibrate, None, &meaning, self.reading_names(&meaning))?;
+        let mut rows = self.rows(
+            calibrate,
+            None,
+            &meaning,
+            self.reading_names(&meaning),
+            Part::Train,
+        )?;
         check_row_shape(&model, &rows, calibrate)?;
         let names = self.known_names(&model, &meaning, &mut rows, calibrate)?;
         let evaluation = self.evaluation(&meaning, &names)?;
@@ -403,7 +409,7 @@ impl Export {
             return Ok(None);
         };
         let names = Some(labels.to_vec()).filter(|names| !names.is_empty());
-        let rows = self.rows(path, self.evaluate_y.as_deref(), meaning, names)?;
+        let rows = self.rows(path, self.evaluate_y.as_deref(), meaning, names, Part::Test)?;
         Ok(Some(rows))
     }
 
@@ -414,16 +420,18 @@ impl Export {
         y: Option<&Path>,
         meaning: &Meaning,
         class_names: Option<Vec<String>>,
+        part: Part,
     ) -> Outcome<Dataset> {
-        if is_npy(path) {
-            return match y {
-                Some(y) => Ok(data::labelled_npy(path, y)?.data),
-                None => data::features(path, &self.columns, meaning),
+        if is_array(path) {
+            return match (y, part.arrays(path)?) {
+                (Some(y), _) => Ok(data::labelled_arrays(path, y)?.data),
+                (None, Some(_)) => Ok(data::labelled_archive(path, part, meaning)?.data),
+                (None, None) => data::features(path, &self.columns, meaning, part),
             };
         }
         if y.is_some() {
             return Err(Failure::usage(format!(
-                "--evaluate-y goes with .npy rows, but {} is a CSV file; leave it out",
+                "--evaluate-y goes with arrays, but {} is a CSV file; leave it out",
                 path.display()
             )));
         }

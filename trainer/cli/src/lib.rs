@@ -9,6 +9,7 @@ mod architecture;
 mod callbacks;
 mod compile;
 mod completions;
+mod config;
 mod console;
 mod data;
 mod demo;
@@ -27,6 +28,7 @@ mod models;
 mod nan;
 mod outputs;
 mod predict;
+mod record;
 mod report;
 mod scores;
 mod search;
@@ -38,9 +40,9 @@ mod values;
 
 use std::{env, io::Write, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
-use self::failure::Failure;
+use self::{config::CommandLine, failure::Failure};
 
 /// Result of a verb.
 type Outcome<T = ()> = Result<T, Failure>;
@@ -61,6 +63,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Train(Box<train::Train>),
+    Reproduce(record::Reproduce),
     Search(search::Search),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
@@ -75,12 +78,24 @@ enum Verb {
 
 /// Parses the command line and runs the verb. Exit code 0, 2 for wrong usage, 1 for the rest.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error),
+    let line = match CommandLine::new(env::args_os().collect()) {
+        Ok(line) => line,
+        Err(failure) => return end(&failure),
+    };
+    let parsed = Cli::command()
+        .try_get_matches_from(&line.arguments)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return usage(&error, &line),
     };
     let outcome = threads(env::var("THUMBNET_THREADS").ok()).and_then(|()| match cli.verb {
-        Verb::Train(verb) => verb.run(),
+        Verb::Train(verb) if verb.print_config => match matches.subcommand() {
+            Some((name, matches)) => console::print(&config::printed(name, matches)),
+            None => Ok(()),
+        },
+        Verb::Train(verb) => verb.run_recorded(&line.arguments),
+        Verb::Reproduce(verb) => verb.run(),
         Verb::Search(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
@@ -107,7 +122,7 @@ fn end(failure: &Failure) -> ExitCode {
 }
 
 /// Prints help as clap does, and its errors in one line.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error, line: &CommandLine) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let printed = error.print().and_then(|()| std::io::stdout().flush());
         return match console::checked(printed) {
@@ -117,7 +132,11 @@ fn usage(error: &clap::Error) -> ExitCode {
         };
     }
     let verb = std::env::args().nth(1);
-    console::note(&one_line(&error.render().to_string(), verb.as_deref()));
+    let message = one_line(&error.render().to_string(), verb.as_deref());
+    console::note(&match line.origin(error) {
+        Some(origin) => message.replacen("error: ", &format!("error: {origin}: "), 1),
+        None => message,
+    });
     ExitCode::from(2)
 }
 

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use thumbnet_trainer::dataset::array_file;
+
 use super::{Failure, Outcome};
 
 /// A file that the command line names, and by which option.
@@ -29,7 +31,7 @@ pub fn check<'a>(
     let mut taken: Vec<(Place, Named)> = inputs
         .into_iter()
         .flatten()
-        .filter_map(|input| Some((Place::of(input.path)?, input)))
+        .filter_map(|input| Some((Place::of(&array_file(input.path))?, input)))
         .collect();
     for output in outputs.into_iter().flatten() {
         let Some(place) = Place::of(output.path) else {

@@ -15,7 +15,7 @@ use super::{
     Failure, Outcome,
     architecture::ArchitectureArguments,
     console,
-    data::{self, ColumnArguments},
+    data::{self, ColumnArguments, Part},
     meaning::Meaning,
     models::{AnyModel, has_extension},
     outputs::{self, Named},
@@ -86,7 +86,7 @@ impl Predict {
             AnyModel::Keras(loaded) => Meaning::of(&loaded.model, &self.model),
             AnyModel::Device(device) => Meaning::of_device(device, &self.model),
         };
-        let rows = data::features(path, &self.columns, &meaning)?;
+        let rows = data::features(path, &self.columns, &meaning, Part::Test)?;
         model.check_rows(&rows, path)?;
         let (predictions, labels) = match &mut model {
             AnyModel::Keras(loaded) => (

@@ -1,10 +1,13 @@
 //! Rows to train on, to calibrate with and to predict: from CSV, from `.npy`, or bundled.
 
+mod array;
+mod bounded;
 mod cautions;
 mod cells;
 mod columns;
 mod csv;
 mod dialect;
+mod elements;
 mod labels;
 mod missing;
 mod npy;
@@ -16,6 +19,7 @@ mod split;
 mod survey;
 mod table;
 
+pub use self::array::{archive_names, array_file, is_array, read_array};
 pub use self::cautions::one_sided;
 pub use self::cells::Decimal;
 pub use self::columns::{Features, nearest};
@@ -23,7 +27,7 @@ pub use self::csv::{CsvOptions, Target, read_csv, read_csv_bytes};
 pub use self::dialect::DialectOptions;
 pub use self::labels::list;
 pub use self::missing::Missing;
-pub use self::npy::{read_npy, write_npy};
+pub use self::npy::write_npy;
 pub use self::split::SplitOptions;
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
@@ -73,12 +77,12 @@ impl Dataset {
         read_csv(path.as_ref(), options)
     }
 
-    /// Reads features, and targets where `y` is given, from `.npy` files.
+    /// Reads features, and targets where `y` is given, from files that [`read_array`] reads.
     ///
     /// # Errors
     ///
-    /// As [`read_npy`]; [`Error::Shape`] when the two have different numbers of rows.
-    pub fn from_npy(x: impl AsRef<Path>, y: Option<&Path>) -> Result<Self> {
+    /// As [`read_array`]; [`Error::Shape`] when the two have different numbers of rows.
+    pub fn from_arrays(x: impl AsRef<Path>, y: Option<&Path>) -> Result<Self> {
         let x_path = x.as_ref();
         let x = read_rows(x_path)?;
         let y = match y {
@@ -211,7 +215,7 @@ fn bundled(name: &str, bytes: &[u8]) -> Dataset {
 
 /// Reads an array that must have rows.
 fn read_rows(path: &Path) -> Result<ArrayD<f32>> {
-    let array = read_npy(path)?;
+    let array = read_array(path)?;
     if array.ndim() == 0 || array.len_of(Axis(0)) == 0 {
         return Err(Error::format(
             path,
@@ -295,7 +299,7 @@ mod tests {
         let (x, y) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
         write_npy(&x, &ArrayD::zeros(vec![3, 2])).unwrap();
         write_npy(&y, &ArrayD::zeros(vec![2])).unwrap();
-        let error = Dataset::from_npy(&x, Some(&y)).unwrap_err().to_string();
+        let error = Dataset::from_arrays(&x, Some(&y)).unwrap_err().to_string();
         assert_eq!(
             error,
             format!(

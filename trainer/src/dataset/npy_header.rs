@@ -20,6 +20,8 @@ pub(super) struct Header {
     pub column_major: bool,
     /// `[axes]`
     pub shape: Vec<usize>,
+    /// Bytes before the first value.
+    pub size: u64,
 }
 
 impl Header {
@@ -43,10 +45,12 @@ impl Header {
         if !fill(reader, &mut text)? {
             return Ok(None);
         }
-        Ok(std::str::from_utf8(&text).ok().and_then(Self::parse))
+        let size = (start.len() + bytes + length) as u64;
+        let text = std::str::from_utf8(&text).ok();
+        Ok(text.and_then(|text| Self::parse(text, size)))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str, size: u64) -> Option<Self> {
         let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?;
         let (mut descriptor, mut column_major, mut shape) = (None, None, None);
         while !rest.trim_start_matches([',', ' ']).is_empty() {
@@ -84,6 +88,7 @@ impl Header {
             descriptor: descriptor?,
             column_major: column_major?,
             shape: shape?,
+            size,
         })
     }
 
@@ -135,7 +140,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Option<(String, bool, Vec<usize>)> {
-        let header = Header::parse(text)?;
+        let header = Header::parse(text, 0)?;
         Some((header.descriptor, header.column_major, header.shape))
     }
 

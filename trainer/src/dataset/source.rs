@@ -10,15 +10,12 @@ use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 use flate2::read::MultiGzDecoder;
 
+use super::bounded::Bounded;
 use crate::file_kind::FileKind;
 use crate::{Error, FormatKind, Result};
 
 /// Bytes of text from which a table's form is told.
 const SAMPLE: u64 = 1 << 16;
-/// How many times its size a gzip file may unpack to, beyond what any small file may.
-const EXPANSION: u64 = 200;
-/// Bytes that any gzip file may unpack to.
-const SMALL: u64 = 64 << 20;
 
 /// Most bytes between two line ends: a million columns have fewer.
 const LONGEST_LINE: usize = 32 << 20;
@@ -114,10 +111,8 @@ impl<'a> Source<'a> {
         if !self.packed {
             return Ok(raw);
         }
-        Ok(Box::new(Bounded {
-            inner: MultiGzDecoder::new(BufReader::with_capacity(1 << 16, raw)),
-            left: SMALL.saturating_add(size.saturating_mul(EXPANSION)),
-        }))
+        let raw = BufReader::with_capacity(1 << 16, raw);
+        Ok(Box::new(Bounded::new(MultiGzDecoder::new(raw), size)))
     }
 
     /// The text from the beginning.
@@ -215,25 +210,6 @@ fn encoding(start: &[u8]) -> Option<&'static Encoding> {
             Err(error) if error.error_len().is_none() => None,
             Err(_) => Some(WINDOWS_1252),
         },
-    }
-}
-
-/// A gzip file that unpacks to no more than `left` bytes.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("the file unpacks to more than {EXPANSION} times its size, expected a table; unpack it with gunzip first if it is one"),
-            )
-        })?;
-        Ok(read)
     }
 }
 

@@ -5,6 +5,7 @@ mod model;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +15,7 @@ use serde_json::Value;
 use thumbnet_trainer::{
     Error, History, Sequential, atomic_file,
     callbacks::SharedCallback,
-    dataset::{Target, read_npy},
+    dataset::{Target, is_array, read_array},
     quantize::{DataType, DeviceMetrics, LayerTypes, QuantizeAware, QuantizeOptions},
     saving::Loaded,
     sequential::CompileOptions,
@@ -26,7 +27,10 @@ use super::{
     callbacks::CallbackArguments,
     compile::{self, CompileArguments, check_labels},
     console,
-    data::{DataArguments, Labelled, check_finite, labelled_csv, labelled_npy},
+    data::{
+        DataArguments, Labelled, Part, check_finite, labelled_archive, labelled_arrays,
+        labelled_csv,
+    },
     head::Head,
     interrupt,
     layers::LayerSpec,
@@ -34,6 +38,7 @@ use super::{
     models::{check_keras_name, check_row_shape, has_extension, read_keras},
     nan::StopAtNan,
     outputs::{self, Named},
+    record::Record,
     scores::Scores,
     split::{Parts, SplitArguments},
     values::{BatchSize, ClassWeights, Epochs, Verbosity, not_negative, optimizer_name, positive},
@@ -170,6 +175,16 @@ pub struct Train {
     /// Keras file to write, .h5 or .keras
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
+    /// Record of the run: options, version, and the SHA-256 of what was read and written, for thumbnet
+    /// reproduce
+    #[arg(long, value_name = "FILE.json")]
+    record: Option<PathBuf>,
+    /// Options from a TOML file, such as epochs = 20; those typed count more
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Print all options of this run as --config reads them, and do nothing
+    #[arg(long)]
+    pub print_config: bool,
 }
 
 /// Epochs at most, and how many of them the validation's loss may stand still, where no option says it.
@@ -199,6 +214,22 @@ struct Trained {
 }
 
 impl Train {
+    /// As [`Self::run`]; `--record` has what the command line was.
+    pub fn run_recorded(&self, line: &[OsString]) -> Outcome {
+        let Some(path) = &self.record else {
+            return self.run();
+        };
+        if let Some(written) = self.callbacks.listed_outputs()?.first() {
+            return Err(Failure::usage(format!(
+                "--record keeps no files that callbacks of --callbacks write, such as {}; use --checkpoint and --csv-log",
+                written.display()
+            )));
+        }
+        let mut record = Record::of(line, &self.inputs())?;
+        self.run()?;
+        record.write(path, &self.outputs())
+    }
+
     pub fn run(&self) -> Outcome {
         self.check_outputs()?;
         let (start, rows) = self.start()?;
@@ -503,9 +534,13 @@ impl Train {
                 self.output.display()
             )));
         }
-        for path in [Some(&self.output), self.history.as_ref()]
-            .into_iter()
-            .flatten()
+        for path in [
+            Some(&self.output),
+            self.history.as_ref(),
+            self.record.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
         {
             atomic_file::check(path)?;
         }
@@ -515,6 +550,19 @@ impl Train {
 
     /// Refuses outputs that are inputs or each other.
     fn check_overlap(&self) -> Outcome {
+        let listed = self.callbacks.listed_outputs()?;
+        let listed = listed
+            .iter()
+            .map(|path| Named::of("--callbacks", Some(path)));
+        let outputs = self.outputs().into_iter().map(Some).chain(listed);
+        outputs::check(
+            self.inputs().into_iter().map(Some),
+            outputs.chain([Named::of("--record", self.record.as_ref())]),
+        )
+    }
+
+    /// The files that it reads.
+    fn inputs(&self) -> Vec<Named<'_>> {
         let inputs = [
             Named::of("--data", self.data.data.as_ref()),
             Named::of("--x", self.data.x.as_ref()),
@@ -530,22 +578,26 @@ impl Train {
                 self.validation_sample_weight.as_ref(),
             ),
             Named::of("--sample-weight", self.sample_weight.as_ref()),
+            Named::of("--config", self.config.as_ref()),
         ];
+        inputs
+            .into_iter()
+            .chain(self.callbacks.inputs())
+            .flatten()
+            .collect()
+    }
+
+    /// The files that it writes.
+    fn outputs(&self) -> Vec<Named<'_>> {
         let outputs = [
             Named::of("--output", Some(&self.output)),
             Named::of("--history", self.history.as_ref()),
         ];
-        let listed = self.callbacks.listed_outputs()?;
-        let listed = listed
-            .iter()
-            .map(|path| Named::of("--callbacks", Some(path)));
-        outputs::check(
-            inputs.into_iter().chain(self.callbacks.inputs()),
-            outputs
-                .into_iter()
-                .chain(self.callbacks.outputs())
-                .chain(listed),
-        )
+        outputs
+            .into_iter()
+            .chain(self.callbacks.outputs())
+            .flatten()
+            .collect()
     }
 
     /// Callbacks in the order that they are called in; of the rows those before `end` train.
@@ -610,6 +662,9 @@ impl Train {
             &self.validation_x,
             &self.validation_y,
         ) {
+            (Some(arrays), ..) if is_array(arrays) => {
+                labelled_archive(arrays, Part::Test, &Meaning::of(model, &self.output))?
+            }
             (Some(csv), ..) => {
                 let meaning = Meaning::of(model, &self.output);
                 let classes = meaning.class_names(None)?;
@@ -620,7 +675,7 @@ impl Train {
                     .options(Target::Read, &meaning, classes)?;
                 labelled_csv(csv, &options, &meaning)?
             }
-            (None, Some(x), Some(y)) => labelled_npy(x, y)?,
+            (None, Some(x), Some(y)) => labelled_arrays(x, y)?,
             _ => return Ok(None),
         };
         check_row_shape(model, &validation.data, &validation.x_path)?;
@@ -654,7 +709,7 @@ fn weights(path: Option<&Path>, rows: &Labelled) -> Outcome<Option<Array1<f32>>>
     let Some(path) = path else {
         return Ok(None);
     };
-    let weights = read_npy(path)?;
+    let weights = read_array(path)?;
     if weights.len() != rows.data.rows() {
         return Err(Error::shape(format!(
             "{} has {} weights, expected {} as {} has rows",
