@@ -31,6 +31,7 @@ mod layers_around;
 mod model_files;
 mod normalizations;
 mod parity;
+mod pictures;
 mod quantization;
 mod quantzoo;
 mod real_keras;

@@ -11,6 +11,7 @@ use thumbnet_trainer::{
 use super::{
     Outcome,
     layers::{self, LayerSpec},
+    outputs::Named,
 };
 
 /// The layers of weights.
@@ -26,6 +27,11 @@ pub struct ArchitectureArguments {
 }
 
 impl ArchitectureArguments {
+    /// The file that is read.
+    pub fn input(&self) -> Option<Named<'_>> {
+        Named::of("--config", self.config.as_ref())
+    }
+
     /// The model that is asked for, with the weights of the file; none where nothing is asked for.
     pub fn load(&self, path: &Path) -> Outcome<Option<Loaded>> {
         let mut model = match &self.config {

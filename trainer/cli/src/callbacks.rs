@@ -181,6 +181,11 @@ impl CallbackArguments {
         }
     }
 
+    /// What says which epoch is best, and which way.
+    pub fn monitored(&self, validates: bool) -> (String, Direction) {
+        (self.monitor(validates), self.mode)
+    }
+
     fn monitor(&self, validates: bool) -> String {
         let usual = if validates { "val_loss" } else { "loss" };
         self.monitor.as_deref().unwrap_or(usual).to_string()

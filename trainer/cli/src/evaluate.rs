@@ -1,20 +1,21 @@
 //! `thumbnet evaluate`: loss and metrics of a Keras file or of a device model on labelled rows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ndarray::ArrayD;
 use serde_json::{Map, Value, json};
 use thumbnet_trainer::{
-    evaluation::Evaluation,
+    evaluation::{Answers, Evaluation},
     history::{LogValue, Logs},
-    quantize::{self, DeviceModel, scores},
+    quantize::{self, DataType, DeviceModel, scores},
     saving::Loaded,
     training::EvaluateOptions,
 };
 
 use super::{
     Outcome,
+    answers::{device_answers, keras_answers},
     architecture::ArchitectureArguments,
     compile::{self, CompileArguments, check_device_labels, check_labels},
     console,
@@ -22,7 +23,9 @@ use super::{
     head::Head,
     meaning::Meaning,
     models::AnyModel,
-    tables::{device_tables, keras_tables},
+    outputs::{self, Named},
+    report::{self, Findings},
+    scores::OnDevice,
     values::BatchSize,
 };
 
@@ -44,6 +47,10 @@ pub struct Evaluate {
     /// Rows per step; none takes all rows at once
     #[arg(long, default_value = "32", value_name = "N|none")]
     batch_size: BatchSize,
+    /// Page with pictures to write: confusion matrix, ROC curve, calibration, errors, rows most wrong,
+    /// importance of the columns, layers, quantization
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -51,6 +58,7 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn run(&self) -> Outcome {
+        self.check_report()?;
         let mut model = AnyModel::load(&self.model, &self.architecture)?
             .with_weights(&self.model, self.weights.as_deref())?;
         let rows = match &model {
@@ -62,19 +70,76 @@ impl Evaluate {
                 .labelled(&Meaning::of(&loaded.model, &self.model))?,
         };
         model.check_rows(&rows.data, &rows.x_path)?;
-        let (results, tables) = match &mut model {
+        let (results, found) = match &mut model {
             AnyModel::Keras(loaded) => {
                 let (results, predicted) = self.keras(loaded, &rows)?;
-                let tables = keras_tables(&loaded.model, &predicted, &rows.all())?;
-                (results, tables)
+                let found = keras_answers(&loaded.model, &predicted, &rows.all())?;
+                (results, found)
             }
             AnyModel::Device(model) => {
                 let predicted = model.predict(&rows.data.x)?;
                 let results = self.device(model, &predicted, &rows)?;
-                (results, device_tables(model, &predicted, &rows.all())?)
+                (results, device_answers(model, &predicted, &rows.all())?)
             }
         };
-        self.print(&results, tables.as_ref())
+        if let Some(path) = &self.report {
+            self.write_report(path, &model, &rows, found.as_ref())?;
+        }
+        self.print(&results, found.as_ref().map(Answers::evaluation))
+    }
+
+    /// Refuses a report that could not be written, or would overwrite what is read.
+    fn check_report(&self) -> Outcome {
+        report::check_page(self.report.as_ref())?;
+        let inputs = [
+            Named::of("MODEL", Some(&self.model)),
+            Named::of("--weights", self.weights.as_ref()),
+            Named::of("--data", self.data.data.as_ref()),
+            Named::of("--x", self.data.x.as_ref()),
+            Named::of("--y", self.data.y.as_ref()),
+            Named::of("--compile", self.compile.compile.as_ref()),
+            self.architecture.input(),
+        ];
+        outputs::check(inputs, [Named::of("--report", self.report.as_ref())])
+    }
+
+    fn write_report(
+        &self,
+        path: &Path,
+        model: &AnyModel,
+        rows: &Labelled,
+        found: Option<&Answers>,
+    ) -> Outcome {
+        let keras = match model {
+            AnyModel::Keras(loaded) => Some(&loaded.model),
+            AnyModel::Device(_) => None,
+        };
+        let all = rows.all();
+        // No others are at hand to calibrate on.
+        let device = match (keras, found) {
+            (Some(model), Some(_)) => OnDevice::of(model, &all, &all.x, DataType::Int8)?
+                .map(|device| (device.report(model, &all), device)),
+            _ => None,
+        };
+        Findings {
+            model: &self.model,
+            rows,
+            range: 0..rows.data.rows(),
+            which: "rows evaluated on",
+            curves: None,
+            answers: found,
+            predict: &|x| match model {
+                AnyModel::Keras(loaded) => loaded.model.predict(x),
+                AnyModel::Device(device) => device.predict(x),
+            },
+            keras,
+            features: &rows.data.feature_names,
+            device: device
+                .as_ref()
+                .map(|(report, device)| (device.data_type, &device.evaluation, report)),
+            seed: 0,
+        }
+        .write(path)
     }
 
     /// Loss and metrics, and the outputs, by one pass over the rows.

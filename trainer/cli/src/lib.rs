@@ -5,6 +5,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod answers;
 mod architecture;
 mod callbacks;
 mod compile;
@@ -34,7 +35,6 @@ mod scores;
 mod search;
 mod split;
 mod summary;
-mod tables;
 mod train;
 mod values;
 

@@ -3,14 +3,14 @@
 use ndarray::{ArrayViewD, Axis, Slice};
 use thumbnet_trainer::{
     Sequential,
-    evaluation::{Evaluation, Headline},
-    quantize::{DataType, LayerTypes, QuantizeOptions, quantize},
+    evaluation::{Answers, Evaluation, Headline},
+    quantize::{DataType, LayerTypes, QuantizeOptions, Quantized, Report, compare, quantize},
 };
 
 use super::{
     Outcome,
+    answers::{device_answers, keras_answers},
     data::LabelledView,
-    tables::{device_tables, keras_tables},
 };
 
 /// Rows to calibrate on; more take longer and change little.
@@ -18,9 +18,16 @@ const CALIBRATION_ROWS: usize = 1000;
 
 /// Scores of one model on the same rows.
 pub struct Scores {
-    pub float: Evaluation,
-    /// With the data type's name; none where the device cannot run the model.
-    pub device: Option<(DataType, Evaluation)>,
+    pub float: Answers,
+    /// None where the device cannot run the model.
+    pub device: Option<OnDevice>,
+}
+
+/// The same model as the device runs it.
+pub struct OnDevice {
+    pub data_type: DataType,
+    pub evaluation: Evaluation,
+    quantized: Quantized,
 }
 
 impl Scores {
@@ -33,23 +40,10 @@ impl Scores {
         calibration: &ArrayViewD<f32>,
         data_type: DataType,
     ) -> Outcome<Option<Self>> {
-        let Some(float) = keras_tables(model, &model.predict(&rows.x)?, rows)? else {
+        let Some(float) = keras_answers(model, &model.predict(&rows.x)?, rows)? else {
             return Ok(None);
         };
-        let options = QuantizeOptions {
-            types: LayerTypes::All(data_type),
-            self_tests: Some(0),
-            ..QuantizeOptions::default()
-        };
-        let some = spread_out(calibration, CALIBRATION_ROWS);
-        // What the device cannot run is said by export, with what to do.
-        let device = match quantize(model, &some, &options) {
-            Err(_) => None,
-            Ok(quantized) => {
-                let predicted = quantized.device.predict(&rows.x)?;
-                device_tables(&quantized.device, &predicted, rows)?.map(|table| (data_type, table))
-            }
-        };
+        let device = OnDevice::of(model, rows, calibration, data_type)?;
         Ok(Some(Self { float, device }))
     }
 
@@ -57,8 +51,8 @@ impl Scores {
     pub fn headline(&self) -> (Headline, Option<f64>) {
         let device = self.device.as_ref();
         (
-            self.float.headline(),
-            device.map(|(_, table)| table.headline().value),
+            self.float.evaluation().headline(),
+            device.map(|device| device.evaluation.headline().value),
         )
     }
 
@@ -68,10 +62,11 @@ impl Scores {
             name,
             value,
             baseline,
-        } = self.float.headline();
+        } = self.float.evaluation().headline();
         let device = match &self.device {
-            Some((data_type, table)) => {
-                format!(", {:.4} in {data_type}", table.headline().value)
+            Some(device) => {
+                let value = device.evaluation.headline().value;
+                format!(", {value:.4} in {}", device.data_type)
             }
             None => String::new(),
         };
@@ -79,6 +74,43 @@ impl Scores {
             "{name} {value:.4} in float32{device}, {baseline:.4} by always saying {}",
             always(name)
         )
+    }
+}
+
+impl OnDevice {
+    /// As [`Scores::of`]. What the device cannot run is said by export, with what to do.
+    pub fn of(
+        model: &Sequential,
+        rows: &LabelledView,
+        calibration: &ArrayViewD<f32>,
+        data_type: DataType,
+    ) -> Outcome<Option<Self>> {
+        let options = QuantizeOptions {
+            types: LayerTypes::All(data_type),
+            self_tests: Some(0),
+            ..QuantizeOptions::default()
+        };
+        let some = spread_out(calibration, CALIBRATION_ROWS);
+        let Ok(quantized) = quantize(model, &some, &options) else {
+            return Ok(None);
+        };
+        let device = &quantized.device;
+        let Some(found) = device_answers(device, &device.predict(&rows.x)?, rows)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            data_type,
+            evaluation: found.evaluation().clone(),
+            quantized,
+        }))
+    }
+
+    /// What quantization did to the model, on these rows too.
+    pub fn report(&self, model: &Sequential, rows: &LabelledView) -> Report {
+        let (x, y) = (rows.x.to_owned(), rows.y.to_owned());
+        let mut report = self.quantized.report.clone();
+        report.evaluation = compare(model, &self.quantized.device, &x, Some(&y)).ok();
+        report
     }
 }
 

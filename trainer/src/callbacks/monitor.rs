@@ -47,21 +47,14 @@ impl Monitor {
         self.upwards = Some(match self.mode {
             Direction::Min => false,
             Direction::Max => true,
-            Direction::Auto => {
-                let metric = self.name.strip_prefix("val_").unwrap_or(&self.name);
-                let metric = metric.strip_prefix("q_").unwrap_or(metric);
-                match metric {
-                    "loss" => false,
-                    name => model.metric_is_upwards(name).ok_or_else(|| {
-                        let names: Vec<_> = logs.names().collect();
-                        Error::value(format!(
-                            "{callback} monitors {:?}, which is no metric of the model; name one of {}, or give mode min or max",
-                            self.name,
-                            names.join(", ")
-                        ))
-                    })?,
-                }
-            }
+            Direction::Auto => model.improves_upwards(&self.name).ok_or_else(|| {
+                let names: Vec<_> = logs.names().collect();
+                Error::value(format!(
+                    "{callback} monitors {:?}, which is no metric of the model; name one of {}, or give mode min or max",
+                    self.name,
+                    names.join(", ")
+                ))
+            })?,
         });
         Ok(())
     }

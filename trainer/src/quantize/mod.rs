@@ -15,7 +15,6 @@ mod folds;
 pub mod instructions;
 mod output_error;
 mod outputs;
-mod page;
 mod pieces;
 mod plan;
 mod range;

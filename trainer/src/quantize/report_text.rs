@@ -11,6 +11,30 @@ impl fmt::Display for Report {
     }
 }
 
+impl Report {
+    /// The layer that costs most, and what to do, in a sentence.
+    pub fn advice_text(&self) -> String {
+        let Some(weakest) = &self.weakest else {
+            return "float32 in no single layer would lower the error".to_owned();
+        };
+        let cause = format!(
+            "{:.0} % of the squared error comes from {} ({})",
+            100.0 * weakest.share.min(1.0),
+            weakest.layer,
+            weakest.data_type
+        );
+        match &weakest.fix {
+            None => format!("{cause}; the outputs are clean, nothing needs to be done"),
+            Some(fix) => format!(
+                "{cause}; cheapest fix: --dtype {} takes off {:.0} % for {} bytes of flash",
+                fix.dtype,
+                100.0 * fix.share,
+                fix.flash_bytes
+            ),
+        }
+    }
+}
+
 /// What to know before flashing, in lines.
 fn text(report: &Report) -> String {
     let mut lines = Vec::new();

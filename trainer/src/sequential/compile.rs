@@ -337,8 +337,14 @@ impl Sequential {
         self.compiled.as_ref()?.loss.as_ref()
     }
 
-    pub(crate) fn metric_is_upwards(&self, name: &str) -> Option<bool> {
-        self.compiled.as_ref()?.is_upwards(name)
+    /// Whether a value of the logs, such as `val_accuracy`, is the better the greater it is: a loss is not,
+    /// metrics say it themselves. None for what is no metric of the model.
+    pub fn improves_upwards(&self, name: &str) -> Option<bool> {
+        let metric = name.strip_prefix("val_").unwrap_or(name);
+        match metric.strip_prefix("q_").unwrap_or(metric) {
+            "loss" => Some(false),
+            metric => self.compiled.as_ref()?.is_upwards(metric),
+        }
     }
 
     /// Makes the optimizer's variables, as `optimizer.build(model.trainable_variables)`.

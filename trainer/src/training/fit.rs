@@ -126,7 +126,8 @@ pub enum ValidationFrequency {
 }
 
 impl ValidationFrequency {
-    pub(super) fn includes(&self, epoch: usize) -> bool {
+    /// Whether there is a validation after this epoch, from 0.
+    pub fn includes(&self, epoch: usize) -> bool {
         match self {
             Self::Every(every) => (epoch + 1).is_multiple_of(*every),
             Self::Epochs(epochs) => epochs.contains(&(epoch + 1)),

@@ -14,8 +14,8 @@ use thumbnet_trainer::{
 
 use super::{
     super::{
-        Failure, Outcome, data::Labelled, inspect::Sizes, scores::spread_out,
-        tables::device_tables, train::Train,
+        Failure, Outcome, answers::device_answers, data::Labelled, inspect::Sizes,
+        scores::spread_out, train::Train,
     },
     Candidate, Goal,
 };
@@ -77,10 +77,10 @@ impl Goal {
             trial.ram_bytes = ram;
             trial.instructions = instructions;
             let outputs = device.predict(&test.data.x)?;
-            let Some(tables) = device_tables(&device, &outputs, &test.all())? else {
+            let Some(found) = device_answers(&device, &outputs, &test.all())? else {
                 return Ok(None);
             };
-            trial.folds.push(tables.headline().value);
+            trial.folds.push(found.evaluation().headline().value);
             if trial.folds.len() == 1 && hopeless(trial.folds[0]) {
                 return Ok(None);
             }

@@ -89,9 +89,11 @@ fn summary(scores: &[Scores]) -> String {
         .map(|(headline, _)| headline.baseline)
         .collect();
     let device: Option<Vec<f64>> = headlines.iter().map(|(_, device)| *device).collect();
-    let data_type = scores.first().and_then(|scores| scores.device.as_ref());
-    let on_device = match (device, data_type) {
-        (Some(values), Some((data_type, _))) => format!(", {} in {data_type}", spread(&values)),
+    let device_of_first = scores.first().and_then(|scores| scores.device.as_ref());
+    let on_device = match (device, device_of_first) {
+        (Some(values), Some(device)) => {
+            format!(", {} in {}", spread(&values), device.data_type)
+        }
         _ => String::new(),
     };
     format!(

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Args;
-use ndarray::{Array1, Axis};
+use ndarray::Array1;
 use serde_json::Value;
 use thumbnet_trainer::{
     Error, History, Sequential, atomic_file,
@@ -39,6 +39,7 @@ use super::{
     nan::StopAtNan,
     outputs::{self, Named},
     record::Record,
+    report::{self, Curves, Findings},
     scores::Scores,
     split::{Parts, SplitArguments},
     values::{BatchSize, ClassWeights, Epochs, Verbosity, not_negative, optimizer_name, positive},
@@ -168,6 +169,13 @@ pub struct Train {
     /// Loss and metrics of every epoch, as JSON
     #[arg(long, value_name = "FILE.json")]
     history: Option<PathBuf>,
+    /// Page with pictures to write: curves, confusion matrix, ROC curve, calibration, errors, rows most
+    /// wrong, importance of the columns, layers, quantization
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Curves of loss and metrics to write, as SVG
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// The Keras that is to read the file: 2 writes an .h5 that Keras 2.6 to 2.15 load, without the
     /// optimizer's state
     #[arg(long, default_value = "3", value_name = "2|3", value_parser = ["2", "3"])]
@@ -207,6 +215,7 @@ pub(super) struct Start {
 /// What came of a training.
 struct Trained {
     model: Sequential,
+    history: History,
     /// Rows from this one on were not trained on.
     end: usize,
     /// Of `--validation-data` and its like.
@@ -241,8 +250,10 @@ impl Train {
         }
         parts.warn_of_classes(parts.end(&split));
         let trained = self.train(start, &parts, &split, true)?;
+        if self.verbose.level() > 0 || self.report.is_some() {
+            self.judge(&trained, &parts)?;
+        }
         if self.verbose.level() > 0 {
-            self.report(&trained, &parts)?;
             console::print(&format!("saved {}\n", self.output.display()))?;
         }
         Ok(())
@@ -272,7 +283,8 @@ impl Train {
         let history = model.fit(&rows.data.x, rows.y(), options)?;
         let interrupted = interrupt::exit_code().filter(|_| model.was_interrupted());
         if saves {
-            self.save(&model, &history)?;
+            let validates = validation.is_some() || end < parts.training.data.rows();
+            self.save(&model, &history, validates)?;
             printed()?;
         }
         if let Some(code) = interrupted {
@@ -283,6 +295,7 @@ impl Train {
         }
         Ok(Trained {
             model,
+            history,
             end,
             validation: given,
         })
@@ -439,7 +452,8 @@ impl Train {
         (self.epochs.is_none() && validates).then_some(PATIENCE)
     }
 
-    fn save(&self, model: &Sequential, history: &History) -> Outcome {
+    /// * `validates` - whether there were rows to validate on
+    fn save(&self, model: &Sequential, history: &History, validates: bool) -> Outcome {
         if model.values().iter().any(|value| !value.is_finite()) {
             console::note(
                 "warning: training ended with weights that are not finite; lower --learning-rate, or check the data's ranges",
@@ -451,6 +465,9 @@ impl Train {
             json.push(b'\n');
             atomic_file::write_bytes(path, &json)?;
         }
+        if let Some(path) = &self.plot {
+            report::write_plot(path, &self.curves(model, history, validates))?;
+        }
         match self.keras.as_str() {
             "2" => model.save_for_keras_2(&self.output)?,
             _ => model.save(&self.output)?,
@@ -458,35 +475,74 @@ impl Train {
         Ok(())
     }
 
+    fn curves<'a>(
+        &'a self,
+        model: &Sequential,
+        history: &'a History,
+        validates: bool,
+    ) -> Curves<'a> {
+        let (monitor, mode) = self.callbacks.monitored(validates);
+        Curves::new(history, &self.validation_freq.0, model, &monitor, mode)
+    }
+
     /// What the model is worth on rows that it was not trained on, or on those that it was where there are
-    /// no others.
-    fn report(&self, trained: &Trained, parts: &Parts) -> Outcome {
+    /// no others: printed, and as a page where one is asked for.
+    fn judge(&self, trained: &Trained, parts: &Parts) -> Outcome {
         let training = &parts.training;
         let (end, count) = (trained.end, training.data.rows());
         let validation = trained.validation.as_ref().or(parts.validation.as_ref());
-        let (rows, which) = match (&parts.test, validation) {
+        let whole = |rows: &Labelled| 0..rows.data.rows();
+        let (rows, range, which) = match (&parts.test, validation) {
             (Some(test), _) => (
-                test.all(),
+                test,
+                whole(test),
                 "rows to test on, neither trained nor validated on",
             ),
-            (None, Some(validation)) => (validation.all(), "rows validated on"),
-            (None, None) if end < count => (training.view(end..count), "rows validated on"),
+            (None, Some(validation)) => (validation, whole(validation), "rows validated on"),
+            (None, None) if end < count => (training, end..count, "rows validated on"),
             (None, None) => (
-                training.all(),
+                training,
+                0..count,
                 "rows trained on (--test-split 0.2 keeps others for the score)",
             ),
         };
+        let view = rows.view(range.clone());
         let data_type = self.quantize_aware.unwrap_or_default();
         let trained_on = training.view(0..end).x;
-        let Some(scores) = Scores::of(&trained.model, &rows, &trained_on, data_type)? else {
+        let scores = Scores::of(&trained.model, &view, &trained_on, data_type)?;
+        if let (Some(scores), true) = (&scores, self.verbose.level() > 0) {
+            console::print(&format!(
+                "\n{} {which}: {}\n{}\n",
+                range.len(),
+                scores.line(),
+                scores.float.evaluation()
+            ))?;
+        }
+        let Some(path) = &self.report else {
             return Ok(());
         };
-        console::print(&format!(
-            "\n{} {which}: {}\n{}\n",
-            rows.y.len_of(Axis(0)),
-            scores.line(),
-            scores.float
-        ))
+        let device = scores.as_ref().and_then(|scores| scores.device.as_ref());
+        let quantized = device.map(|device| device.report(&trained.model, &view));
+        Findings {
+            model: &self.output,
+            rows,
+            range,
+            which,
+            curves: Some(self.curves(
+                &trained.model,
+                &trained.history,
+                validation.is_some() || end < count,
+            )),
+            answers: scores.as_ref().map(|scores| &scores.float),
+            predict: &|x| trained.model.predict(x),
+            keras: Some(&trained.model),
+            features: &rows.data.feature_names,
+            device: device
+                .zip(quantized.as_ref())
+                .map(|(device, report)| (device.data_type, &device.evaluation, report)),
+            seed: self.seed,
+        }
+        .write(path)
     }
 
     /// Whether the settings and the optimizer of the model's file hold. An error where they would have to,
@@ -544,6 +600,8 @@ impl Train {
         {
             atomic_file::check(path)?;
         }
+        report::check_page(self.report.as_ref())?;
+        report::check_plot(self.plot.as_ref())?;
         self.callbacks.check_outputs()?;
         self.check_overlap()
     }
@@ -592,6 +650,8 @@ impl Train {
         let outputs = [
             Named::of("--output", Some(&self.output)),
             Named::of("--history", self.history.as_ref()),
+            Named::of("--report", self.report.as_ref()),
+            Named::of("--plot", self.plot.as_ref()),
         ];
         outputs
             .into_iter()

@@ -1,9 +1,9 @@
-//! How good outputs are, in tables.
+//! Outputs with their truth: what they say, and what the rows do.
 
 use ndarray::ArrayD;
 use thumbnet_trainer::{
     Sequential, Task,
-    evaluation::{Evaluation, flat},
+    evaluation::{Answers, flat},
     quantize::{DeviceModel, Outputs, QuantizeOptions},
 };
 
@@ -12,26 +12,26 @@ use super::{Outcome, data::LabelledView};
 /// As the device would decide; none for models that it cannot run.
 ///
 /// * `predicted` - the model's outputs for `rows`
-pub fn keras_tables(
+pub fn keras_answers(
     model: &Sequential,
     predicted: &ArrayD<f32>,
     rows: &LabelledView,
-) -> Outcome<Option<Evaluation>> {
+) -> Outcome<Option<Answers>> {
     let Ok(kind) = Outputs::of_model(model, &QuantizeOptions::default()) else {
         return Ok(None);
     };
     let classes = model
         .signature()
         .map(|signature| signature.classes.as_slice());
-    tables(kind, predicted, rows, classes.unwrap_or_default())
+    answers(kind, predicted, rows, classes.unwrap_or_default())
 }
 
-pub fn device_tables(
+pub fn device_answers(
     model: &DeviceModel,
     predicted: &ArrayD<f32>,
     rows: &LabelledView,
-) -> Outcome<Option<Evaluation>> {
-    tables(
+) -> Outcome<Option<Answers>> {
+    answers(
         Outputs::of_device(model),
         predicted,
         rows,
@@ -40,12 +40,12 @@ pub fn device_tables(
 }
 
 /// None where the targets are not what the outputs say, such as probabilities.
-fn tables(
+fn answers(
     kind: Outputs,
     predicted: &ArrayD<f32>,
     rows: &LabelledView,
     classes: &[String],
-) -> Outcome<Option<Evaluation>> {
+) -> Outcome<Option<Answers>> {
     let (outputs, labels) = (flat(predicted)?, flat(&rows.y)?);
     let one = outputs.ncols() == 1;
     let (task, threshold) = match kind.labelled_by(outputs.ncols(), Some(labels.ncols())) {
@@ -61,5 +61,5 @@ fn tables(
         }
         Task::Binary | Task::MultiClass | Task::MultiLabel => classes,
     };
-    Ok(Evaluation::new(task, &outputs.view(), &labels.view(), names, threshold).ok())
+    Ok(Answers::new(task, outputs, labels, names, threshold).ok())
 }

@@ -1,4 +1,17 @@
-//! How good a model's outputs are: the tables that a reader wants beside loss and metrics.
+//! How good a model's outputs are: the tables that a reader wants beside loss and metrics, and the numbers
+//! that pictures are drawn from.
+
+mod answers;
+mod calibration;
+mod curve;
+mod histogram;
+mod importance;
+
+pub use self::answers::{Answers, Wrong};
+pub use self::calibration::{Bin, Calibration};
+pub use self::curve::{Curve, Step};
+pub use self::histogram::Histogram;
+pub use self::importance::{Importance, permutation_importance};
 
 use std::fmt;
 
@@ -208,19 +221,9 @@ fn classes(labels: ArrayView1<f32>, count: usize) -> Result<Vec<usize>> {
     labels.iter().enumerate().map(class).collect()
 }
 
-/// Area under the ROC curve by ranks, equal scores counting half.
+/// Area under the ROC curve.
 fn area(scores: ArrayView1<f32>, is_yes: impl Fn(usize) -> bool) -> Option<f64> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_unstable_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let (mut yes, mut no, mut pairs) = (0.0_f64, 0.0_f64, 0.0_f64);
-    for equal in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
-        let of_yes = equal.iter().filter(|&&row| is_yes(row)).count() as f64;
-        let of_no = equal.len() as f64 - of_yes;
-        pairs += of_yes * (no + of_no / 2.0);
-        yes += of_yes;
-        no += of_no;
-    }
-    (yes > 0.0 && no > 0.0).then(|| pairs / (yes * no))
+    Curve::new(String::new(), scores, is_yes).area()
 }
 
 fn share(part: usize, all: usize) -> f64 {

@@ -1,0 +1,78 @@
+//! Reports: one HTML file each, which needs nothing else.
+
+mod answers;
+mod chart;
+mod curves;
+mod layers;
+mod page;
+mod quantization;
+mod run;
+
+pub use self::curves::Curves;
+pub use self::run::Findings;
+
+use std::path::{Path, PathBuf};
+
+use thumbnet_trainer::{atomic_file, quantize::Report};
+
+use super::{Failure, Outcome, models::has_extension};
+
+/// Refuses names that say nothing about the format, and places that cannot be written.
+pub fn check(paths: &[PathBuf]) -> Outcome {
+    for path in paths {
+        if !has_extension(path, &["html", "htm", "json"]) {
+            return Err(Failure::usage(format!(
+                "{}: the name says nothing about the format, expected one that ends in .html or .json",
+                path.display()
+            )));
+        }
+        atomic_file::check(path)?;
+    }
+    Ok(())
+}
+
+/// As [`check`], for a report that is a page only.
+pub fn check_page(path: Option<&PathBuf>) -> Outcome {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    if !has_extension(path, &["html", "htm"]) {
+        return Err(Failure::usage(format!(
+            "{}: a report is an HTML page, expected a name that ends in .html",
+            path.display()
+        )));
+    }
+    Ok(atomic_file::check(path)?)
+}
+
+/// As [`check`], for curves.
+pub fn check_plot(path: Option<&PathBuf>) -> Outcome {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    if !has_extension(path, &["svg"]) {
+        return Err(Failure::usage(format!(
+            "{}: curves are drawn as SVG, expected a name that ends in .svg; browsers show it, and Inkscape or rsvg-convert make other formats of it",
+            path.display()
+        )));
+    }
+    Ok(atomic_file::check(path)?)
+}
+
+/// Writes the report on the blob called `name` as HTML or JSON, by the file's name.
+pub fn write(path: &Path, report: &Report, name: &str) -> Outcome {
+    let mut text = if has_extension(path, &["json"]) {
+        serde_json::to_string_pretty(report).expect("a tree of numbers and names is JSON")
+    } else {
+        quantization::to_html(report, name)
+    };
+    text.push('\n');
+    atomic_file::write_bytes(path, text.as_bytes())?;
+    Ok(())
+}
+
+/// Writes the curves of a training as an SVG file.
+pub fn write_plot(path: &Path, curves: &Curves) -> Outcome {
+    let text = chart::document(&curves.charts());
+    Ok(atomic_file::write_bytes(path, text.as_bytes())?)
+}
