@@ -17,7 +17,7 @@ use super::{
 /// Curves that can be told apart in one chart.
 const MOST_CURVES: usize = 10;
 /// Targets with charts of their own.
-const MOST_TARGETS: usize = 12;
+const MOST_TARGETS: usize = 6;
 /// Dots that a chart shows.
 const MOST_DOTS: usize = 1000;
 

@@ -32,7 +32,7 @@ pub fn section(model: &Sequential, x: &ArrayD<f32>) -> Result<Markup> {
             @if still > 0 {
                 p.note { (still) " of " (units(given)) " outputs are the same for all of these rows." }
             }
-            div.figures.small {
+            div.figures {
                 @for (name, note, chart) in charts(variables) { (figure(&name, &note, &chart)) }
                 @if let Some(chart) = histogram("output", given.iter().copied()) { (figure("outputs", "", &chart)) }
             }

@@ -27,7 +27,6 @@ svg { display: block; } rect.all { fill: var(--line); } rect.part { fill: var(--
 .card b { display: block; font-size: 1.3rem; }
 .note, .card span, figcaption span { color: var(--soft-ink); font-size: .9rem; }
 .figures { display: grid; margin: .8rem 0; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.2rem; }
-.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); }
 figure { margin: 0; } figure svg { width: 100%; height: auto; max-width: 30rem; }
 figcaption { font-weight: 600; } figcaption span { font-weight: 400; }
 .legend { display: flex; flex-wrap: wrap; gap: 0 1rem; font-size: .9rem; margin: 0; padding: 0; list-style: none; }

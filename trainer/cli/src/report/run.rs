@@ -175,14 +175,19 @@ impl Findings<'_> {
             .iter()
             .map(|(_, importance)| importance.mean.abs())
             .fold(f64::MIN_POSITIVE, f64::max);
+        // What is left of a difference of equal scores is rounding.
+        let text = |value: f64| match value.abs() < 1e-9 * most {
+            true => number(0.0),
+            false => number(value),
+        };
         let shown: Vec<Vec<Markup>> = worth
             .iter()
             .take(MOST_COLUMNS)
             .map(|(name, importance)| {
                 vec![
                     cell(name),
-                    cell(&number(importance.mean)),
-                    cell(&format!("± {}", number(importance.deviation))),
+                    cell(&text(importance.mean)),
+                    cell(&format!("± {}", text(importance.deviation))),
                     bar(importance.mean / most),
                 ]
             })
