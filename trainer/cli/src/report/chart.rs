@@ -311,3 +311,73 @@ pub fn color(place: usize) -> String {
     let RGBColor(red, green, blue) = SERIES[place % SERIES.len()];
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(points: Points, logarithmic: bool) -> Chart {
+        let y = Axis {
+            logarithmic,
+            ..Axis::default()
+        };
+        let line = Series {
+            name: String::new(),
+            color: 0,
+            shape: Shape::Joined,
+            points,
+        };
+        Chart {
+            x: Axis::default(),
+            y,
+            series: vec![line],
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_placed_is_left_out() {
+        let odd = [f64::NAN, f64::INFINITY, 1e300, -1e300, 0.0];
+        for points in [
+            Vec::new(),
+            vec![(1.0, 5.0)],
+            odd.map(|value| (value, value)).to_vec(),
+        ] {
+            for logarithmic in [false, true] {
+                let svg = chart(points.clone(), logarithmic).svg("a <chart> & \"b\"");
+                assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+                assert!(svg.contains("aria-label=\"a &lt;chart&gt; &amp; &quot;b&quot;\""));
+            }
+        }
+    }
+
+    #[test]
+    fn places_are_named_as_a_step_needs() {
+        let plain = Axis::default();
+        let label = |value, ends| plain.label(value, ends);
+        assert_eq!(label(0.2, (0.0, 1.0)), "0.2");
+        assert_eq!(label(0.0125, (0.01, 0.02)), "0.0125");
+        assert_eq!(label(150.0, (0.0, 400.0)), "150");
+        assert_eq!(label(-0.0, (-1.0, 1.0)), "0");
+        assert_eq!(label(2e7, (0.0, 8e7)), "2.0e7");
+        let whole = Axis {
+            whole: true,
+            ..Axis::default()
+        };
+        assert_eq!(whole.label(2.5, (1.0, 4.0)), "");
+        assert_eq!(whole.label(3.0, (1.0, 4.0)), "3");
+        let factors = Axis {
+            logarithmic: true,
+            ..Axis::default()
+        };
+        assert_eq!(factors.label(-2.0, (-3.0, 0.0)), "0.01");
+    }
+
+    #[test]
+    fn a_long_line_keeps_what_can_be_seen() {
+        let points: Points = (0..100_000).map(|x| (f64::from(x), 0.0)).collect();
+        let kept = thin(&points, (0.0, 1e5), (0.0, 1.0));
+        // Two points in a pixel, and both ends.
+        assert!((700..=721).contains(&kept.len()), "{}", kept.len());
+        assert_eq!((kept[0], kept.last()), (points[0], points.last()));
+    }
+}
