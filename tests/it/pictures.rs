@@ -270,9 +270,11 @@ fn curves_mark_the_best_epoch_and_are_drawn_alone() {
     three_classes(folder.path());
     run(
         folder.path(),
-        "train --data d.csv --layers 8:relu,3:softmax --epochs 12 --learning-rate 0.3 --validation-split 0.2 --validation-freq 2 --history h.json --plot c.svg --report r.html --output m.h5",
+        "train --data d.csv --layers 8:relu,3:softmax --epochs 12 --learning-rate 0.3 --validation-split 0.2 --validation-freq 2 --history h.json --plot c.svg --report r.html --record run.json --output m.h5",
     )
     .ok();
+    let again = run(folder.path(), "reproduce run.json").ok();
+    assert_eq!(again.matches(", the same\n").count(), 4, "{again}");
     let history = fs::read_to_string(folder.path().join("h.json")).unwrap();
     let history: Value = serde_json::from_str(&history).unwrap();
     let losses: Vec<f64> = history["val_loss"]
