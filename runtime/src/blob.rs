@@ -48,6 +48,8 @@ pub enum Operation {
     RowsInt16,
     /// [`DenseFloat`](Self::DenseFloat), row by row.
     RowsFloat,
+    /// Floats to floats: the greatest of each window.
+    Greatest,
 }
 
 #[cfg(feature = "defmt")]
@@ -288,6 +290,7 @@ impl Packed {
             9 => Operation::RowsInt4,
             10 => Operation::RowsInt16,
             11 => Operation::RowsFloat,
+            12 => Operation::Greatest,
             _ => return None,
         };
         if packing > Packing::Mve as u8
@@ -420,7 +423,25 @@ impl Operation {
         }
     }
 
-    /// Whether it has no weights: it scales, normalizes or bends each value.
+    /// Whether it writes nothing but floats.
+    #[inline(always)]
+    pub(crate) const fn writes_floats(self) -> bool {
+        if cfg!(not(feature = "layers")) {
+            return matches!(self, Self::DenseFloat);
+        }
+        matches!(
+            self.of_a_row(),
+            Self::DenseFloat | Self::Normalize | Self::Slopes | Self::Greatest
+        )
+    }
+
+    /// Whether it has weights.
+    #[inline(always)]
+    pub(crate) const fn is_dense(self) -> bool {
+        self.weights().is_some() || matches!(self.of_a_row(), Self::DenseFloat)
+    }
+
+    /// Whether it scales, normalizes or bends each value, and writes as many as it reads.
     #[inline(always)]
     pub(crate) const fn is_elementwise(self) -> bool {
         self.quantizes()
@@ -504,7 +525,7 @@ mod tests {
         if cfg!(miri) {
             assert!(count > 0);
         } else {
-            assert_eq!(count, 12 * 4 * 4 * 10);
+            assert_eq!(count, 13 * 4 * 4 * 10);
         }
     }
 

@@ -74,6 +74,8 @@ pub enum LayerSpec<'a> {
         /// What becomes of that.
         then: FloatSpec<'a>,
     },
+    /// Floats to floats: the greatest of each window. Needs the feature `layers`.
+    Greatest(GreatestSpec<'a>),
     /// Fully connected.
     Dense(DenseSpec<'a>),
     /// Fully connected, each row of the inputs by itself. Needs the feature `layers`.
@@ -123,6 +125,39 @@ pub struct NormalizeSpec<'a> {
     pub then: FloatSpec<'a>,
 }
 
+/// A pooling by the greatest along one axis.
+///
+/// The values are `blocks` blocks of `steps` rows of `channels` values. Window w of a block has `size` of its rows
+/// from `w * stride - before` on, but for those beyond its ends, of which there must be some; its output is a row
+/// of `channels` values.
+#[derive(Clone, Copy, Debug)]
+pub struct GreatestSpec<'a> {
+    /// Of the inputs, side by side.
+    pub blocks: usize,
+    /// Rows of a block.
+    pub steps: usize,
+    /// Values of a row.
+    pub channels: usize,
+    /// Windows of a block.
+    pub windows: usize,
+    /// Rows of a window.
+    pub size: usize,
+    /// Rows from one window to the next.
+    pub stride: usize,
+    /// Rows of the first window before the block, fewer than its size.
+    pub before: usize,
+    /// What becomes of the greatest.
+    pub then: FloatSpec<'a>,
+}
+
+impl GreatestSpec<'_> {
+    /// Values that it writes.
+    fn units(&self) -> usize {
+        let channels = self.blocks.saturating_mul(self.channels);
+        channels.saturating_mul(self.windows)
+    }
+}
+
 impl<'a> LayerSpec<'a> {
     fn inputs(&self) -> usize {
         match self {
@@ -134,6 +169,10 @@ impl<'a> LayerSpec<'a> {
                 })
             }
             Self::Slopes { slopes, .. } => slopes.len(),
+            Self::Greatest(greatest) => {
+                let channels = greatest.blocks.saturating_mul(greatest.channels);
+                channels.saturating_mul(greatest.steps)
+            }
             Self::Dense(dense) => dense.inputs,
             Self::Rows { rows, dense } => rows.saturating_mul(dense.inputs),
         }
@@ -145,6 +184,7 @@ impl<'a> LayerSpec<'a> {
             Self::Quantize { .. } => None,
             Self::Scale { then, .. } | Self::Slopes { then, .. } => then.table,
             Self::Normalize(normalize) => normalize.then.table,
+            Self::Greatest(greatest) => greatest.then.table,
             Self::Dense(dense) | Self::Rows { dense, .. } => match dense.output {
                 OutputSpec::Float { table, .. } => table,
                 OutputSpec::Int8 { .. } | OutputSpec::Int16 { .. } => None,
@@ -643,7 +683,8 @@ fn describe_layer(
             LayerSpec::Quantize { .. }
             | LayerSpec::Scale { .. }
             | LayerSpec::Normalize(_)
-            | LayerSpec::Slopes { .. },
+            | LayerSpec::Slopes { .. }
+            | LayerSpec::Greatest(_),
         )
         | None => Element::Int8,
     };
@@ -730,6 +771,10 @@ fn describe_layer(
                 return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
             }
             floats(Operation::Slopes, slopes.len(), then)
+        }
+        LayerSpec::Greatest(greatest) => {
+            width(What::Inputs, spec.inputs())?;
+            floats(Operation::Greatest, greatest.units(), &greatest.then)
         }
         LayerSpec::Rows { rows, dense } => {
             let row = describe_layer(&LayerSpec::Dense(*dense), next, index)?;
@@ -907,6 +952,18 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
             ];
             let words = sizes.map(number).into_iter();
             return put_words(blocks, words.chain(floats.map(f32::to_bits)));
+        }
+        LayerSpec::Greatest(greatest) => {
+            let numbers = [
+                greatest.blocks,
+                greatest.steps,
+                greatest.channels,
+                greatest.windows,
+                greatest.size,
+                greatest.stride,
+                greatest.before,
+            ];
+            return put_words(blocks, numbers.map(number));
         }
         LayerSpec::Slopes { slopes, .. } => {
             return put_words(blocks, slopes.iter().map(|slope| slope.to_bits()));

@@ -37,7 +37,7 @@
 //! * `activations` - activations of float outputs beside linear, relu, sigmoid, tanh and softmax:
 //!   those of a last layer or of f32 layers. Hidden int8 and int16 layers have them all by tables.
 //! * `layers` - layers beside dense ones, in floats: normalizations by a sample's own mean and deviation,
-//!   slopes of their own for values below zero, activations behind them; and dense layers that go over
+//!   slopes of their own for values below zero, the greatest of windows, activations behind them; and dense layers that go over
 //!   each row of a sample by itself.
 //! * `portable`, on by default - code for weights that were exported for another core, and for blobs
 //!   that do not lie at a multiple of four bytes. It is many times slower than the core's own.
@@ -68,6 +68,8 @@ pub mod cores;
 mod encode;
 mod error;
 mod float;
+#[cfg(feature = "layers")]
+mod greatest;
 mod isa;
 mod layer;
 mod limits;
@@ -88,8 +90,8 @@ mod weights;
 pub use blob::{Activation, COEFFICIENTS, CURVES, Element, LINES, MAGIC, Operation, VERSION};
 #[cfg(not(target_os = "none"))]
 pub use encode::{
-    DenseSpec, FloatSpec, FloatTable, LayerSpec, ModelSpec, NormalizeSpec, OutputSpec, Piece,
-    Precision, SelfTest, WeightsSpec, encode, encoded_len,
+    DenseSpec, FloatSpec, FloatTable, GreatestSpec, LayerSpec, ModelSpec, NormalizeSpec,
+    OutputSpec, Piece, Precision, SelfTest, WeightsSpec, encode, encoded_len,
 };
 pub use error::{Error, What};
 pub use limits::Limits;

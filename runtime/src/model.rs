@@ -12,7 +12,7 @@ use crate::reader::{self, Reader, Tail};
 use crate::verify::{self, Verified};
 use crate::{activation, float, isa};
 #[cfg(feature = "layers")]
-use crate::{normalize, rows, slopes};
+use crate::{greatest, normalize, rows, slopes};
 
 /// A model that borrows its weights from the blob.
 ///
@@ -238,7 +238,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             };
             // The verifier took the same.
             if let Some(step) = Step::take(*layer, inputs, tensors) {
-                if !layer.operation().is_elementwise() {
+                if layer.operation().is_dense() {
                     info.macs = step.inputs * units;
                 }
                 #[cfg(feature = "layers")]
@@ -550,6 +550,10 @@ fn one(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
         }
         Operation::Slopes => {
             slopes::slopes(step, view::floats(x), view::floats_mut(y));
+            return activated_floats(step, y);
+        }
+        Operation::Greatest => {
+            greatest::greatest(step, view::floats(x), view::floats_mut(y));
             return activated_floats(step, y);
         }
         operation if operation.quantizes() => return quantized(step, x, y) && scaled(step, y),

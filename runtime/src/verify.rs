@@ -2,14 +2,16 @@
 //!
 //! Small on purpose: each function has one place that writes an [`Error`].
 
-use crate::blob::{Activation, Element, OWN, Operation, Packed};
+#[cfg(feature = "layers")]
+use crate::blob::Operation;
+use crate::blob::{Activation, Element, OWN, Packed};
 use crate::error::{Error, What, number};
 use crate::layer::{Step, words::words};
 use crate::limits::SCALE_LIMIT;
 use crate::packing::Packing;
 use crate::reader::{Reader, Tail, head};
 #[cfg(feature = "layers")]
-use crate::{normalize, rows};
+use crate::{greatest, normalize, rows};
 
 /// A verified blob.
 #[derive(Clone, Debug)]
@@ -127,7 +129,7 @@ fn check<const LAYERS: usize>(
         let units = layer.units();
         let quantizes = layer.operation().quantizes();
         let elementwise = layer.operation().is_elementwise();
-        let float = layer.operation().of_a_row() == Operation::DenseFloat;
+        let float = layer.operation().writes_floats();
         let (what, expected, found) = 'wrong: {
             if index == 0 && !quantizes {
                 // The first layer takes the caller's floats.
@@ -189,9 +191,11 @@ fn check<const LAYERS: usize>(
                 break 'wrong (What::Scale, 0, bad);
             }
             #[cfg(feature = "layers")]
-            if layer.operation() == Operation::Normalize
-                && let Some(wrong) = normalize::wrong(step)
-            {
+            if let Some(wrong) = match layer.operation() {
+                Operation::Normalize => normalize::wrong(step),
+                Operation::Greatest => greatest::wrong(step),
+                _ => None,
+            } {
                 break 'wrong wrong;
             }
             let written = if last { 0 } else { element.words(units) };

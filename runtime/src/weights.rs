@@ -97,8 +97,8 @@ fn check(step: &Step) -> Result<(), Wrong> {
                 }
             }
         }
-        // Slopes are below a limit, and of a normalization all is looked at before.
-        Operation::Normalize | Operation::Slopes => {}
+        // Slopes are below a limit, and of the others all is looked at before.
+        Operation::Normalize | Operation::Slopes | Operation::Greatest => {}
         // A step has the operation of a row.
         operation => {
             if let Some(limits) = Limits::of(operation, step.layer.output()) {

@@ -96,6 +96,35 @@ fn values_below_zero_get_their_own_slopes_then_the_activation() {
     );
 }
 
+#[test]
+fn the_greatest_of_windows_are_those_of_the_values() {
+    let random = &mut Random::new(7);
+    for _ in 0..if cfg!(miri) { 5 } else { 1000 } {
+        let [blocks, steps, channels] = [3, 9, 4].map(|most| 1 + random.below(most));
+        let [size, stride] = [steps + 3, 4].map(|most| 1 + random.below(most));
+        let before = random.below(size);
+        let windows = 1 + random.below((steps + before).div_ceil(stride));
+        let numbers = [blocks, steps, channels, windows, size, stride, before];
+        let inputs = random.vec(blocks * steps * channels, |r| r.between(-99, 99) as f32);
+        let net = net(vec![
+            scale(inputs.len()),
+            Layer::Greatest(numbers, Then::default()),
+        ]);
+        let mut expected = Vec::new();
+        for block in inputs.chunks(steps * channels) {
+            for window in 0..windows {
+                for channel in 0..channels {
+                    let rows = (0..size).map(|i| (window * stride + i).checked_sub(before));
+                    let rows = rows.flatten().filter(|row| *row < steps);
+                    let values = rows.map(|row| f64::from(block[row * channels + channel]));
+                    expected.push(values.fold(f64::NEG_INFINITY, f64::max));
+                }
+            }
+        }
+        assert_eq!(outputs(&net, &inputs), expected, "{numbers:?}");
+    }
+}
+
 /// A layer over rows gives what the same layer gives for each of them, whatever lies at a word's start.
 #[test]
 fn rows_are_those_of_the_layer_alone() {
@@ -186,6 +215,34 @@ fn lying_numbers_are_refused() {
                 ..
             }
         ));
+    }
+
+    // Two windows of two of five rows, every third, the first from one before.
+    let numbers = [1, 5, 2, 2, 2, 3, 1];
+    let blob = net(vec![scale(10), Layer::Greatest(numbers, Then::default())]).blob(Packing::Plain);
+    let words = numbers.map(|number| number as u32);
+    let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+    let start = blob.windows(28).position(|part| part == bytes).unwrap();
+    for (place, word, what) in [
+        (0, 2, What::Inputs),
+        (1, 4, What::Inputs),
+        (2, 0, What::Inputs),
+        (3, 3, What::Units),
+        (3, 0, What::Units),
+        // No row of the first window, or of the last.
+        (4, 1, What::Weights),
+        (4, 0, What::Weights),
+        (5, 6, What::Weights),
+        (5, u32::MAX, What::Weights),
+        (6, 2, What::Weights),
+    ] {
+        let mut blob = blob.clone();
+        blob[start + 4 * place..][..4].copy_from_slice(&word.to_le_bytes());
+        let refusal = Model::<8>::from_bytes_without_crc(&blob).map(|_| ());
+        assert!(
+            matches!(refusal, Err(Error::Layer { layer: 1, what: found, .. }) if found == what),
+            "{place} {word}: {refusal:?}"
+        );
     }
 
     let weights = Weights::Int8(vec![1, 2, 3, 4], vec![0, 0]);

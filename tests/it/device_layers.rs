@@ -16,8 +16,9 @@ use thumbnet_tests::{
 };
 use thumbnet_trainer::Sequential;
 use thumbnet_trainer::layers::{
-    Dense, Flatten, GroupNormalization, Input, Layer, LayerNormalization, PReLU, RMSNormalization,
-    ReLU, Softmax, UnitNormalization,
+    Dense, Flatten, GlobalMaxPooling1D, GlobalMaxPooling2D, GroupNormalization, Input, Layer,
+    LayerNormalization, MaxPooling1D, MaxPooling2D, PReLU, Padding, RMSNormalization, ReLU,
+    Softmax, UnitNormalization,
 };
 use thumbnet_trainer::quantize::{LayerTypes, QuantizeOptions, Quantized, quantize};
 use thumbnet_trainer::saving::Loaded;
@@ -135,6 +136,8 @@ fn layers_of_every_kind_follow_float() {
         axis,
         ..GroupNormalization::new(groups)
     };
+    let mut same = MaxPooling1D::new([3]);
+    (same.strides, same.padding) = ([2], Padding::Same);
     let kinds: Vec<(&[usize], Layer)> = vec![
         (&[7], layer(&[-1]).into()),
         (&[4, 3], layer(&[-1]).into()),
@@ -161,6 +164,11 @@ fn layers_of_every_kind_follow_float() {
             .into(),
         ),
         (&[7], Softmax::new().into()),
+        (&[7, 3], MaxPooling1D::new([2]).into()),
+        (&[7, 3], same.into()),
+        (&[4, 3], GlobalMaxPooling1D::new().into()),
+        (&[4, 6, 3], MaxPooling2D::new([2, 3]).into()),
+        (&[2, 5, 3], GlobalMaxPooling2D::new().into()),
     ];
     let mut lasts = [
         None,

@@ -1,5 +1,6 @@
 //! What `thumbnet export` says that a prediction costs, against the emulator's counts.
 
+use ndarray::Array3;
 use thumbnet_boards::{Board, Firmware, Run};
 use thumbnet_runtime::Activation;
 use thumbnet_tests::{
@@ -9,7 +10,7 @@ use thumbnet_tests::{
 };
 use thumbnet_trainer::{
     Dataset, Sequential,
-    layers::{Dense, Input},
+    layers::{Dense, Flatten, Input, LayerNormalization, MaxPooling1D, PReLU},
     quantize::{DeviceModel, QuantizeOptions, instructions::estimate, quantize},
 };
 
@@ -53,6 +54,20 @@ fn what_export_estimates_is_what_the_emulator_counts() {
             let device = DeviceModel::from_bytes(&model.blob).unwrap();
             cases.push((format!("{} {kind:?}", model.description), count, device));
         }
+        // Layers without weights, and a dense one that goes over rows.
+        let mut model = Sequential::new().with_seed(2);
+        model.add(Input::new([6, 8])).unwrap();
+        model.add(Dense::new(12)).unwrap();
+        model.add(LayerNormalization::new()).unwrap();
+        model.add(PReLU::new()).unwrap();
+        model.add(MaxPooling1D::new([2])).unwrap();
+        model.add(Flatten::new()).unwrap();
+        model.add(Dense::new(3)).unwrap();
+        let samples = Array3::from_shape_fn((50, 6, 8), |(i, j, k)| (i + 7 * j * k) as f32 % 5.0);
+        let device = quantize(&model, &samples, &options).unwrap().device;
+        let row: Vec<f32> = samples.iter().take(48).copied().collect();
+        let count = counted(device.bytes(), 48, &row);
+        cases.push(("layers beside dense ones".to_string(), count, device));
         for (name, count, device) in cases {
             let core = board.core().name;
             let estimate = estimate(&device)

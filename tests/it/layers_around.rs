@@ -190,8 +190,12 @@ fn the_device_predicts_what_the_model_predicts() {
     }
 }
 
-/// Models without a pooling by the greatest.
-const DEVICE: [&str; 8] = [
+/// All models that have predictions.
+const DEVICE: [&str; 12] = [
+    "steps",
+    "images",
+    "pooled",
+    "pictures",
     "spatial_dropout",
     "spectral",
     "einsum",

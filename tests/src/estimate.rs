@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use thumbnet_boards::{Board, Firmware, Qemu, Result};
-use thumbnet_runtime::Activation;
+use thumbnet_runtime::{Activation, FloatSpec, GreatestSpec, LayerSpec, NormalizeSpec};
 use thumbnet_trainer::quantize::instructions::{CoreCost, DenseCost};
 
 use crate::{
     cost::{KINDS, cost, packing},
-    random_model::{Kind, chain},
+    random_model::{Kind, RandomModel, alone, chain},
 };
 
 /// Inputs and units of the layers with relu.
@@ -81,9 +81,83 @@ pub fn fit(boards: &[Board]) -> Result<BTreeMap<String, CoreCost>> {
             }
             core.dense.insert(name.to_owned(), dense);
         }
+        core.between = between(|model| Ok(cost(&qemu, board, &elf, model)?.layers[1]))?;
         cores.insert(board.core().name.to_owned(), core);
     }
     Ok(cores)
+}
+
+/// Costs of layers without weights, from the counts of some.
+///
+/// # Errors
+///
+/// Where a count fails.
+fn between(count: impl Fn(&RandomModel) -> Result<f64>) -> Result<BTreeMap<String, [f64; 3]>> {
+    let mut rows = BTreeMap::from(["normalize", "slopes", "greatest"].map(|name| (name, vec![])));
+    for (groups, run) in [(1, 8), (1, 64), (4, 16), (16, 4), (10, 30), (1, 300)] {
+        let inputs = groups * run;
+        let slopes = vec![0.25; inputs];
+        let normalize = LayerSpec::Normalize(NormalizeSpec {
+            blocks: groups,
+            steps: 1,
+            groups: 1,
+            run,
+            mean_factor: 1.0 / run as f32,
+            square_factor: 1.0 / run as f32,
+            epsilon: 1e-3,
+            least: 1e-28,
+            then: FloatSpec::default(),
+        });
+        let greatest = LayerSpec::Greatest(GreatestSpec {
+            blocks: 1,
+            steps: run,
+            channels: groups,
+            windows: run / 2,
+            size: 2,
+            stride: 2,
+            before: 0,
+            then: FloatSpec::default(),
+        });
+        let whole = LayerSpec::Greatest(GreatestSpec {
+            blocks: 1,
+            steps: run,
+            channels: groups,
+            windows: 1,
+            size: run,
+            stride: 1,
+            before: 0,
+            then: FloatSpec::default(),
+        });
+        let slopes = LayerSpec::Slopes {
+            slopes: &slopes,
+            then: FloatSpec::default(),
+        };
+        for (name, layer, parts) in [
+            ("normalize", normalize, groups),
+            ("slopes", slopes, 1),
+            ("greatest", greatest, run / 2 * groups),
+            ("greatest", whole, groups),
+        ] {
+            let counted = count(&alone(layer, inputs))?;
+            let terms = [1.0, parts as f64, inputs as f64];
+            rows.entry(name)
+                .or_insert_with(Vec::new)
+                .push((terms, counted));
+        }
+    }
+    // A layer of slopes has one part always: its cost is the layer's.
+    let fitted = rows.into_iter().map(|(name, rows)| {
+        let terms = match name {
+            "slopes" => {
+                let rows: Vec<_> = rows.iter().map(|([a, _, c], y)| ([*a, *c], *y)).collect();
+                let [each, input] = least_squares(&rows);
+                [each, 0.0, input]
+            }
+            _ => least_squares(&rows),
+        };
+        (name.to_owned(), terms)
+    });
+    Ok(fitted.collect())
 }
 
 /// The coefficients with the least squared relative error, rounded to thousandths.

@@ -3,8 +3,9 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use thumbnet_runtime::{
-    Activation, DenseSpec, FloatSpec, FloatTable, LayerSpec, Model, ModelSpec, NormalizeSpec,
-    OutputSpec, Packing, Piece, Precision, SelfTest, WeightsSpec, encode, encoded_len,
+    Activation, DenseSpec, FloatSpec, FloatTable, GreatestSpec, LayerSpec, Model, ModelSpec,
+    NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, WeightsSpec, encode,
+    encoded_len,
 };
 
 /// Limits within which a model is drawn.
@@ -112,6 +113,8 @@ enum Between {
     Slopes(Vec<f32>),
     /// Blocks, steps, groups, run; factors of mean and squares, epsilon, least.
     Normalize([usize; 4], [f32; 4]),
+    /// Blocks, steps and channels; windows of two rows, one after the other.
+    Greatest([usize; 3]),
 }
 
 impl Between {
@@ -122,6 +125,9 @@ impl Between {
         }
         let blocks = factor(rng, width);
         let steps = factor(rng, width / blocks);
+        if rng.random_range(0..3) == 0 {
+            return Self::Greatest([blocks, steps, width / blocks / steps]);
+        }
         let groups = factor(rng, width / blocks / steps);
         let run = width / blocks / steps / groups;
         let one = 1.0 / (steps * run) as f32;
@@ -140,6 +146,16 @@ impl Between {
         };
         match self {
             Self::Slopes(slopes) => LayerSpec::Slopes { slopes, then },
+            &Self::Greatest([blocks, steps, channels]) => LayerSpec::Greatest(GreatestSpec {
+                blocks,
+                steps,
+                channels,
+                windows: steps.div_ceil(2),
+                size: 2,
+                stride: 2,
+                before: 0,
+                then,
+            }),
             &Self::Normalize([blocks, steps, groups, run], floats) => {
                 let [mean_factor, square_factor, epsilon, least] = floats;
                 LayerSpec::Normalize(NormalizeSpec {
@@ -219,7 +235,11 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
             let between = Layer::between(rng, n);
             description += match &between.between {
                 Some(Between::Slopes(_)) => " -> slopes",
-                _ => " -> normalized",
+                Some(Between::Greatest([blocks, steps, channels])) => {
+                    n = blocks * steps.div_ceil(2) * channels;
+                    " -> greatest"
+                }
+                Some(Between::Normalize(..)) | None => " -> normalized",
             };
             layers.push(between);
         }
@@ -348,6 +368,28 @@ pub fn chain(
         x: (0..rows * widths[0])
             .map(|_| rng.random_range(-2.0..2.0))
             .collect(),
+    }
+}
+
+/// A layer without weights alone, behind a scaling of the inputs.
+pub fn alone(layer: LayerSpec, inputs: usize) -> RandomModel {
+    let scale = LayerSpec::Scale {
+        inputs,
+        scale: &[1.0],
+        offset: &[0.0],
+        then: FloatSpec::default(),
+    };
+    let layers = [scale, layer];
+    let spec = ModelSpec {
+        layers: &layers,
+        ..ModelSpec::default()
+    };
+    let description = format!("{inputs} alone");
+    RandomModel {
+        blob: write(&spec, &description),
+        description,
+        inputs,
+        x: (0..inputs).map(|i| (i as f32 * 0.7).sin()).collect(),
     }
 }
 

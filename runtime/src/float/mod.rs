@@ -106,6 +106,15 @@ pub(crate) fn greatest(a: i32, b: i32) -> i32 {
     integer::choose(integer::below(a, b), a, b).cast_signed()
 }
 
+/// The larger of two numbers; -0 is below 0.
+#[cfg(feature = "layers")]
+#[inline(always)]
+pub(crate) fn larger(a: f32, b: f32) -> f32 {
+    let ordered = |bits: i32| bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed();
+    let [a, b] = [a, b].map(|value| ordered(value.to_bits().cast_signed()));
+    f32::from_bits(ordered(greatest(a, b)).cast_unsigned())
+}
+
 /// One where `a` is not below `b`, else zero; -0 is below 0.
 #[cfg(feature = "activations")]
 #[inline(always)]

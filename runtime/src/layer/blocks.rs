@@ -150,6 +150,9 @@ const QUANTIZE_TENSOR_LEN: usize = 4 * 8;
 /// How the groups of a normalization lie, then four floats; see `FORMAT.md`.
 #[cfg(feature = "layers")]
 const NORMALIZE_LEN: usize = 32;
+/// Where the windows of a pooling lie.
+#[cfg(feature = "layers")]
+const GREATEST_LEN: usize = 32;
 /// What a layer that goes row by row has before its blocks: the number of rows, the inputs and units of
 /// one, and zero.
 #[cfg(any(feature = "layers", not(target_os = "none")))]
@@ -176,6 +179,8 @@ impl Blocks {
             Operation::Normalize => (NORMALIZE_LEN, 16, 1),
             #[cfg(feature = "layers")]
             Operation::Slopes => (4, 4, inputs),
+            #[cfg(feature = "layers")]
+            Operation::Greatest => (GREATEST_LEN, 0, 1),
             #[cfg(feature = "f32")]
             Operation::DenseFloat => (inputs * 4 + 4, 0, layer.units()),
             _ => {

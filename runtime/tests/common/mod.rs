@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test has its own use")]
 
 use thumbnet_runtime::{
-    Activation, DenseSpec, Error, FloatSpec, FloatTable, LayerSpec, Model, ModelSpec,
+    Activation, DenseSpec, Error, FloatSpec, FloatTable, GreatestSpec, LayerSpec, Model, ModelSpec,
     NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, WeightsSpec, encode,
     encoded_len,
 };
@@ -79,6 +79,8 @@ pub enum Layer {
     /// Blocks, steps, groups, run; factors of mean and squares, epsilon, least.
     Normalize([usize; 4], [f32; 4], Then),
     Slopes(Vec<f32>, Then),
+    /// Blocks, steps, channels, windows, size, stride, before.
+    Greatest([usize; 7], Then),
     Dense(usize, usize, Weights, Output),
     /// So many rows of a dense layer.
     Rows(usize, Box<Layer>),
@@ -154,8 +156,15 @@ impl Net {
         let dense = 1 + random.below(4);
         for i in 0..dense {
             if element == Signal::Float && cfg!(feature = "layers") {
-                for _ in 0..random.below(3) {
-                    layers.push(Self::of_floats(random, width));
+                // One at most, for a model of 16 layers.
+                match random.below(4) {
+                    0 => {
+                        let (pooling, units) = Self::greatest(random, width);
+                        layers.push(pooling);
+                        width = units;
+                    }
+                    1 | 2 => layers.push(Self::of_floats(random, width)),
+                    _ => {}
                 }
             }
             if element == Signal::Float && (!cfg!(feature = "f32") || random.below(3) == 0) {
@@ -205,7 +214,9 @@ impl Net {
         match layer {
             Layer::Quantize(.., Precision::Int8) => Signal::Int8,
             Layer::Quantize(.., Precision::Int16) => Signal::Int16,
-            Layer::Scale(..) | Layer::Normalize(..) | Layer::Slopes(..) => Signal::Float,
+            Layer::Scale(..) | Layer::Normalize(..) | Layer::Slopes(..) | Layer::Greatest(..) => {
+                Signal::Float
+            }
             Layer::Rows(_, row) => Self::output_of(row),
             Layer::Dense(.., Output::Int8(..)) => Signal::Int8,
             Layer::Dense(.., Output::Int16(..)) => Signal::Int16,
@@ -242,6 +253,21 @@ impl Net {
                 Layer::Scale(inputs, scale, offset, Then::random(random))
             }
         }
+    }
+
+    /// The greatest of windows, and how many values that are.
+    fn greatest(random: &mut Random, width: usize) -> (Layer, usize) {
+        let blocks = factor(random, width);
+        let steps = factor(random, width / blocks);
+        let channels = width / blocks / steps;
+        let size = 1 + random.below(steps + 2);
+        let stride = 1 + random.below(3);
+        let before = random.below(size.min(3));
+        // The last one begins within the block.
+        let windows = 1 + random.below((steps + before).div_ceil(stride));
+        let numbers = [blocks, steps, channels, windows, size, stride, before];
+        let pooling = Layer::Greatest(numbers, Then::random(random));
+        (pooling, blocks * windows * channels)
     }
 
     /// A layer between floats.
@@ -468,6 +494,19 @@ impl Layer {
                     square_factor,
                     epsilon,
                     least,
+                    then: then.spec(),
+                })
+            }
+            Self::Greatest(numbers, then) => {
+                let [blocks, steps, channels, windows, size, stride, before] = *numbers;
+                LayerSpec::Greatest(GreatestSpec {
+                    blocks,
+                    steps,
+                    channels,
+                    windows,
+                    size,
+                    stride,
+                    before,
                     then: then.spec(),
                 })
             }

@@ -165,6 +165,7 @@ fn operation(operation: runtime::Operation) -> String {
         Operation::DenseFloat => "dense f32".to_string(),
         Operation::Normalize => "normalize".to_string(),
         Operation::Slopes => "slopes below zero".to_string(),
+        Operation::Greatest => "greatest".to_string(),
         Operation::RowsInt8 => "rows, dense int8".to_string(),
         Operation::RowsInt4 => "rows, dense int4".to_string(),
         Operation::RowsInt16 => "rows, dense int16x8".to_string(),

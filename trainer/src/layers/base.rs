@@ -343,8 +343,38 @@ pub(crate) enum OnDevice {
     Normalize(Normalized),
     /// `x`, or where it is below zero `x` times a slope; one for each value of a sample.
     Slopes(Vec<f64>),
+    /// The greatest of windows, along one axis after the other.
+    Greatest(Vec<GreatestStep>),
     /// It does not run there; what to do.
     Refused(&'static str),
+}
+
+/// A pooling by the greatest along one axis, as the device has it: a sample is `blocks` blocks of `steps` rows of
+/// `channels` values; window w of a block has `size` rows from `w * stride - before` on, but for those beyond its ends.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GreatestStep {
+    pub blocks: usize,
+    pub steps: usize,
+    pub channels: usize,
+    pub windows: usize,
+    pub size: usize,
+    pub stride: usize,
+    pub before: usize,
+}
+
+impl GreatestStep {
+    /// For each output of a sample, the inputs that it is the greatest of.
+    pub fn terms(&self) -> impl Iterator<Item = impl Iterator<Item = usize>> + '_ {
+        (0..self.blocks * self.windows * self.channels).map(move |output| {
+            let (window, channel) = (output / self.channels, output % self.channels);
+            let (block, window) = (window / self.windows, window % self.windows);
+            let from = window * self.stride;
+            let until = (from + self.size - self.before).min(self.steps);
+            let first = block * self.steps;
+            let rows = from.saturating_sub(self.before)..until;
+            rows.map(move |row| (first + row) * self.channels + channel)
+        })
+    }
 }
 
 /// Groups of a sample's values, each by its own mean and deviation, then a scale and an offset.

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::arguments::Config;
-use super::base::{Backward, Base, Built, Flow, Forward, OnDevice, Op, Weights};
+use super::base::{Backward, Base, Built, Flow, Forward, GreatestStep, OnDevice, Op, Weights};
 use super::base::{layer_options, op_base, value_count};
 use super::windows::{Ties, Windows, check_terms};
 use crate::{Error, Result};
@@ -36,29 +36,51 @@ impl Padding {
     }
 }
 
-/// The windows along one axis, first and one behind the last; none where there are none.
-fn spans(size: usize, pool: usize, stride: usize, padding: Padding) -> Option<Vec<(usize, usize)>> {
-    if pool == 0 || stride == 0 || size == 0 {
-        return None;
-    }
-    let (count, before) = match padding {
-        Padding::Valid => (size.checked_sub(pool)? / stride + 1, 0),
-        Padding::Same => {
-            let count = size.div_ceil(stride);
-            let beyond = ((count - 1) * stride)
-                .checked_add(pool)?
-                .saturating_sub(size);
-            (count, beyond / 2)
+/// The windows along one axis.
+struct Axis {
+    steps: usize,
+    size: usize,
+    stride: usize,
+    /// Steps of the first window before the sample.
+    before: usize,
+    count: usize,
+}
+
+impl Axis {
+    /// None where there are no windows.
+    fn new(steps: usize, size: usize, stride: usize, padding: Padding) -> Option<Self> {
+        if size == 0 || stride == 0 || steps == 0 {
+            return None;
         }
-    };
-    let span = |i: usize| {
-        let start = i * stride;
-        (
-            start.saturating_sub(before),
-            (start + pool - before).min(size),
-        )
-    };
-    Some((0..count).map(span).collect())
+        let (count, before) = match padding {
+            Padding::Valid => (steps.checked_sub(size)? / stride + 1, 0),
+            Padding::Same => {
+                let count = steps.div_ceil(stride);
+                let beyond = ((count - 1) * stride)
+                    .checked_add(size)?
+                    .saturating_sub(steps);
+                (count, beyond / 2)
+            }
+        };
+        Some(Self {
+            steps,
+            size,
+            stride,
+            before,
+            count,
+        })
+    }
+
+    /// The first step of each window, and one behind the last.
+    fn spans(&self) -> impl ExactSizeIterator<Item = (usize, usize)> {
+        (0..self.count).map(|i| {
+            let start = i * self.stride;
+            (
+                start.saturating_sub(self.before),
+                (start + self.size - self.before).min(self.steps),
+            )
+        })
+    }
 }
 
 /// One number for all dimensions, or one for each.
@@ -83,8 +105,8 @@ fn sums_on_device(windows: &Windows) -> OnDevice {
     OnDevice::Sums(windows.clone())
 }
 
-fn greatest_on_device(_windows: &Windows) -> OnDevice {
-    OnDevice::Refused("use the pooling of its kind by the mean")
+fn greatest_on_device(windows: &Windows) -> OnDevice {
+    OnDevice::Greatest(windows.axes.clone())
 }
 
 /// The passes of a layer whose `windows` are made when it is built.
@@ -150,7 +172,7 @@ macro_rules! pooling {
             }
 
             /// The windows along each axis, and the channels.
-            fn spans(&self, input: &[usize]) -> Result<(Vec<Vec<(usize, usize)>>, usize)> {
+            fn axes(&self, input: &[usize]) -> Result<(Vec<Axis>, usize)> {
                 let wrong = || {
                     Error::shape(format!(
                         "{}: samples have the shape {input:?}, expected {} axes before the channels, each of at least the pool_size {:?}",
@@ -162,7 +184,7 @@ macro_rules! pooling {
                     return Err(wrong());
                 }
                 let each = axes.iter().zip(self.pool_size).zip(self.strides);
-                let each = each.map(|((&size, pool), stride)| spans(size, pool, stride, self.padding));
+                let each = each.map(|((&steps, size), stride)| Axis::new(steps, size, stride, self.padding));
                 Ok((each.collect::<Option<_>>().ok_or_else(wrong)?, channels))
             }
         }
@@ -178,16 +200,16 @@ macro_rules! pooling {
             }
 
             fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
-                let (spans, channels) = self.spans(input)?;
-                Ok(spans.iter().map(Vec::len).chain([channels]).collect())
+                let (axes, channels) = self.axes(input)?;
+                Ok(axes.iter().map(|axis| axis.count).chain([channels]).collect())
             }
 
             fn build(&mut self, input: &[usize], _weights: &mut Weights) -> Result<()> {
-                let (spans, channels) = self.spans(input)?;
-                let terms = spans.iter().map(|spans| spans.iter().map(|(from, until)| until - from).sum());
+                let (axes, channels) = self.axes(input)?;
+                let terms = axes.iter().map(|axis| axis.spans().map(|(from, until)| until - from).sum());
                 let terms: Vec<usize> = terms.chain([channels]).collect();
                 check_terms($name, value_count(&terms))?;
-                self.windows = windows(&spans, input, channels);
+                self.windows = windows(&axes, input, channels);
                 Ok(())
             }
 
@@ -197,15 +219,29 @@ macro_rules! pooling {
 }
 
 /// Every combination of the axes' windows, channel by channel.
-fn windows(spans: &[Vec<(usize, usize)>], input: &[usize], channels: usize) -> Windows {
+fn windows(axes: &[Axis], input: &[usize], channels: usize) -> Windows {
     let mut windows = Windows::new(input.iter().product());
+    // From the last axis on, so that those behind have as many steps as windows.
+    let mut row = channels;
+    for (place, axis) in axes.iter().enumerate().rev() {
+        windows.axes.push(GreatestStep {
+            blocks: input[..place].iter().product(),
+            steps: axis.steps,
+            channels: row,
+            windows: axis.count,
+            size: axis.size,
+            stride: axis.stride,
+            before: axis.before,
+        });
+        row *= axis.count;
+    }
     // The starts of the rows of channels in each window.
     let mut starts = vec![vec![0]];
-    for (axis, spans) in spans.iter().enumerate() {
-        let stride: usize = input[axis + 1..].iter().product();
-        let mut finer = Vec::with_capacity(starts.len() * spans.len());
+    for (place, axis) in axes.iter().enumerate() {
+        let stride: usize = input[place + 1..].iter().product();
+        let mut finer = Vec::with_capacity(starts.len() * axis.count);
         for places in &starts {
-            for &(from, until) in spans {
+            for (from, until) in axis.spans() {
                 let each = |&place: &usize| (from..until).map(move |step| place + step * stride);
                 finer.push(places.iter().flat_map(each).collect());
             }
@@ -311,7 +347,9 @@ macro_rules! global_pooling {
             fn build(&mut self, input: &[usize], _weights: &mut Weights) -> Result<()> {
                 check_terms($name, value_count(input))?;
                 let channels = input.last().copied().unwrap_or_default();
-                let whole: Vec<_> = input.iter().take($dimensions).map(|&size| vec![(0, size)]).collect();
+                let whole = input.iter().take($dimensions);
+                let whole = whole.filter_map(|&steps| Axis::new(steps, steps, 1, Padding::Valid));
+                let whole: Vec<Axis> = whole.collect();
                 self.windows = windows(&whole, input, channels);
                 Ok(())
             }
@@ -361,6 +399,15 @@ global_pooling!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn spans(
+        steps: usize,
+        size: usize,
+        stride: usize,
+        padding: Padding,
+    ) -> Option<Vec<(usize, usize)>> {
+        Some(Axis::new(steps, size, stride, padding)?.spans().collect())
+    }
 
     #[test]
     fn same_windows_lie_around_the_sample_as_in_keras() {

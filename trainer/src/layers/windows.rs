@@ -1,6 +1,6 @@
 //! Layers whose outputs are sums, or the greatest, of some of a sample's values: which values those are.
 
-use super::base::{Backward, Forward};
+use super::base::{Backward, Forward, GreatestStep};
 use crate::{Error, Result};
 
 /// Most terms of a layer: more are a mistake in a file or in a shape, and are refused before memory is taken.
@@ -24,6 +24,8 @@ pub(crate) struct Windows {
     /// Where the terms of each output end.
     ends: Vec<usize>,
     terms: Vec<Term>,
+    /// Of a pooling, the same along one axis after the other.
+    pub axes: Vec<GreatestStep>,
 }
 
 /// One value of the input sample.

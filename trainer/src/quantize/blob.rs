@@ -3,8 +3,8 @@
 use ndarray::{Array2, ArrayView2, s};
 use thumbnet_runtime as runtime;
 use thumbnet_runtime::{
-    DenseSpec, FloatSpec, LayerSpec, ModelSpec, NormalizeSpec, OutputSpec, Packing, Precision,
-    SelfTest, WeightsSpec,
+    DenseSpec, FloatSpec, GreatestSpec, LayerSpec, ModelSpec, NormalizeSpec, OutputSpec, Packing,
+    Precision, SelfTest, WeightsSpec,
 };
 
 use super::chain::FloatKind;
@@ -137,6 +137,16 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                 slopes: &numbers.scale,
                 then: numbers.then(),
             },
+            FloatKind::Greatest(greatest) => LayerSpec::Greatest(GreatestSpec {
+                blocks: greatest.blocks,
+                steps: greatest.steps,
+                channels: greatest.channels,
+                windows: greatest.windows,
+                size: greatest.size,
+                stride: greatest.stride,
+                before: greatest.before,
+                then: numbers.then(),
+            }),
             FloatKind::Normalize(normalize) => {
                 // Counts are below 2^16.
                 let factor = 1.0 / normalize.len() as f32;
@@ -257,7 +267,7 @@ fn numbers(step: &Step) -> Numbers {
                     numbers.offset = narrow(&affine.offset);
                 }
                 FloatKind::Slopes(slopes) => numbers.scale = narrow(slopes),
-                FloatKind::Normalize(_) => {}
+                FloatKind::Normalize(_) | FloatKind::Greatest(_) => {}
             }
             numbers.form = Some(Form::of(&step.activation));
         }

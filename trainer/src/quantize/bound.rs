@@ -88,6 +88,20 @@ impl Spread {
     fn bent(mut self, step: &FloatStep) -> Option<Self> {
         let slopes = match &step.kind {
             FloatKind::Normalize(_) => return None,
+            FloatKind::Greatest(step) => {
+                let greatest = |values: &Array1<f64>| -> Array1<f64> {
+                    let terms = step.terms().map(|terms| terms.map(|i| values[i]));
+                    terms
+                        .map(|terms| terms.fold(f64::NEG_INFINITY, f64::max))
+                        .collect()
+                };
+                self = Self {
+                    low: greatest(&self.low),
+                    high: greatest(&self.high),
+                    error: greatest(&self.error),
+                };
+                Array1::ones(self.low.len())
+            }
             FloatKind::Scale(map) => {
                 let ends = [&self.low, &self.high].map(|end| end * &map.scale + &map.offset);
                 let [a, b] = ends;

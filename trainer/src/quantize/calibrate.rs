@@ -326,7 +326,13 @@ impl Calibration {
             }
             layers.push(LayerTrace {
                 seen_sums,
-                seen_outputs: Observed::of(&y.view(), gains),
+                seen_outputs: Observed::of(
+                    &y.view(),
+                    match layer.then.is_empty() {
+                        true => gains,
+                        false => vec![1.0; y.ncols()],
+                    },
+                ),
                 sums,
                 outputs: y.select(Axis(0), &kept),
             });

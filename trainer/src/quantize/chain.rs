@@ -5,7 +5,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 
 use crate::activations::Activation;
-use crate::layers::{NormalizeStep, Windows};
+use crate::layers::{GreatestStep, NormalizeStep, Windows};
 use crate::{Error, Result};
 
 /// `y = scale * x + offset`, elementwise over features.
@@ -61,10 +61,19 @@ pub enum FloatKind {
     Normalize(NormalizeStep),
     /// `x`, or where it is below zero `x` times the slope.
     Slopes(Array1<f64>),
+    Greatest(GreatestStep),
 }
 
 impl FloatStep {
-    /// In place, `[rows, width]`.
+    /// Values that it writes, where they are not as many as it reads.
+    fn outputs(&self) -> Option<usize> {
+        match &self.kind {
+            FloatKind::Greatest(step) => Some(step.blocks * step.windows * step.channels),
+            FloatKind::Scale(_) | FloatKind::Normalize(_) | FloatKind::Slopes(_) => None,
+        }
+    }
+
+    /// On samples, `[samples, values]`.
     pub fn apply(&self, x: &mut Array2<f64>) {
         match &self.kind {
             FloatKind::Scale(map) => {
@@ -85,9 +94,25 @@ impl FloatStep {
                     }
                 }
             }
+            FloatKind::Greatest(step) => {
+                let outputs = step.blocks * step.windows * step.channels;
+                let mut y = Array2::zeros((x.nrows(), outputs));
+                for (x, mut y) in x.rows().into_iter().zip(y.rows_mut()) {
+                    for (y, terms) in y.iter_mut().zip(step.terms()) {
+                        *y = terms.map(|i| x[i]).fold(f64::NEG_INFINITY, f64::max);
+                    }
+                }
+                *x = y;
+            }
         }
         activate(&self.activation, x);
     }
+}
+
+/// Values behind steps, of so many before them.
+fn width_behind(steps: &[FloatStep], width: usize) -> usize {
+    let outputs = steps.iter().rev().find_map(FloatStep::outputs);
+    outputs.unwrap_or(width)
 }
 
 /// One dense layer after folding: `activation(kernel · x + bias)`.
@@ -118,9 +143,14 @@ impl FoldedDense {
         self.kernel.ncols()
     }
 
-    /// Values that it writes: the units of all rows.
+    /// Its sums: the units of all rows.
     pub fn outputs(&self) -> usize {
         self.rows * self.units()
+    }
+
+    /// Values behind it and its steps.
+    fn width_behind(&self) -> usize {
+        width_behind(&self.then, self.outputs())
     }
 
     /// `[samples, inputs]` to the pre-activations `[samples, outputs]`.
@@ -215,7 +245,7 @@ impl Chain {
 
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, FoldedDense::outputs)
+        self.layers.last().map_or(0, FoldedDense::width_behind)
     }
 
     /// The last one.
@@ -409,9 +439,10 @@ impl ChainBuilder {
 
     /// Values before what is pending.
     fn width(&self) -> usize {
-        self.layers
-            .last()
-            .map_or(self.input.scale.len(), FoldedDense::outputs)
+        match self.layers.last() {
+            Some(layer) => layer.width_behind(),
+            None => width_behind(&self.first, self.input.scale.len()),
+        }
     }
 
     /// The steps in floats behind the last dense layer, or behind the inputs.

@@ -49,6 +49,11 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
             OnDevice::Slopes(slopes) => {
                 builder.float(layer.name(), FloatKind::Slopes(slopes.into()))?;
             }
+            OnDevice::Greatest(axes) => {
+                for axis in axes.into_iter().filter(|axis| axis.steps > 1) {
+                    builder.float(layer.name(), FloatKind::Greatest(axis))?;
+                }
+            }
             OnDevice::Refused(instead) => return Err(weights.unsupported(instead)),
         }
         if let Some(activation) = layer.op().activation() {
@@ -114,7 +119,7 @@ impl Weights<'_> {
 mod tests {
     use super::*;
     use crate::layers::{
-        BatchNormalization, Dense, Dropout, Flatten, GlobalMaxPooling1D, Input, Normalization,
+        BatchNormalization, Dense, Dropout, Flatten, Input, Normalization, Softmax,
     };
     use ndarray::{Array2, Array3};
 
@@ -151,12 +156,16 @@ mod tests {
     fn a_layer_without_a_form_on_the_device_is_refused_by_name() {
         let mut model = Sequential::new();
         model.add(Input::new([3, 2])).expect("an input");
-        model.add(GlobalMaxPooling1D::new()).expect("a layer");
+        let softmax = Softmax {
+            axis: vec![1],
+            ..Softmax::new()
+        };
+        model.add(softmax).expect("a layer");
         model.add(Dense::new(2)).expect("a layer");
         assert_eq!(
-            fold(&model).expect_err("a GlobalMaxPooling1D").to_string(),
-            "layer \"global_max_pooling1d\" is a GlobalMaxPooling1D, which does not run on the \
-             device; use the pooling of its kind by the mean"
+            fold(&model).expect_err("a Softmax over rows").to_string(),
+            "layer \"softmax\" is a Softmax, which does not run on the \
+             device; take the softmax over the last axis"
         );
     }
 }

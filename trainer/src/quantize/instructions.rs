@@ -29,6 +29,9 @@ pub struct CoreCost {
     pub quantize: BTreeMap<String, [f64; 2]>,
     /// Dense layers by the type of their weights and inputs, such as `int8`.
     pub dense: BTreeMap<String, DenseCost>,
+    /// Layers without weights between floats, such as `normalize`: for the layer, for each group of a
+    /// normalization or output of a pooling, for each input.
+    pub between: BTreeMap<String, [f64; 3]>,
 }
 
 /// What dense layers of one type cost.
@@ -45,6 +48,15 @@ pub struct DenseCost {
 impl CoreCost {
     /// The estimate for one layer.
     pub fn layer(&self, layer: &LayerInfo) -> f64 {
+        if let Some(name) = between(layer.operation) {
+            let [each, part, input] = self.between.get(name).copied().unwrap_or_default();
+            let parts = match layer.operation {
+                Operation::Greatest => layer.units,
+                _ => layer.rows,
+            };
+            let own = each + part * parts as f64 + input * layer.inputs as f64;
+            return own + self.activation(layer);
+        }
         let dense = match data_type(layer.operation) {
             None => {
                 let written = match layer.output {
@@ -53,7 +65,7 @@ impl CoreCost {
                     Element::Int8 | Element::Int8Wide => "int8",
                 };
                 let [each, input] = self.quantize.get(written).copied().unwrap_or_default();
-                return each + input * layer.inputs as f64;
+                return each + input * layer.inputs as f64 + self.activation(layer);
             }
             Some(name) => self.dense.get(name),
         };
@@ -65,10 +77,25 @@ impl CoreCost {
         }
         .copied()
         .unwrap_or_default();
-        each + more
+        (each + more) * layer.rows as f64
             + (unit + more_unit) * layer.units as f64
             + input * layer.inputs as f64
             + mac * layer.macs as f64
+    }
+}
+
+impl CoreCost {
+    /// What the activation of a layer without weights takes: that of a float layer, beyond linear's.
+    fn activation(&self, layer: &LayerInfo) -> f64 {
+        let last = self.dense.get("float32").map(|dense| &dense.last);
+        let cost = |activation| {
+            let [each, unit] = last?.get(activation)?;
+            Some(each + unit * layer.units as f64)
+        };
+        match activation(layer.activation) {
+            "linear" => 0.0,
+            activation => cost(activation).unwrap_or(0.0) - cost("linear").unwrap_or(0.0),
+        }
     }
 }
 
@@ -82,7 +109,18 @@ pub fn data_type(operation: Operation) -> Option<&'static str> {
         Operation::QuantizeTensor
         | Operation::QuantizeFeatures
         | Operation::Normalize
-        | Operation::Slopes => None,
+        | Operation::Slopes
+        | Operation::Greatest => None,
+    }
+}
+
+/// The key in [`CoreCost::between`]; none for other layers.
+fn between(operation: Operation) -> Option<&'static str> {
+    match operation {
+        Operation::Normalize => Some("normalize"),
+        Operation::Slopes => Some("slopes"),
+        Operation::Greatest => Some("greatest"),
+        _ => None,
     }
 }
 

@@ -187,6 +187,7 @@ fn steps(steps: &[FloatStep]) -> Vec<String> {
             FloatKind::Scale(_) => "scale",
             FloatKind::Normalize(_) => "normalize",
             FloatKind::Slopes(_) => "slopes below zero",
+            FloatKind::Greatest(_) => "greatest of windows",
         };
         match &step.activation {
             Activation::Linear => format!("{}: {what}", step.name),
