@@ -160,7 +160,7 @@ fn outcome(
 #[test]
 fn what_verifies_gives_the_same_bits_wherever_it_lies() {
     let count = if cfg!(miri) {
-        20
+        100
     } else if cfg!(debug_assertions) {
         40_000
     } else {
@@ -249,7 +249,14 @@ fn weights_beyond_their_range_do_not_verify() {
         }
         assert_eq!(verified, Ok(()), "{name}");
         let inputs = Model::<16>::from_bytes(&blob).unwrap().inputs();
-        for scale in [0.0, 1.0, -1.0, 50.0, -1e3, 1e30, 3e38] {
+        let scales = [-1e3, 0.0, 1.0, -1.0, 50.0, 1e30, 3e38];
+        let few = match inputs {
+            // 65,535 of them take Miri minutes.
+            1000.. if cfg!(miri) => 0,
+            _ if cfg!(miri) => 1,
+            _ => scales.len(),
+        };
+        for scale in &scales[..few] {
             let row: Vec<f32> = (0..inputs)
                 .map(|i| scale * (1.0 + i as f32 % 3.0) / 3.0)
                 .collect();

@@ -389,6 +389,86 @@ fn a_recorded_run_is_made_again_with_the_same_bytes() {
 }
 
 #[test]
+fn two_models_differ_in_layers_weights_and_outputs() {
+    let folder = iris_folder();
+    let path = folder.path();
+    let train = |options: &str| run(path, &format!("{TRAIN} {options}")).ok();
+    train("--seed 7 --output a.h5");
+    train("--seed 8 --output b.h5");
+    run(
+        path,
+        "train --data iris.csv --layers 6:tanh,3:softmax --epochs 1 --verbose 0 --output c.h5",
+    )
+    .ok();
+    for name in ["a", "b"] {
+        run(
+            path,
+            &format!("export {name}.h5 --calibrate iris.csv --output {name}.tnet"),
+        )
+        .ok();
+    }
+    assert_eq!(
+        run(path, "diff a.h5 a.h5").ok(),
+        "the same layers and weights\n"
+    );
+    assert_eq!(run(path, "diff a.tnet a.tnet").ok(), "the same bytes\n");
+
+    let weights = run(path, "diff a.h5 b.h5").ok();
+    let kernels = weights
+        .lines()
+        .filter(|line| line.contains("kernel: ") && line.contains(" weights differ, by "));
+    assert_eq!(kernels.count(), 2, "{weights}");
+    let layers = run(path, "diff a.h5 c.h5").ok();
+    for expected in [
+        "dense: units is 8 and 6",
+        "dense: activation is \"relu\" and \"tanh\"",
+        "kernel: shape is [4, 8] and [4, 6]",
+    ] {
+        assert!(layers.contains(expected), "{layers}");
+    }
+    assert!(
+        run(path, "diff a.tnet b.tnet")
+            .ok()
+            .contains(" bytes differ; the sizes are ")
+    );
+
+    let found: Value =
+        serde_json::from_str(&run(path, "diff a.h5 a.tnet --data iris.csv --json").ok()).unwrap();
+    let outputs = &found["outputs"];
+    // The float model's and the device's outputs, worked out by predict.
+    let predicted = |name: &str| -> Vec<f64> {
+        let text = run(path, &format!("predict {name} --data iris.csv")).ok();
+        let cells = text.lines().skip(1).flat_map(|line| line.split(','));
+        cells
+            .map(|cell| f64::from(cell.parse::<f32>().unwrap()))
+            .collect()
+    };
+    let (float, device) = (predicted("a.h5"), predicted("a.tnet"));
+    let largest = float
+        .iter()
+        .zip(&device)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f64::max);
+    assert_eq!(outputs["rows"], 150);
+    assert!(
+        (outputs["largest_difference"].as_f64().unwrap() - largest).abs() < 1e-12,
+        "{found} {largest}"
+    );
+    assert!(
+        outputs["same_largest_output"].as_u64().unwrap() > 140,
+        "{found}"
+    );
+
+    let kinds = run(path, "diff a.h5 a.tnet");
+    assert_eq!(kinds.code, Some(2));
+    assert!(
+        kinds.stderr.contains("add --data rows.csv"),
+        "{}",
+        kinds.stderr
+    );
+}
+
+#[test]
 fn help_and_version_go_to_standard_output() {
     let folder = tempfile::tempdir().unwrap();
     for line in ["--help", "--version", "train --help", "demo --help"] {

@@ -154,7 +154,7 @@ fn self_test(device: &DeviceModel) -> String {
     }
 }
 
-fn operation(operation: runtime::Operation) -> String {
+pub fn operation(operation: runtime::Operation) -> String {
     use runtime::Operation;
     match operation {
         Operation::QuantizeTensor => "quantize".to_string(),

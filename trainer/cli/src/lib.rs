@@ -14,6 +14,7 @@ mod config;
 mod console;
 mod data;
 mod demo;
+mod diff;
 mod emit;
 mod evaluate;
 mod export;
@@ -70,6 +71,7 @@ enum Verb {
     Summary(summary::Summary),
     Export(export::Export),
     Inspect(inspect::Inspect),
+    Diff(diff::Diff),
     Import(import::Import),
     Demo(demo::Demo),
     Completions(completions::Completions),
@@ -102,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::Summary(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Diff(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),
         Verb::Demo(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
