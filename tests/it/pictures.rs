@@ -265,6 +265,30 @@ fn a_report_on_numbers_has_the_rows_furthest_off() {
 }
 
 #[test]
+fn labels_are_called_by_their_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "x,mode,hot,wet\n".to_string();
+    for row in 0..60 {
+        let mode = ["walk", "ride", "sit"][row % 3];
+        text += &format!("{row},{mode},{},{}\n", u8::from(row > 30), row % 2);
+    }
+    fs::write(folder.path().join("d.csv"), text).unwrap();
+    run(
+        folder.path(),
+        "train --data d.csv --target hot,wet --layers 2:sigmoid --epochs 3 --output m.h5 --report r.html",
+    )
+    .ok();
+    let page = page(folder.path(), "r.html");
+    let labels: Vec<&str> = rows(&page, "<h2>Labels").iter().map(|row| row[0]).collect();
+    assert_eq!(labels, ["hot", "wet"]);
+    // The inputs that a column of text became are one.
+    let columns = rows(&page, "Importance of the columns");
+    let mut columns: Vec<&str> = columns.iter().map(|row| row[0]).collect();
+    columns.sort_unstable();
+    assert_eq!(columns, ["mode", "x"]);
+}
+
+#[test]
 fn curves_mark_the_best_epoch_and_are_drawn_alone() {
     let folder = tempfile::tempdir().unwrap();
     three_classes(folder.path());

@@ -7,7 +7,7 @@ use thumbnet_trainer::{
     quantize::{DeviceModel, Outputs, QuantizeOptions},
 };
 
-use super::{Outcome, data::LabelledView};
+use super::{Outcome, data::LabelledView, meaning::are_numbers};
 
 /// As the device would decide; none for models that it cannot run.
 ///
@@ -56,6 +56,10 @@ fn answers(
     };
     let names = match task {
         Task::Regression => rows.target_names,
+        // The columns say more than numbers of outputs.
+        Task::MultiLabel if are_numbers(classes) && rows.target_names.len() == outputs.ncols() => {
+            rows.target_names
+        }
         Task::Binary | Task::MultiClass | Task::MultiLabel if classes.is_empty() => {
             rows.class_names.unwrap_or(rows.target_names)
         }
