@@ -230,7 +230,7 @@ impl Axis {
         } else {
             place
         };
-        if self.whole && value.fract().abs() > 1e-6 {
+        if !value.is_finite() || (self.whole && value.fract().abs() > 1e-6) {
             return String::new();
         }
         let step = match self.logarithmic {
