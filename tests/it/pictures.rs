@@ -270,7 +270,8 @@ fn labels_are_called_by_their_columns() {
     let mut text = "x,mode,hot,wet\n".to_string();
     for row in 0..60 {
         let mode = ["walk", "ride", "sit"][row % 3];
-        text += &format!("{row},{mode},{},{}\n", u8::from(row > 30), row % 2);
+        let x = (row * 17) % 61;
+        text += &format!("{x},{mode},{},{}\n", u8::from(x > 30), row % 2);
     }
     fs::write(folder.path().join("d.csv"), text).unwrap();
     run(
