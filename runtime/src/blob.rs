@@ -39,7 +39,7 @@ pub enum Operation {
     /// Floats to floats: groups of them, each by its own mean and deviation.
     Normalize,
     /// Floats to floats: those below zero times a slope of their own.
-    Slopes,
+    Prelu,
     /// [`DenseInt8`](Self::DenseInt8), applied to each row of its inputs by itself.
     RowsInt8,
     /// [`DenseInt4`](Self::DenseInt4), row by row.
@@ -48,8 +48,8 @@ pub enum Operation {
     RowsInt16,
     /// [`DenseFloat`](Self::DenseFloat), row by row.
     RowsFloat,
-    /// Floats to floats: the greatest of each window.
-    Greatest,
+    /// Floats to floats: the maximum of each window.
+    MaxPool,
 }
 
 #[cfg(feature = "defmt")]
@@ -285,12 +285,12 @@ impl Packed {
             4 => Operation::DenseInt16,
             5 => Operation::DenseFloat,
             6 => Operation::Normalize,
-            7 => Operation::Slopes,
+            7 => Operation::Prelu,
             8 => Operation::RowsInt8,
             9 => Operation::RowsInt4,
             10 => Operation::RowsInt16,
             11 => Operation::RowsFloat,
-            12 => Operation::Greatest,
+            12 => Operation::MaxPool,
             _ => return None,
         };
         if packing > Packing::Mve as u8
@@ -431,7 +431,7 @@ impl Operation {
         }
         matches!(
             self.of_a_row(),
-            Self::DenseFloat | Self::Normalize | Self::Slopes | Self::Greatest
+            Self::DenseFloat | Self::Normalize | Self::Prelu | Self::MaxPool
         )
     }
 
@@ -445,7 +445,7 @@ impl Operation {
     #[inline(always)]
     pub(crate) const fn is_elementwise(self) -> bool {
         self.quantizes()
-            || (cfg!(feature = "layers") && matches!(self, Self::Normalize | Self::Slopes))
+            || (cfg!(feature = "layers") && matches!(self, Self::Normalize | Self::Prelu))
     }
 
     /// Whether it turns floats into integers, or scales them.

@@ -68,14 +68,14 @@ pub enum LayerSpec<'a> {
     /// Floats to floats: groups of them, each by its own mean and deviation. Needs the feature `layers`.
     Normalize(NormalizeSpec<'a>),
     /// Floats to floats: `x`, or where it is below zero `x * slope`. Needs the feature `layers`.
-    Slopes {
+    Prelu {
         /// One for each input; finite.
         slopes: &'a [f32],
         /// What becomes of that.
         then: FloatSpec<'a>,
     },
     /// Floats to floats: the greatest of each window. Needs the feature `layers`.
-    Greatest(GreatestSpec<'a>),
+    MaxPool(MaxPoolSpec<'a>),
     /// Fully connected.
     Dense(DenseSpec<'a>),
     /// Fully connected, each row of the inputs by itself. Needs the feature `layers`.
@@ -131,7 +131,7 @@ pub struct NormalizeSpec<'a> {
 /// from `w * stride - before` on, but for those beyond its ends, of which there must be some; its output is a row
 /// of `channels` values.
 #[derive(Clone, Copy, Debug)]
-pub struct GreatestSpec<'a> {
+pub struct MaxPoolSpec<'a> {
     /// Of the inputs, side by side.
     pub blocks: usize,
     /// Rows of a block.
@@ -150,7 +150,7 @@ pub struct GreatestSpec<'a> {
     pub then: FloatSpec<'a>,
 }
 
-impl GreatestSpec<'_> {
+impl MaxPoolSpec<'_> {
     /// Values that it writes.
     fn units(&self) -> usize {
         let channels = self.blocks.saturating_mul(self.channels);
@@ -168,10 +168,10 @@ impl<'a> LayerSpec<'a> {
                     product.saturating_mul(size)
                 })
             }
-            Self::Slopes { slopes, .. } => slopes.len(),
-            Self::Greatest(greatest) => {
-                let channels = greatest.blocks.saturating_mul(greatest.channels);
-                channels.saturating_mul(greatest.steps)
+            Self::Prelu { slopes, .. } => slopes.len(),
+            Self::MaxPool(pool) => {
+                let channels = pool.blocks.saturating_mul(pool.channels);
+                channels.saturating_mul(pool.steps)
             }
             Self::Dense(dense) => dense.inputs,
             Self::Rows { rows, dense } => rows.saturating_mul(dense.inputs),
@@ -182,9 +182,9 @@ impl<'a> LayerSpec<'a> {
     fn float_table(&self) -> Option<FloatTable<'a>> {
         match self {
             Self::Quantize { .. } => None,
-            Self::Scale { then, .. } | Self::Slopes { then, .. } => then.table,
+            Self::Scale { then, .. } | Self::Prelu { then, .. } => then.table,
             Self::Normalize(normalize) => normalize.then.table,
-            Self::Greatest(greatest) => greatest.then.table,
+            Self::MaxPool(pool) => pool.then.table,
             Self::Dense(dense) | Self::Rows { dense, .. } => match dense.output {
                 OutputSpec::Float { table, .. } => table,
                 OutputSpec::Int8 { .. } | OutputSpec::Int16 { .. } => None,
@@ -683,8 +683,8 @@ fn describe_layer(
             LayerSpec::Quantize { .. }
             | LayerSpec::Scale { .. }
             | LayerSpec::Normalize(_)
-            | LayerSpec::Slopes { .. }
-            | LayerSpec::Greatest(_),
+            | LayerSpec::Prelu { .. }
+            | LayerSpec::MaxPool(_),
         )
         | None => Element::Int8,
     };
@@ -766,15 +766,15 @@ fn describe_layer(
             }
             floats(Operation::Normalize, spec.inputs(), &normalize.then)
         }
-        LayerSpec::Slopes { slopes, then } => {
+        LayerSpec::Prelu { slopes, then } => {
             if let Some(bad) = beyond(slopes, f32::from_bits(SCALE_LIMIT)) {
                 return Err(wrong(What::Scale, 0, bad.to_bits() as usize));
             }
-            floats(Operation::Slopes, slopes.len(), then)
+            floats(Operation::Prelu, slopes.len(), then)
         }
-        LayerSpec::Greatest(greatest) => {
+        LayerSpec::MaxPool(pool) => {
             width(What::Inputs, spec.inputs())?;
-            floats(Operation::Greatest, greatest.units(), &greatest.then)
+            floats(Operation::MaxPool, pool.units(), &pool.then)
         }
         LayerSpec::Rows { rows, dense } => {
             let row = describe_layer(&LayerSpec::Dense(*dense), next, index)?;
@@ -953,19 +953,19 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
             let words = sizes.map(number).into_iter();
             return put_words(blocks, words.chain(floats.map(f32::to_bits)));
         }
-        LayerSpec::Greatest(greatest) => {
+        LayerSpec::MaxPool(pool) => {
             let numbers = [
-                greatest.blocks,
-                greatest.steps,
-                greatest.channels,
-                greatest.windows,
-                greatest.size,
-                greatest.stride,
-                greatest.before,
+                pool.blocks,
+                pool.steps,
+                pool.channels,
+                pool.windows,
+                pool.size,
+                pool.stride,
+                pool.before,
             ];
             return put_words(blocks, numbers.map(number));
         }
-        LayerSpec::Slopes { slopes, .. } => {
+        LayerSpec::Prelu { slopes, .. } => {
             return put_words(blocks, slopes.iter().map(|slope| slope.to_bits()));
         }
         LayerSpec::Dense(dense) | LayerSpec::Rows { dense, .. } => dense,

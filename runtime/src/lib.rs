@@ -68,21 +68,21 @@ pub mod cores;
 mod encode;
 mod error;
 mod float;
-#[cfg(feature = "layers")]
-mod greatest;
 mod isa;
 mod layer;
 mod limits;
+#[cfg(feature = "layers")]
+mod max_pool;
 mod model;
 #[cfg(feature = "layers")]
 mod normalize;
 mod packing;
+#[cfg(feature = "layers")]
+mod prelu;
 mod quantize;
 mod reader;
 #[cfg(feature = "layers")]
 mod rows;
-#[cfg(feature = "layers")]
-mod slopes;
 mod verify;
 mod weight_type;
 mod weights;
@@ -90,8 +90,8 @@ mod weights;
 pub use blob::{Activation, COEFFICIENTS, CURVES, Element, LINES, MAGIC, Operation, VERSION};
 #[cfg(not(target_os = "none"))]
 pub use encode::{
-    DenseSpec, FloatSpec, FloatTable, GreatestSpec, LayerSpec, ModelSpec, NormalizeSpec,
-    OutputSpec, Piece, Precision, SelfTest, WeightsSpec, encode, encoded_len,
+    DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, ModelSpec, NormalizeSpec, OutputSpec,
+    Piece, Precision, SelfTest, WeightsSpec, encode, encoded_len,
 };
 pub use error::{Error, What};
 pub use limits::Limits;

@@ -12,7 +12,7 @@ use crate::reader::{self, Reader, Tail};
 use crate::verify::{self, Verified};
 use crate::{activation, float, isa};
 #[cfg(feature = "layers")]
-use crate::{greatest, normalize, rows, slopes};
+use crate::{max_pool, normalize, prelu, rows};
 
 /// A model that borrows its weights from the blob.
 ///
@@ -548,12 +548,12 @@ fn one(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
             normalize::normalize(step, view::floats(x), view::floats_mut(y));
             return activated_floats(step, y);
         }
-        Operation::Slopes => {
-            slopes::slopes(step, view::floats(x), view::floats_mut(y));
+        Operation::Prelu => {
+            prelu::prelu(step, view::floats(x), view::floats_mut(y));
             return activated_floats(step, y);
         }
-        Operation::Greatest => {
-            greatest::greatest(step, view::floats(x), view::floats_mut(y));
+        Operation::MaxPool => {
+            max_pool::max_pool(step, view::floats(x), view::floats_mut(y));
             return activated_floats(step, y);
         }
         operation if operation.quantizes() => return quantized(step, x, y) && scaled(step, y),

@@ -11,7 +11,7 @@ use crate::limits::SCALE_LIMIT;
 use crate::packing::Packing;
 use crate::reader::{Reader, Tail, head};
 #[cfg(feature = "layers")]
-use crate::{greatest, normalize, rows};
+use crate::{max_pool, normalize, rows};
 
 /// A verified blob.
 #[derive(Clone, Debug)]
@@ -193,7 +193,7 @@ fn check<const LAYERS: usize>(
             #[cfg(feature = "layers")]
             if let Some(wrong) = match layer.operation() {
                 Operation::Normalize => normalize::wrong(step),
-                Operation::Greatest => greatest::wrong(step),
+                Operation::MaxPool => max_pool::wrong(step),
                 _ => None,
             } {
                 break 'wrong wrong;

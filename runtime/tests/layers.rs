@@ -78,7 +78,7 @@ fn values_below_zero_get_their_own_slopes_then_the_activation() {
     let slopes = |then| {
         net(vec![
             scale(4),
-            Layer::Slopes(vec![0.5, -2.0, 0.25, 3.0], then),
+            Layer::Prelu(vec![0.5, -2.0, 0.25, 3.0], then),
         ])
     };
     let plain = slopes(Then::default());
@@ -108,7 +108,7 @@ fn the_greatest_of_windows_are_those_of_the_values() {
         let inputs = random.vec(blocks * steps * channels, |r| r.between(-99, 99) as f32);
         let net = net(vec![
             scale(inputs.len()),
-            Layer::Greatest(numbers, Then::default()),
+            Layer::MaxPool(numbers, Then::default()),
         ]);
         let mut expected = Vec::new();
         for block in inputs.chunks(steps * channels) {
@@ -219,7 +219,7 @@ fn lying_numbers_are_refused() {
 
     // Two windows of two of five rows, every third, the first from one before.
     let numbers = [1, 5, 2, 2, 2, 3, 1];
-    let blob = net(vec![scale(10), Layer::Greatest(numbers, Then::default())]).blob(Packing::Plain);
+    let blob = net(vec![scale(10), Layer::MaxPool(numbers, Then::default())]).blob(Packing::Plain);
     let words = numbers.map(|number| number as u32);
     let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
     let start = blob.windows(28).position(|part| part == bytes).unwrap();

@@ -142,11 +142,11 @@ fn files_of_another_kind_are_named() {
     let error = |line: &str| thumbnet(folder.path(), line.split(' ')).error(1);
     assert_eq!(
         error("predict m.h5 --x x.npz"),
-        "x.npz: this is a NumPy archive (.npz), expected CSV or .npy; save each array on its own with numpy.save"
+        "x.npz: the archive is damaged (invalid Zip archive: Could not find EOCD), expected one written by numpy.savez; write or copy it again"
     );
     assert_eq!(
         error("predict m.h5 --data x.npz"),
-        "x.npz: this is a NumPy archive (.npz), expected CSV or .npy; save each array on its own with numpy.save"
+        "x.npz: the archive is damaged (invalid Zip archive: Could not find EOCD), expected one written by numpy.savez; write or copy it again"
     );
     assert_eq!(
         error("predict m.h5 --data m.h5"),

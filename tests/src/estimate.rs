@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use thumbnet_boards::{Board, Firmware, Qemu, Result};
-use thumbnet_runtime::{Activation, FloatSpec, GreatestSpec, LayerSpec, NormalizeSpec};
+use thumbnet_runtime::{Activation, FloatSpec, LayerSpec, MaxPoolSpec, NormalizeSpec};
 use thumbnet_trainer::quantize::instructions::{CoreCost, DenseCost};
 
 use crate::{
@@ -93,7 +93,7 @@ pub fn fit(boards: &[Board]) -> Result<BTreeMap<String, CoreCost>> {
 ///
 /// Where a count fails.
 fn between(count: impl Fn(&RandomModel) -> Result<f64>) -> Result<BTreeMap<String, [f64; 3]>> {
-    let mut rows = BTreeMap::from(["normalize", "slopes", "greatest"].map(|name| (name, vec![])));
+    let mut rows = BTreeMap::from(["normalize", "prelu", "max_pool"].map(|name| (name, vec![])));
     for (groups, run) in [(1, 8), (1, 64), (4, 16), (16, 4), (10, 30), (1, 300)] {
         let inputs = groups * run;
         let slopes = vec![0.25; inputs];
@@ -108,7 +108,7 @@ fn between(count: impl Fn(&RandomModel) -> Result<f64>) -> Result<BTreeMap<Strin
             least: 1e-28,
             then: FloatSpec::default(),
         });
-        let greatest = LayerSpec::Greatest(GreatestSpec {
+        let pool = LayerSpec::MaxPool(MaxPoolSpec {
             blocks: 1,
             steps: run,
             channels: groups,
@@ -118,7 +118,7 @@ fn between(count: impl Fn(&RandomModel) -> Result<f64>) -> Result<BTreeMap<Strin
             before: 0,
             then: FloatSpec::default(),
         });
-        let whole = LayerSpec::Greatest(GreatestSpec {
+        let whole = LayerSpec::MaxPool(MaxPoolSpec {
             blocks: 1,
             steps: run,
             channels: groups,
@@ -128,15 +128,15 @@ fn between(count: impl Fn(&RandomModel) -> Result<f64>) -> Result<BTreeMap<Strin
             before: 0,
             then: FloatSpec::default(),
         });
-        let slopes = LayerSpec::Slopes {
+        let slopes = LayerSpec::Prelu {
             slopes: &slopes,
             then: FloatSpec::default(),
         };
         for (name, layer, parts) in [
             ("normalize", normalize, groups),
-            ("slopes", slopes, 1),
-            ("greatest", greatest, run / 2 * groups),
-            ("greatest", whole, groups),
+            ("prelu", slopes, 1),
+            ("max_pool", pool, run / 2 * groups),
+            ("max_pool", whole, groups),
         ] {
             let counted = count(&alone(layer, inputs))?;
             let terms = [1.0, parts as f64, inputs as f64];
@@ -148,7 +148,7 @@ fn between(count: impl Fn(&RandomModel) -> Result<f64>) -> Result<BTreeMap<Strin
     // A layer of slopes has one part always: its cost is the layer's.
     let fitted = rows.into_iter().map(|(name, rows)| {
         let terms = match name {
-            "slopes" => {
+            "prelu" => {
                 let rows: Vec<_> = rows.iter().map(|([a, _, c], y)| ([*a, *c], *y)).collect();
                 let [each, input] = least_squares(&rows);
                 [each, 0.0, input]

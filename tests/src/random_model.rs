@@ -3,7 +3,7 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use thumbnet_runtime::{
-    Activation, DenseSpec, FloatSpec, FloatTable, GreatestSpec, LayerSpec, Model, ModelSpec,
+    Activation, DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, Model, ModelSpec,
     NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, WeightsSpec, encode,
     encoded_len,
 };
@@ -110,26 +110,30 @@ struct Layer {
 
 /// A layer without weights between floats.
 enum Between {
-    Slopes(Vec<f32>),
+    Prelu(Vec<f32>),
     /// Blocks, steps, groups, run; factors of mean and squares, epsilon, least.
     Normalize([usize; 4], [f32; 4]),
     /// Blocks, steps and channels; windows of two rows, one after the other.
-    Greatest([usize; 3]),
+    MaxPool([usize; 3]),
 }
 
 impl Between {
     fn new(rng: &mut ChaCha8Rng, width: usize) -> Self {
+        let slope = |rng: &mut ChaCha8Rng| rng.random_range(-0.5..1.5);
         if rng.random() {
-            let slope = |_| rng.random_range(-0.5..1.5);
-            return Self::Slopes((0..width).map(slope).collect());
+            return Self::Prelu((0..width).map(|_| slope(rng)).collect());
         }
         let blocks = factor(rng, width);
         let steps = factor(rng, width / blocks);
         if rng.random_range(0..3) == 0 {
-            return Self::Greatest([blocks, steps, width / blocks / steps]);
+            return Self::MaxPool([blocks, steps, width / blocks / steps]);
         }
         let groups = factor(rng, width / blocks / steps);
         let run = width / blocks / steps / groups;
+        // Of a group of few values a normalization leaves little, of one nothing.
+        if steps * run < 4 {
+            return Self::Prelu((0..width).map(|_| slope(rng)).collect());
+        }
         let one = 1.0 / (steps * run) as f32;
         let floats = [
             [one, one, 1e-3, 1e-28],
@@ -145,8 +149,8 @@ impl Between {
             table: None,
         };
         match self {
-            Self::Slopes(slopes) => LayerSpec::Slopes { slopes, then },
-            &Self::Greatest([blocks, steps, channels]) => LayerSpec::Greatest(GreatestSpec {
+            Self::Prelu(slopes) => LayerSpec::Prelu { slopes, then },
+            &Self::MaxPool([blocks, steps, channels]) => LayerSpec::MaxPool(MaxPoolSpec {
                 blocks,
                 steps,
                 channels,
@@ -208,7 +212,8 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
     let mut layers = Vec::new();
     let (mut n, mut input) = (inputs, first);
     for index in 0..depth {
-        let rows = factor(rng, n);
+        // Rows leave few units to each, which saturate often.
+        let rows = if rng.random() { factor(rng, n) } else { 1 };
         let most = limits.width.min(limits.weights / n) / rows;
         let units = width(rng, most.max(1));
         let mut layer = layer(rng, n / rows, units, input, index + 1 == depth, limits);
@@ -234,8 +239,8 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
         if input == Signal::Float && rng.random_range(0..3) == 0 {
             let between = Layer::between(rng, n);
             description += match &between.between {
-                Some(Between::Slopes(_)) => " -> slopes",
-                Some(Between::Greatest([blocks, steps, channels])) => {
+                Some(Between::Prelu(_)) => " -> slopes",
+                Some(Between::MaxPool([blocks, steps, channels])) => {
                     n = blocks * steps.div_ceil(2) * channels;
                     " -> greatest"
                 }
@@ -687,7 +692,7 @@ mod tests {
                 rows.iter().any(|y| *y != rows[0])
             })
             .count();
-        // A single unit between two layers, one in seven of all, often saturates.
-        assert!(telling >= 75, "only {telling} of 100 models");
+        // A single unit between two layers, or for each row, often saturates.
+        assert!(telling >= 70, "only {telling} of 100 models");
     }
 }

@@ -152,7 +152,7 @@ const QUANTIZE_TENSOR_LEN: usize = 4 * 8;
 const NORMALIZE_LEN: usize = 32;
 /// Where the windows of a pooling lie.
 #[cfg(feature = "layers")]
-const GREATEST_LEN: usize = 32;
+const MAX_POOL_LEN: usize = 32;
 /// What a layer that goes row by row has before its blocks: the number of rows, the inputs and units of
 /// one, and zero.
 #[cfg(any(feature = "layers", not(target_os = "none")))]
@@ -178,9 +178,9 @@ impl Blocks {
             #[cfg(feature = "layers")]
             Operation::Normalize => (NORMALIZE_LEN, 16, 1),
             #[cfg(feature = "layers")]
-            Operation::Slopes => (4, 4, inputs),
+            Operation::Prelu => (4, 4, inputs),
             #[cfg(feature = "layers")]
-            Operation::Greatest => (GREATEST_LEN, 0, 1),
+            Operation::MaxPool => (MAX_POOL_LEN, 0, 1),
             #[cfg(feature = "f32")]
             Operation::DenseFloat => (inputs * 4 + 4, 0, layer.units()),
             _ => {

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test has its own use")]
 
 use thumbnet_runtime::{
-    Activation, DenseSpec, Error, FloatSpec, FloatTable, GreatestSpec, LayerSpec, Model, ModelSpec,
+    Activation, DenseSpec, Error, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, Model, ModelSpec,
     NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, WeightsSpec, encode,
     encoded_len,
 };
@@ -78,9 +78,9 @@ pub enum Layer {
     Scale(usize, Vec<f32>, Vec<f32>, Then),
     /// Blocks, steps, groups, run; factors of mean and squares, epsilon, least.
     Normalize([usize; 4], [f32; 4], Then),
-    Slopes(Vec<f32>, Then),
+    Prelu(Vec<f32>, Then),
     /// Blocks, steps, channels, windows, size, stride, before.
-    Greatest([usize; 7], Then),
+    MaxPool([usize; 7], Then),
     Dense(usize, usize, Weights, Output),
     /// So many rows of a dense layer.
     Rows(usize, Box<Layer>),
@@ -214,7 +214,7 @@ impl Net {
         match layer {
             Layer::Quantize(.., Precision::Int8) => Signal::Int8,
             Layer::Quantize(.., Precision::Int16) => Signal::Int16,
-            Layer::Scale(..) | Layer::Normalize(..) | Layer::Slopes(..) | Layer::Greatest(..) => {
+            Layer::Scale(..) | Layer::Normalize(..) | Layer::Prelu(..) | Layer::MaxPool(..) => {
                 Signal::Float
             }
             Layer::Rows(_, row) => Self::output_of(row),
@@ -266,7 +266,7 @@ impl Net {
         // The last one begins within the block.
         let windows = 1 + random.below((steps + before).div_ceil(stride));
         let numbers = [blocks, steps, channels, windows, size, stride, before];
-        let pooling = Layer::Greatest(numbers, Then::random(random));
+        let pooling = Layer::MaxPool(numbers, Then::random(random));
         (pooling, blocks * windows * channels)
     }
 
@@ -280,7 +280,7 @@ impl Net {
                 random.vec(width, Random::unit),
                 then,
             ),
-            1 => Layer::Slopes(random.vec(width, Random::unit), then),
+            1 => Layer::Prelu(random.vec(width, Random::unit), then),
             _ => {
                 let blocks = factor(random, width);
                 let steps = factor(random, width / blocks);
@@ -497,9 +497,9 @@ impl Layer {
                     then: then.spec(),
                 })
             }
-            Self::Greatest(numbers, then) => {
+            Self::MaxPool(numbers, then) => {
                 let [blocks, steps, channels, windows, size, stride, before] = *numbers;
-                LayerSpec::Greatest(GreatestSpec {
+                LayerSpec::MaxPool(MaxPoolSpec {
                     blocks,
                     steps,
                     channels,
@@ -510,7 +510,7 @@ impl Layer {
                     then: then.spec(),
                 })
             }
-            Self::Slopes(slopes, then) => LayerSpec::Slopes {
+            Self::Prelu(slopes, then) => LayerSpec::Prelu {
                 slopes,
                 then: then.spec(),
             },

@@ -1,6 +1,9 @@
 //! `thumbnet diff`: what is different between two models.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use ndarray::{ArrayD, Axis};
@@ -169,13 +172,10 @@ fn layers(a: &[Layer], b: &[Layer]) -> Vec<String> {
                     let found = settings.iter().find(|(other, _)| other == key);
                     found.map(|(_, value)| value.clone()).unwrap_or_default()
                 };
-                let mut keys: Vec<&String> = a.iter().chain(b).map(|(key, _)| key).collect();
-                keys.dedup();
-                let mut seen: Vec<&String> = Vec::new();
+                let keys: BTreeSet<&String> = a.iter().chain(b).map(|(key, _)| key).collect();
                 for key in keys {
                     let (left, right) = (value(a, key), value(b, key));
-                    if left != right && !seen.contains(&key) {
-                        seen.push(key);
+                    if left != right {
                         found.push(format!("{name}: {key} is {left} and {right}"));
                     }
                 }

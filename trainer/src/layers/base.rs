@@ -342,9 +342,9 @@ pub(crate) enum OnDevice {
     /// Groups of values by their own mean and deviation.
     Normalize(Normalized),
     /// `x`, or where it is below zero `x` times a slope; one for each value of a sample.
-    Slopes(Vec<f64>),
+    Prelu(Vec<f64>),
     /// The greatest of windows, along one axis after the other.
-    Greatest(Vec<GreatestStep>),
+    MaxPool(Vec<MaxPoolStep>),
     /// It does not run there; what to do.
     Refused(&'static str),
 }
@@ -352,7 +352,7 @@ pub(crate) enum OnDevice {
 /// A pooling by the greatest along one axis, as the device has it: a sample is `blocks` blocks of `steps` rows of
 /// `channels` values; window w of a block has `size` rows from `w * stride - before` on, but for those beyond its ends.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct GreatestStep {
+pub(crate) struct MaxPoolStep {
     pub blocks: usize,
     pub steps: usize,
     pub channels: usize,
@@ -362,7 +362,7 @@ pub(crate) struct GreatestStep {
     pub before: usize,
 }
 
-impl GreatestStep {
+impl MaxPoolStep {
     /// For each output of a sample, the inputs that it is the greatest of.
     pub fn terms(&self) -> impl Iterator<Item = impl Iterator<Item = usize>> + '_ {
         (0..self.blocks * self.windows * self.channels).map(move |output| {

@@ -51,8 +51,8 @@ pub use rms_normalization::RMSNormalization;
 pub use shape::{ActivityRegularization, Flatten, Identity, Input, Reshape};
 
 pub(crate) use base::{
-    Backward, Built, Flow, Forward, GreatestStep, MOST_VALUES, NormalizeStep, OnDevice, Op,
-    Scratch, Weights, dtype_policy, value_count,
+    Backward, Built, Flow, Forward, MOST_VALUES, MaxPoolStep, NormalizeStep, OnDevice, Op, Scratch,
+    Weights, dtype_policy, value_count,
 };
 pub(crate) use masking::after as mask_after;
 pub(crate) use naming::Names;

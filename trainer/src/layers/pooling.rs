@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::arguments::Config;
-use super::base::{Backward, Base, Built, Flow, Forward, GreatestStep, OnDevice, Op, Weights};
+use super::base::{Backward, Base, Built, Flow, Forward, MaxPoolStep, OnDevice, Op, Weights};
 use super::base::{layer_options, op_base, value_count};
 use super::windows::{Ties, Windows, check_terms};
 use crate::{Error, Result};
@@ -106,7 +106,7 @@ fn sums_on_device(windows: &Windows) -> OnDevice {
 }
 
 fn greatest_on_device(windows: &Windows) -> OnDevice {
-    OnDevice::Greatest(windows.axes.clone())
+    OnDevice::MaxPool(windows.axes.clone())
 }
 
 /// The passes of a layer whose `windows` are made when it is built.
@@ -224,7 +224,7 @@ fn windows(axes: &[Axis], input: &[usize], channels: usize) -> Windows {
     // From the last axis on, so that those behind have as many steps as windows.
     let mut row = channels;
     for (place, axis) in axes.iter().enumerate().rev() {
-        windows.axes.push(GreatestStep {
+        windows.axes.push(MaxPoolStep {
             blocks: input[..place].iter().product(),
             steps: axis.steps,
             channels: row,

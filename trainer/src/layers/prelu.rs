@@ -75,7 +75,7 @@ impl Op for PReLU {
 
     fn on_device(&self, built: &base::Built) -> OnDevice {
         let alpha = built.find("alpha").unwrap_or_default();
-        OnDevice::Slopes(self.built.index.iter().map(|&index| alpha[index]).collect())
+        OnDevice::Prelu(self.built.index.iter().map(|&index| alpha[index]).collect())
     }
 
     fn extend_config(&self, config: &mut Map<String, Value>) {

@@ -1,6 +1,6 @@
 //! Layers whose outputs are sums, or the greatest, of some of a sample's values: which values those are.
 
-use super::base::{Backward, Forward, GreatestStep};
+use super::base::{Backward, Forward, MaxPoolStep};
 use crate::{Error, Result};
 
 /// Most terms of a layer: more are a mistake in a file or in a shape, and are refused before memory is taken.
@@ -25,7 +25,7 @@ pub(crate) struct Windows {
     ends: Vec<usize>,
     terms: Vec<Term>,
     /// Of a pooling, the same along one axis after the other.
-    pub axes: Vec<GreatestStep>,
+    pub axes: Vec<MaxPoolStep>,
 }
 
 /// One value of the input sample.

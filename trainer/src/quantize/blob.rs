@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2, s};
 use thumbnet_runtime as runtime;
 use thumbnet_runtime::{
-    DenseSpec, FloatSpec, GreatestSpec, LayerSpec, ModelSpec, NormalizeSpec, OutputSpec, Packing,
+    DenseSpec, FloatSpec, LayerSpec, MaxPoolSpec, ModelSpec, NormalizeSpec, OutputSpec, Packing,
     Precision, SelfTest, WeightsSpec,
 };
 
@@ -133,18 +133,18 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
         Step::Scale(_) => scale(numbers),
         Step::Float(step) => match &step.kind {
             FloatKind::Scale(_) => scale(numbers),
-            FloatKind::Slopes(_) => LayerSpec::Slopes {
+            FloatKind::Prelu(_) => LayerSpec::Prelu {
                 slopes: &numbers.scale,
                 then: numbers.then(),
             },
-            FloatKind::Greatest(greatest) => LayerSpec::Greatest(GreatestSpec {
-                blocks: greatest.blocks,
-                steps: greatest.steps,
-                channels: greatest.channels,
-                windows: greatest.windows,
-                size: greatest.size,
-                stride: greatest.stride,
-                before: greatest.before,
+            FloatKind::MaxPool(pool) => LayerSpec::MaxPool(MaxPoolSpec {
+                blocks: pool.blocks,
+                steps: pool.steps,
+                channels: pool.channels,
+                windows: pool.windows,
+                size: pool.size,
+                stride: pool.stride,
+                before: pool.before,
                 then: numbers.then(),
             }),
             FloatKind::Normalize(normalize) => {
@@ -266,8 +266,8 @@ fn numbers(step: &Step) -> Numbers {
                     numbers.scale = narrow(&affine.scale);
                     numbers.offset = narrow(&affine.offset);
                 }
-                FloatKind::Slopes(slopes) => numbers.scale = narrow(slopes),
-                FloatKind::Normalize(_) | FloatKind::Greatest(_) => {}
+                FloatKind::Prelu(slopes) => numbers.scale = narrow(slopes),
+                FloatKind::Normalize(_) | FloatKind::MaxPool(_) => {}
             }
             numbers.form = Some(Form::of(&step.activation));
         }

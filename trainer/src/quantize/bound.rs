@@ -88,7 +88,7 @@ impl Spread {
     fn bent(mut self, step: &FloatStep) -> Option<Self> {
         let slopes = match &step.kind {
             FloatKind::Normalize(_) => return None,
-            FloatKind::Greatest(step) => {
+            FloatKind::MaxPool(step) => {
                 let greatest = |values: &Array1<f64>| -> Array1<f64> {
                     let terms = step.terms().map(|terms| terms.map(|i| values[i]));
                     terms
@@ -109,7 +109,7 @@ impl Spread {
                 self.high = pairwise(&a, &b, f64::max);
                 map.scale.mapv(f64::abs)
             }
-            FloatKind::Slopes(slopes) => {
+            FloatKind::Prelu(slopes) => {
                 let at = |x: &Array1<f64>| {
                     pairwise(x, slopes, |x, slope| if x < 0.0 { slope * x } else { x })
                 };

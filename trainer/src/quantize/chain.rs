@@ -5,7 +5,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 
 use crate::activations::Activation;
-use crate::layers::{GreatestStep, NormalizeStep, Windows};
+use crate::layers::{MaxPoolStep, NormalizeStep, Windows};
 use crate::{Error, Result};
 
 /// `y = scale * x + offset`, elementwise over features.
@@ -60,16 +60,16 @@ pub enum FloatKind {
     Scale(Affine),
     Normalize(NormalizeStep),
     /// `x`, or where it is below zero `x` times the slope.
-    Slopes(Array1<f64>),
-    Greatest(GreatestStep),
+    Prelu(Array1<f64>),
+    MaxPool(MaxPoolStep),
 }
 
 impl FloatStep {
     /// Values that it writes, where they are not as many as it reads.
     fn outputs(&self) -> Option<usize> {
         match &self.kind {
-            FloatKind::Greatest(step) => Some(step.blocks * step.windows * step.channels),
-            FloatKind::Scale(_) | FloatKind::Normalize(_) | FloatKind::Slopes(_) => None,
+            FloatKind::MaxPool(step) => Some(step.blocks * step.windows * step.channels),
+            FloatKind::Scale(_) | FloatKind::Normalize(_) | FloatKind::Prelu(_) => None,
         }
     }
 
@@ -87,14 +87,14 @@ impl FloatStep {
                     row.assign(&Array1::from(sample));
                 }
             }
-            FloatKind::Slopes(slopes) => {
+            FloatKind::Prelu(slopes) => {
                 for mut row in x.rows_mut() {
                     for (x, slope) in row.iter_mut().zip(slopes) {
                         *x *= if *x < 0.0 { *slope } else { 1.0 };
                     }
                 }
             }
-            FloatKind::Greatest(step) => {
+            FloatKind::MaxPool(step) => {
                 let outputs = step.blocks * step.windows * step.channels;
                 let mut y = Array2::zeros((x.nrows(), outputs));
                 for (x, mut y) in x.rows().into_iter().zip(y.rows_mut()) {

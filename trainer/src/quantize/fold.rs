@@ -46,12 +46,12 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
                     builder.affine(&map);
                 }
             }
-            OnDevice::Slopes(slopes) => {
-                builder.float(layer.name(), FloatKind::Slopes(slopes.into()))?;
+            OnDevice::Prelu(slopes) => {
+                builder.float(layer.name(), FloatKind::Prelu(slopes.into()))?;
             }
-            OnDevice::Greatest(axes) => {
+            OnDevice::MaxPool(axes) => {
                 for axis in axes.into_iter().filter(|axis| axis.steps > 1) {
-                    builder.float(layer.name(), FloatKind::Greatest(axis))?;
+                    builder.float(layer.name(), FloatKind::MaxPool(axis))?;
                 }
             }
             OnDevice::Refused(instead) => return Err(weights.unsupported(instead)),

@@ -51,7 +51,7 @@ impl CoreCost {
         if let Some(name) = between(layer.operation) {
             let [each, part, input] = self.between.get(name).copied().unwrap_or_default();
             let parts = match layer.operation {
-                Operation::Greatest => layer.units,
+                Operation::MaxPool => layer.units,
                 _ => layer.rows,
             };
             let own = each + part * parts as f64 + input * layer.inputs as f64;
@@ -109,8 +109,8 @@ pub fn data_type(operation: Operation) -> Option<&'static str> {
         Operation::QuantizeTensor
         | Operation::QuantizeFeatures
         | Operation::Normalize
-        | Operation::Slopes
-        | Operation::Greatest => None,
+        | Operation::Prelu
+        | Operation::MaxPool => None,
     }
 }
 
@@ -118,8 +118,8 @@ pub fn data_type(operation: Operation) -> Option<&'static str> {
 fn between(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::Normalize => Some("normalize"),
-        Operation::Slopes => Some("slopes"),
-        Operation::Greatest => Some("greatest"),
+        Operation::Prelu => Some("prelu"),
+        Operation::MaxPool => Some("max_pool"),
         _ => None,
     }
 }

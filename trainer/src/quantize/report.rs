@@ -186,8 +186,8 @@ fn steps(steps: &[FloatStep]) -> Vec<String> {
         let what = match &step.kind {
             FloatKind::Scale(_) => "scale",
             FloatKind::Normalize(_) => "normalize",
-            FloatKind::Slopes(_) => "slopes below zero",
-            FloatKind::Greatest(_) => "greatest of windows",
+            FloatKind::Prelu(_) => "slopes below zero",
+            FloatKind::MaxPool(_) => "max pooling",
         };
         match &step.activation {
             Activation::Linear => format!("{}: {what}", step.name),

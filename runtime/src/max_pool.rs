@@ -1,4 +1,4 @@
-//! The greatest of each window of a sample: Keras' MaxPooling and GlobalMaxPooling along one axis.
+//! The maximum of each window of a sample: Keras' MaxPooling and GlobalMaxPooling along one axis.
 
 use crate::error::What;
 use crate::float;
@@ -71,7 +71,7 @@ pub(crate) fn wrong(step: &Step) -> Option<(What, usize, usize)> {
 /// * `x` - `[inputs]`
 /// * `y` - `[units]`; may be longer
 #[inline(never)]
-pub(crate) fn greatest(step: &Step, mut x: &[f32], y: &mut [f32]) {
+pub(crate) fn max_pool(step: &Step, mut x: &[f32], y: &mut [f32]) {
     let numbers = Numbers::of(step);
     let channels = numbers.channels as usize;
     let mut y = y.iter_mut();

@@ -10,7 +10,7 @@ use crate::layer::{Step, words::words};
 /// * `x` - `[inputs]`
 /// * `y` - `[inputs]`; may be longer
 #[inline(never)]
-pub(crate) fn slopes(step: &Step, x: &[f32], y: &mut [f32]) {
+pub(crate) fn prelu(step: &Step, x: &[f32], y: &mut [f32]) {
     for ((&x, y), slope) in x.iter().zip(y).zip(words(step.blocks)) {
         *y = choose_by_sign(x, x, multiply(x, f32::from_bits(slope)));
     }
