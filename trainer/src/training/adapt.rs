@@ -12,7 +12,7 @@ impl Sequential {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] when `x` does not fit, [`Error::Value`] for values that are not finite.
+    /// [`Error::Shape`](crate::Error::Shape) when `x` does not fit, [`Error::Value`](crate::Error::Value) for values that are not finite.
     pub fn adapt<S: Data<Elem: Number>, D: Dimension>(
         &mut self,
         x: &ArrayBase<S, D>,
