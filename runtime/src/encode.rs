@@ -125,7 +125,7 @@ pub struct NormalizeSpec<'a> {
     pub then: FloatSpec<'a>,
 }
 
-/// A pooling by the greatest along one axis.
+/// Max pooling along one axis.
 ///
 /// The values are `blocks` blocks of `steps` rows of `channels` values. Window w of a block has `size` of its rows
 /// from `w * stride - before` on, but for those beyond its ends, of which there must be some; its output is a row

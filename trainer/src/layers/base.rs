@@ -349,7 +349,7 @@ pub(crate) enum OnDevice {
     Refused(&'static str),
 }
 
-/// A pooling by the greatest along one axis, as the device has it: a sample is `blocks` blocks of `steps` rows of
+/// Max pooling along one axis, as the device has it: a sample is `blocks` blocks of `steps` rows of
 /// `channels` values; window w of a block has `size` rows from `w * stride - before` on, but for those beyond its ends.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MaxPoolStep {
