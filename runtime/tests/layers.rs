@@ -129,7 +129,7 @@ fn the_greatest_of_windows_are_those_of_the_values() {
 #[test]
 fn rows_are_those_of_the_layer_alone() {
     let random = &mut Random::new(6);
-    for _ in 0..if cfg!(miri) { 5 } else { 300 } {
+    for _ in 0..if cfg!(miri) { 1 } else { 300 } {
         let [rows, inputs, units] = [5, 9, 9].map(|most| 1 + random.below(most));
         let mut weights = |count| random.vec(count, |r| r.between(-127, 127) as i8);
         let hidden = Weights::Int8(weights(inputs * units), vec![300; units]);
@@ -194,9 +194,11 @@ fn lying_numbers_are_refused() {
     assert_eq!(changed(0, 2), refused(What::Inputs, 6, 12));
     assert_eq!(changed(3, 0), refused(What::Inputs, 6, 0));
     assert_eq!(changed(2, u32::MAX), refused(What::Inputs, 6, u32::MAX));
-    for (place, least) in [(5, 2f32.powi(-64)), (6, 0.0), (7, 2f32.powi(-100))] {
+    // By its bits: Miri's powi is off at random.
+    let power = |exponent: i32| f32::from_bits(((127 + exponent) as u32) << 23);
+    for (place, least) in [(5, power(-64)), (6, 0.0), (7, power(-100))] {
         let below = if least > 0.0 { least.next_down() } else { -0.0 };
-        for bad in [below, 2f32.powi(64).next_up(), -1.0] {
+        for bad in [below, power(64).next_up(), -1.0] {
             assert_eq!(
                 changed(place, bad.to_bits()),
                 refused(What::Scale, least.to_bits(), bad.to_bits()),

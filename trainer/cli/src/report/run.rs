@@ -75,6 +75,10 @@ impl Findings<'_> {
             @if let Some(model) = self.keras { (layers::section(model, &some)?) }
             @if let Some((data_type, _, report)) = &self.device {
                 h2 { "On the device, in " (data_type) }
+                // Of an evaluation, which has no other rows.
+                @if self.curves.is_none() {
+                    p.note { "Calibrated on the very rows that are evaluated; export calibrates on those that it is given." }
+                }
                 (quantization::section(report))
             }
         };
