@@ -213,7 +213,10 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
     let (mut n, mut input) = (inputs, first);
     for index in 0..depth {
         // Rows leave few units to each, which saturate often.
-        let rows = if rng.random() { factor(rng, n) } else { 1 };
+        let rows = match rng.random_range(0..4) {
+            0 => factor(rng, n),
+            _ => 1,
+        };
         let most = limits.width.min(limits.weights / n) / rows;
         let units = width(rng, most.max(1));
         let mut layer = layer(rng, n / rows, units, input, index + 1 == depth, limits);
@@ -692,7 +695,7 @@ mod tests {
                 rows.iter().any(|y| *y != rows[0])
             })
             .count();
-        // A single unit between two layers, or for each row, often saturates.
-        assert!(telling >= 70, "only {telling} of 100 models");
+        // A single unit between two layers, one in seven of all, often saturates.
+        assert!(telling >= 75, "only {telling} of 100 models");
     }
 }
