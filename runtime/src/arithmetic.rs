@@ -1,9 +1,9 @@
 //! The device's arithmetic by itself, for hosts that plan with it: what kernels do to one value.
 
 use crate::blob::ROUNDER;
-use crate::encode::Precision;
 use crate::isa::requantize;
 use crate::quantize;
+use crate::spec::Precision;
 
 impl Precision {
     /// The greatest integer.

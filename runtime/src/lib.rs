@@ -37,7 +37,7 @@
 //! * `activations` - activations of float outputs beside linear, relu, sigmoid, tanh and softmax:
 //!   those of a last layer or of f32 layers. Hidden int8 and int16 layers have them all by tables.
 //! * `layers` - layers beside dense ones, in floats: normalizations by a sample's own mean and deviation,
-//!   slopes of their own for values below zero, the greatest of windows, activations behind them; and dense layers that go over
+//!   PReLU, max pooling, activations behind them; and dense layers that go over
 //!   each row of a sample by itself.
 //! * `portable`, on by default - code for weights that were exported for another core, and for blobs
 //!   that do not lie at a multiple of four bytes. It is many times slower than the core's own.
@@ -83,21 +83,25 @@ mod quantize;
 mod reader;
 #[cfg(feature = "layers")]
 mod rows;
+#[cfg(not(target_os = "none"))]
+mod spec;
 mod verify;
 mod weight_type;
 mod weights;
 
 pub use blob::{Activation, COEFFICIENTS, CURVES, Element, LINES, MAGIC, Operation, VERSION};
 #[cfg(not(target_os = "none"))]
-pub use encode::{
-    DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, ModelSpec, NormalizeSpec, OutputSpec,
-    Piece, Precision, SelfTest, WeightsSpec, encode, encoded_len,
-};
+pub use encode::{encode, encoded_len};
 pub use error::{Error, What};
 pub use limits::Limits;
 pub use model::{Class, LayerInfo, Model};
 pub use packing::Packing;
 pub use reader::blob_len;
+#[cfg(not(target_os = "none"))]
+pub use spec::{
+    DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, ModelSpec, NormalizeSpec, OutputSpec,
+    Piece, Precision, SelfTest, WeightsSpec,
+};
 pub use weight_type::{Descriptor, WeightType};
 
 /// Includes the module of a model that `thumbnet_build::embed` has made in the firmware's `build.rs`:

@@ -81,7 +81,7 @@ fn is_homogeneous(activation: &Activation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::chain::ChainBuilder;
+    use super::super::chain_builder::ChainBuilder;
     use super::*;
     use ndarray::{arr1, arr2};
 

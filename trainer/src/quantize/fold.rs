@@ -2,7 +2,8 @@
 
 use ndarray::{Array1, Array2, ArrayView2};
 
-use super::chain::{Affine, Chain, ChainBuilder, FloatKind};
+use super::chain::{Affine, Chain, FloatKind};
+use super::chain_builder::ChainBuilder;
 use crate::engine::Leaf;
 use crate::layers::{Built, Layer, OnDevice};
 use crate::sequential::Sequential;

@@ -5,6 +5,7 @@ mod blob;
 mod bound;
 mod calibrate;
 mod chain;
+mod chain_builder;
 mod comparison;
 mod data_type;
 mod dense;
@@ -261,7 +262,8 @@ fn pack(tuned: &Tuned, reference: &dyn Reference, options: &QuantizeOptions) -> 
 mod tests {
     use super::*;
     use crate::activations::Activation;
-    use chain::{Affine, ChainBuilder};
+    use chain::Affine;
+    use chain_builder::ChainBuilder;
     use ndarray::Array1;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
