@@ -209,6 +209,12 @@ impl fmt::Display for History {
     }
 }
 
+/// The metric of a value of the logs: `loss` of `val_loss`, and of `val_q_loss`, the device's.
+pub fn metric_name(name: &str) -> &str {
+    let metric = name.strip_prefix("val_").unwrap_or(name);
+    metric.strip_prefix("q_").unwrap_or(metric)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ffi::OsString, fmt::Write as _, ops::Range, path::Path};
 
 use clap::{Arg, ArgMatches, CommandFactory, parser::ValueSource};
-use thumbnet_trainer::{Error, dataset::nearest};
+use thumbnet_trainer::{Error, dataset::nearest, input};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -63,35 +63,36 @@ impl CommandLine {
         })
     }
 
-    fn value_of(&self, option: &str) -> Option<OsString> {
-        let typed = format!("--{option}");
-        let behind = format!("--{option}=");
-        let mut arguments = self.arguments.iter().skip(2);
-        while let Some(argument) = arguments.next() {
-            if *argument == *typed {
-                return arguments.next().cloned();
-            }
-            let value = argument
-                .to_str()
-                .and_then(|text| text.strip_prefix(&behind));
-            if let Some(value) = value {
-                return Some(value.into());
-            }
-        }
-        None
+    /// Where an option is typed, and its value behind a `=`.
+    fn typed(&self, option: &str) -> Option<(usize, Option<OsString>)> {
+        let option = format!("--{option}");
+        self.arguments
+            .iter()
+            .enumerate()
+            .skip(2)
+            .find_map(|(place, argument)| {
+                let behind = argument.to_str()?.strip_prefix(&option)?;
+                match behind.strip_prefix('=') {
+                    Some(value) => Some((place, Some(value.into()))),
+                    None => behind.is_empty().then_some((place, None)),
+                }
+            })
     }
 
-    fn is_typed(&self, option: &str) -> bool {
-        let (typed, behind) = (format!("--{option}"), format!("--{option}="));
-        self.arguments.iter().skip(2).any(|argument| {
-            let text = argument.to_string_lossy();
-            text == typed || text.starts_with(&behind)
-        })
+    fn value_of(&self, option: &str) -> Option<OsString> {
+        let (place, value) = self.typed(option)?;
+        value.or_else(|| self.arguments.get(place + 1).cloned())
     }
 
     fn read(&mut self, path: &Path) -> Outcome {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        let at = |span: Range<usize>| format!("line {}", text[..span.start].lines().count().max(1));
+        let text = String::from_utf8(input::read(path)?).map_err(|_| {
+            Error::format(
+                path,
+                "the file is no text, expected TOML such as epochs = 20",
+            )
+        })?;
+        let at =
+            |span: Range<usize>| format!("line {}", text[..span.start].matches('\n').count() + 1);
         let wrong = |span: Range<usize>, message: String| {
             Error::format(path, format!("{}: {message}", at(span)))
         };
@@ -113,9 +114,7 @@ impl CommandLine {
             .collect();
         let mut read = Vec::new();
         for (key, value) in table.get_ref() {
-            // The span of a key ends before it where it is quoted; its value is on the same line.
-            let line_start = text[..key.span().start].rfind('\n').map_or(0, |at| at + 1);
-            let span = line_start + 1..key.span().end.max(line_start + 1);
+            let span = key.span();
             let name = key.get_ref().replace('_', "-");
             let option = options
                 .iter()
@@ -135,7 +134,7 @@ impl CommandLine {
                 )
                 .into());
             };
-            if self.is_typed(&name) {
+            if self.typed(&name).is_some() {
                 continue;
             }
             let arguments =

@@ -236,7 +236,7 @@ pub enum Part {
 impl Part {
     /// The arrays of an archive that are features and targets by their names, such as `d.npz:x_train`; none
     /// where it is no archive or has no such names.
-    pub fn arrays(self, path: &Path) -> Outcome<Option<(PathBuf, PathBuf)>> {
+    fn arrays(self, path: &Path) -> Outcome<Option<(PathBuf, PathBuf)>> {
         const TRAIN: [(&str, &str); 2] = [("x_train", "y_train"), ("train_images", "train_labels")];
         const TEST: [(&str, &str); 3] = [
             ("x_test", "y_test"),
@@ -266,20 +266,28 @@ impl Part {
 
 /// Features and targets of one archive.
 pub fn labelled_archive(path: &Path, part: Part, meaning: &Meaning) -> Outcome<Labelled> {
+    if let Some(rows) = archive_rows(path, part, meaning)? {
+        return Ok(rows);
+    }
+    let what = match archive_names(path)? {
+        Some(names) => format!(
+            "{0} holds the arrays {1}, expected x and y, or x_train and y_train; name them: --x {0}:{2} --y {0}:NAME",
+            path.display(),
+            names.join(", "),
+            names.first().map_or("NAME", String::as_str)
+        ),
+        None => format!(
+            "{0} is an array, expected a table or an archive with features and targets; give --x {0} --y TARGETS.npy",
+            path.display()
+        ),
+    };
+    Err(Failure::usage(what))
+}
+
+/// As [`labelled_archive`]; none where it is no archive or has no such names.
+pub fn archive_rows(path: &Path, part: Part, meaning: &Meaning) -> Outcome<Option<Labelled>> {
     let Some((x, y)) = part.arrays(path)? else {
-        let what = match archive_names(path)? {
-            Some(names) => format!(
-                "{0} holds the arrays {1}, expected x and y, or x_train and y_train; name them: --x {0}:{2} --y {0}:NAME",
-                path.display(),
-                names.join(", "),
-                names.first().map_or("NAME", String::as_str)
-            ),
-            None => format!(
-                "{0} is an array, expected a table or an archive with features and targets; give --x {0} --y TARGETS.npy",
-                path.display()
-            ),
-        };
-        return Err(Failure::usage(what));
+        return Ok(None);
     };
     let mut rows = labelled_arrays(&x, &y)?;
     rows.data.notes.push(format!(
@@ -288,7 +296,7 @@ pub fn labelled_archive(path: &Path, part: Part, meaning: &Meaning) -> Outcome<L
         y.display()
     ));
     meaning.say(&rows.data, path);
-    Ok(rows)
+    Ok(Some(rows))
 }
 
 /// A CSV file with its label column.

@@ -6,10 +6,13 @@ use std::{
 };
 
 use clap::Args;
-use ndarray::{ArrayD, Axis};
+use ndarray::{Array2, ArrayD, ArrayView1};
 use serde_json::{Value, json};
 use thumbnet_trainer::{
-    Sequential, error::visible, quantize::DeviceModel, training::PredictOptions,
+    Sequential,
+    error::visible,
+    evaluation::flat,
+    quantize::{self, Comparison, DeviceModel},
 };
 
 use super::{
@@ -18,8 +21,7 @@ use super::{
     console,
     data::{self, ColumnArguments, Part},
     inspect::operation,
-    meaning::Meaning,
-    models::AnyModel,
+    models::{AnyModel, silent},
 };
 
 /// Differences of two models, each a Keras file or a device model: layers, weights, outputs for rows
@@ -43,7 +45,7 @@ pub struct Diff {
 impl Diff {
     pub fn run(&self) -> Outcome {
         let load = |path: &Path| AnyModel::load(path, &ArchitectureArguments::default());
-        let (mut a, mut b) = (load(&self.a)?, load(&self.b)?);
+        let (a, b) = (load(&self.a)?, load(&self.b)?);
         let mut found = match (&a, &b) {
             (AnyModel::Keras(a), AnyModel::Keras(b)) => {
                 let mut found = layers(&of_keras(&a.model), &of_keras(&b.model));
@@ -60,7 +62,7 @@ impl Diff {
             | (AnyModel::Device(_), AnyModel::Keras(_)) => Vec::new(),
         };
         let outputs = match &self.data {
-            Some(path) => Some(self.outputs(path, &mut a, &mut b)?),
+            Some(path) => Some(self.outputs(path, &a, &b)?),
             None => None,
         };
         if self.json {
@@ -86,40 +88,29 @@ impl Diff {
         console::print(&lines.concat())
     }
 
-    fn outputs(&self, path: &Path, a: &mut AnyModel, b: &mut AnyModel) -> Outcome<Outputs> {
+    fn outputs(&self, path: &Path, a: &AnyModel, b: &AnyModel) -> Outcome<Outputs> {
         let (a, b) = (
-            self.predict(path, &self.a, a)?,
-            self.predict(path, &self.b, b)?,
+            flat(&self.predict(path, &self.a, a)?)?,
+            flat(&self.predict(path, &self.b, b)?)?,
         );
-        let width = |y: &ArrayD<f32>| y.len() / y.len_of(Axis(0)).max(1);
-        if width(&a) != width(&b) {
+        if a.ncols() != b.ncols() {
             return Err(Failure::usage(format!(
                 "{} has {} outputs, {} has {}, expected as many of each; leave --data out",
                 self.a.display(),
-                width(&a),
+                a.ncols(),
                 self.b.display(),
-                width(&b)
+                b.ncols()
             )));
         }
         Ok(Outputs::of(&a, &b))
     }
 
     /// Outputs for the rows, by the model's own columns.
-    fn predict(&self, path: &Path, name: &Path, model: &mut AnyModel) -> Outcome<ArrayD<f32>> {
-        let meaning = match model {
-            AnyModel::Keras(loaded) => Meaning::of(&loaded.model, name),
-            AnyModel::Device(device) => Meaning::of_device(device, name),
-        };
+    fn predict(&self, path: &Path, name: &Path, model: &AnyModel) -> Outcome<ArrayD<f32>> {
+        let meaning = model.meaning(name);
         let rows = data::features(path, &self.columns, &meaning, Part::Test)?;
         model.check_rows(&rows, path)?;
-        let silent = PredictOptions {
-            verbose: 0,
-            ..PredictOptions::default()
-        };
-        Ok(match model {
-            AnyModel::Keras(loaded) => loaded.model.predict_with(&rows.x, silent)?,
-            AnyModel::Device(device) => device.predict(&rows.x)?,
-        })
+        Ok(model.predict(&rows.x, silent())?)
     }
 }
 
@@ -237,42 +228,31 @@ fn bytes(a: &DeviceModel, b: &DeviceModel) -> Option<String> {
 
 /// How the outputs of two models for the same rows differ.
 struct Outputs {
-    rows: usize,
     /// Rows of which every output has the same bits.
     same: usize,
     /// Rows whose largest output is the same; none where there is one output.
     agree: Option<usize>,
-    largest: f64,
-    mean: f64,
+    compared: Comparison,
 }
 
 impl Outputs {
-    fn of(a: &ArrayD<f32>, b: &ArrayD<f32>) -> Self {
-        let rows = a.len_of(Axis(0));
-        let width = a.len() / rows.max(1);
-        let (a, b): (Vec<f32>, Vec<f32>) =
-            (a.iter().copied().collect(), b.iter().copied().collect());
-        let pairs = || a.chunks(width.max(1)).zip(b.chunks(width.max(1)));
-        let largest_output = |row: &[f32]| {
-            let best = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            row.iter().position(|&value| value == best)
+    /// Of outputs, `[rows, outputs]` each.
+    fn of(a: &Array2<f32>, b: &Array2<f32>) -> Self {
+        let kind = match a.ncols() {
+            0 | 1 => quantize::Outputs::Numbers,
+            _ => quantize::Outputs::Classes,
         };
-        let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-        let differences = a
-            .iter()
-            .zip(&b)
-            .map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+        let compared = Comparison::new(&a.view(), &b.view(), kind, None);
+        let rows = a.outer_iter().zip(b.outer_iter());
+        let same = |(a, b): &(ArrayView1<f32>, ArrayView1<f32>)| {
+            a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+        };
+        // A share of a count far below 2^53.
+        let count = |share: f64| (share * compared.rows as f64).round() as usize;
         Self {
-            rows,
-            same: pairs().filter(|(a, b)| bits(a) == bits(b)).count(),
-            agree: (width > 1).then(|| {
-                pairs()
-                    .filter(|(a, b)| largest_output(a) == largest_output(b))
-                    .count()
-            }),
-            largest: differences.clone().fold(0.0, f64::max),
-            // Counts are far below 2^53.
-            mean: differences.sum::<f64>() / a.len().max(1) as f64,
+            same: rows.filter(same).count(),
+            agree: compared.agreement.map(count),
+            compared,
         }
     }
 
@@ -283,14 +263,18 @@ impl Outputs {
         };
         format!(
             "outputs: {} of {} rows have the same bits{agree}; differences are {:.3e} at most, {:.3e} in the mean",
-            self.same, self.rows, self.largest, self.mean
+            self.same,
+            self.compared.rows,
+            self.compared.worst_difference,
+            self.compared.mean_difference
         )
     }
 
     fn json(&self) -> Value {
         json!({
-            "rows": self.rows, "same_bits": self.same, "same_largest_output": self.agree,
-            "largest_difference": self.largest, "mean_difference": self.mean,
+            "rows": self.compared.rows, "same_bits": self.same, "same_largest_output": self.agree,
+            "largest_difference": self.compared.worst_difference,
+            "mean_difference": self.compared.mean_difference,
         })
     }
 }

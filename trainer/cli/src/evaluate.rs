@@ -21,8 +21,7 @@ use super::{
     console,
     data::{DataArguments, Labelled},
     head::Head,
-    meaning::Meaning,
-    models::AnyModel,
+    models::{AnyModel, silent},
     outputs::{self, Named},
     report::{self, Findings},
     scores::OnDevice,
@@ -61,14 +60,7 @@ impl Evaluate {
         self.check_report()?;
         let mut model = AnyModel::load(&self.model, &self.architecture)?
             .with_weights(&self.model, self.weights.as_deref())?;
-        let rows = match &model {
-            AnyModel::Device(device) => self
-                .data
-                .labelled(&Meaning::of_device(device, &self.model))?,
-            AnyModel::Keras(loaded) => self
-                .data
-                .labelled(&Meaning::of(&loaded.model, &self.model))?,
-        };
+        let rows = self.data.labelled(&model.meaning(&self.model))?;
         model.check_rows(&rows.data, &rows.x_path)?;
         let (results, found) = match &mut model {
             AnyModel::Keras(loaded) => {
@@ -128,10 +120,7 @@ impl Evaluate {
             which: "rows evaluated on",
             curves: None,
             answers: found,
-            predict: &|x| match model {
-                AnyModel::Keras(loaded) => loaded.model.predict(x),
-                AnyModel::Device(device) => device.predict(x),
-            },
+            predict: &|x| model.predict(x, silent()),
             keras,
             features: &rows.data.feature_names,
             device: device

@@ -423,10 +423,12 @@ impl Export {
         part: Part,
     ) -> Outcome<Dataset> {
         if is_array(path) {
-            return match (y, part.arrays(path)?) {
-                (Some(y), _) => Ok(data::labelled_arrays(path, y)?.data),
-                (None, Some(_)) => Ok(data::labelled_archive(path, part, meaning)?.data),
-                (None, None) => data::features(path, &self.columns, meaning, part),
+            if let Some(y) = y {
+                return Ok(data::labelled_arrays(path, y)?.data);
+            }
+            return match data::archive_rows(path, part, meaning)? {
+                Some(rows) => Ok(rows.data),
+                None => data::features(path, &self.columns, meaning, part),
             };
         }
         if y.is_some() {

@@ -2,9 +2,13 @@
 
 use std::{fs::File, io::Read, path::Path};
 
-use thumbnet_trainer::{Dataset, Error, Result, Sequential, quantize::DeviceModel, saving::Loaded};
+use ndarray::ArrayD;
+use thumbnet_trainer::{
+    Dataset, Error, Result, Sequential, quantize::DeviceModel, saving::Loaded,
+    training::PredictOptions,
+};
 
-use super::{Failure, Outcome, architecture::ArchitectureArguments, console};
+use super::{Failure, Outcome, architecture::ArchitectureArguments, console, meaning::Meaning};
 
 /// A model of either kind.
 pub enum AnyModel {
@@ -37,6 +41,22 @@ impl AnyModel {
         Ok(self)
     }
 
+    /// What its columns and classes mean; `path` is where it was read from.
+    pub fn meaning(&self, path: &Path) -> Meaning {
+        match self {
+            Self::Keras(loaded) => Meaning::of(&loaded.model, path),
+            Self::Device(device) => Meaning::of_device(device, path),
+        }
+    }
+
+    /// Outputs for rows; the device takes one after the other, whatever the options.
+    pub fn predict(&self, x: &ArrayD<f32>, options: PredictOptions) -> Result<ArrayD<f32>> {
+        match self {
+            Self::Keras(loaded) => loaded.model.predict_with(x, options),
+            Self::Device(device) => device.predict(x),
+        }
+    }
+
     /// Refuses rows of another shape than the model's.
     pub fn check_rows(&self, rows: &Dataset, path: &Path) -> Outcome {
         match self {
@@ -46,6 +66,14 @@ impl AnyModel {
                 check_width(model.inputs(), width, rows, path)
             }
         }
+    }
+}
+
+/// Predicts without a progress bar.
+pub fn silent() -> PredictOptions<'static> {
+    PredictOptions {
+        verbose: 0,
+        ..PredictOptions::default()
     }
 }
 

@@ -16,7 +16,6 @@ use super::{
     architecture::ArchitectureArguments,
     console,
     data::{self, ColumnArguments, Part},
-    meaning::Meaning,
     models::{AnyModel, has_extension},
     outputs::{self, Named},
     values::BatchSize,
@@ -75,32 +74,25 @@ impl Predict {
             ],
             [Named::of("--output", self.output.as_ref())],
         )?;
-        let mut model = AnyModel::load(&self.model, &self.architecture)?
+        let model = AnyModel::load(&self.model, &self.architecture)?
             .with_weights(&self.model, self.weights.as_deref())?;
         let path = self
             .data
             .as_ref()
             .or(self.x.as_ref())
             .expect("clap requires one of the two");
-        let meaning = match &model {
-            AnyModel::Keras(loaded) => Meaning::of(&loaded.model, &self.model),
-            AnyModel::Device(device) => Meaning::of_device(device, &self.model),
-        };
+        let meaning = model.meaning(&self.model);
         let rows = data::features(path, &self.columns, &meaning, Part::Test)?;
         model.check_rows(&rows, path)?;
-        let (predictions, labels) = match &mut model {
-            AnyModel::Keras(loaded) => (
-                loaded.model.predict_with(
-                    &rows.x,
-                    PredictOptions {
-                        batch_size: self.batch_size.0,
-                        verbose: 0,
-                        ..PredictOptions::default()
-                    },
-                )?,
-                Vec::new(),
-            ),
-            AnyModel::Device(model) => (model.predict(&rows.x)?, model.class_names()),
+        let options = PredictOptions {
+            batch_size: self.batch_size.0,
+            verbose: 0,
+            ..PredictOptions::default()
+        };
+        let predictions = model.predict(&rows.x, options)?;
+        let labels = match &model {
+            AnyModel::Keras(_) => Vec::new(),
+            AnyModel::Device(device) => device.class_names(),
         };
         match &self.output {
             None => {

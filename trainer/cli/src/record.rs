@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thumbnet_trainer::{Error, atomic_file, dataset::array_file};
 
-use super::{Cli, Failure, Outcome, Verb, console, outputs::Named};
+use super::{Cli, Failure, Outcome, Verb, console, json::read_json, outputs::Named};
 
 /// Options that a run made again does without: where it came from, where it could go on, what it shows.
 const LEFT_OUT: [&str; 4] = ["--config", "--record", "--backup-dir", "--verbose"];
@@ -103,8 +103,7 @@ impl Record {
     }
 
     fn load(path: &Path) -> Outcome<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
-        serde_json::from_str(&text).map_err(|error| {
+        serde_json::from_value(read_json(path)?).map_err(|error| {
             let message = format!(
                 "{error}, expected a record that train --record has written; give that file"
             );

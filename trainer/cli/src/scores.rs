@@ -114,9 +114,14 @@ impl OnDevice {
     }
 }
 
-/// At most so many of the rows, evenly, as a file may be sorted.
+/// From one row to the next, where at most so many of them are taken, evenly, as a file may be sorted.
+pub fn stride(rows: usize, most: usize) -> usize {
+    rows.div_ceil(most).max(1)
+}
+
+/// At most so many of the rows, by their [`stride`].
 pub fn spread_out<'a>(rows: &'a ArrayViewD<f32>, most: usize) -> ArrayViewD<'a, f32> {
-    let step = rows.len_of(Axis(0)).div_ceil(most).max(1);
+    let step = stride(rows.len_of(Axis(0)), most);
     rows.slice_axis(Axis(0), Slice::from(..).step_by(step as isize))
 }
 

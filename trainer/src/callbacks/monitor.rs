@@ -16,6 +16,18 @@ pub enum Direction {
     Max,
 }
 
+impl Direction {
+    /// Whether a value of the logs, such as `val_accuracy`, is the better the greater it is. None by
+    /// [`Auto`](Self::Auto) for what is no metric of the model.
+    pub fn upwards(self, name: &str, model: &Sequential) -> Option<bool> {
+        match self {
+            Self::Min => Some(false),
+            Self::Max => Some(true),
+            Self::Auto => model.improves_upwards(name),
+        }
+    }
+}
+
 /// One monitored value.
 #[derive(Clone, Debug)]
 pub(super) struct Monitor {
@@ -44,18 +56,14 @@ impl Monitor {
         if self.upwards.is_some() {
             return Ok(());
         }
-        self.upwards = Some(match self.mode {
-            Direction::Min => false,
-            Direction::Max => true,
-            Direction::Auto => model.improves_upwards(&self.name).ok_or_else(|| {
-                let names: Vec<_> = logs.names().collect();
-                Error::value(format!(
-                    "{callback} monitors {:?}, which is no metric of the model; name one of {}, or give mode min or max",
-                    self.name,
-                    names.join(", ")
-                ))
-            })?,
-        });
+        self.upwards = Some(self.mode.upwards(&self.name, model).ok_or_else(|| {
+            let names: Vec<_> = logs.names().collect();
+            Error::value(format!(
+                "{callback} monitors {:?}, which is no metric of the model; name one of {}, or give mode min or max",
+                self.name,
+                names.join(", ")
+            ))
+        })?);
         Ok(())
     }
 

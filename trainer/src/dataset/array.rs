@@ -37,11 +37,13 @@ pub fn read_array(path: &Path) -> Result<ArrayD<f32>> {
     let start = reader.fill_buf().map_err(io)?;
     let size = metadata.is_file().then_some(metadata.len());
     match FileKind::of(start, &file_path) {
-        Some(FileKind::Npz) => member(&mut archive(&file_path)?, key.as_deref(), &file_path),
+        Some(FileKind::Npz) => {
+            let mut archive = archive(reader, &file_path)?;
+            member(&mut archive, key.as_deref(), metadata.len(), &file_path)
+        }
         Some(FileKind::Gzip) => {
             let unpacked = Bounded::new(MultiGzDecoder::new(reader), size.unwrap_or(0));
-            let mut unpacked = BufReader::with_capacity(1 << 16, unpacked);
-            unpacked.fill_buf().map_err(io)?;
+            let unpacked = BufReader::with_capacity(1 << 16, unpacked);
             plain(unpacked, Left(None), path)
         }
         _ => plain(reader, Left(size), path),
@@ -64,15 +66,12 @@ pub fn is_array(path: &Path) -> bool {
 ///
 /// [`Error::Io`] when the file cannot be read, [`Error::Format`] when it is no zip archive.
 pub fn archive_names(path: &Path) -> Result<Option<Vec<String>>> {
-    let is_npz = |path: &Path| {
-        let extension = path.extension();
-        extension.is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
-    };
-    if !is_npz(path) {
+    let extension = path.extension();
+    if extension.is_none_or(|extension| !extension.eq_ignore_ascii_case("npz")) {
         return Ok(None);
     }
-    let archive = archive(path)?;
-    Ok(Some(names(&archive)))
+    let file = File::open(path).map_err(|source| Error::io(path, source))?;
+    Ok(Some(names(&archive(BufReader::new(file), path)?)))
 }
 
 /// The file of `mnist.npz:x_train`, or of a name without an array.
@@ -116,9 +115,8 @@ fn plain(mut reader: impl BufRead, left: Left, path: &Path) -> Result<ArrayD<f32
     }
 }
 
-fn archive(path: &Path) -> Result<ZipArchive<BufReader<File>>> {
-    let file = File::open(path).map_err(|source| Error::io(path, source))?;
-    ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, &error))
+fn archive(reader: BufReader<File>, path: &Path) -> Result<ZipArchive<BufReader<File>>> {
+    ZipArchive::new(reader).map_err(|error| damaged(path, &error))
 }
 
 fn damaged(path: &Path, error: &zip::result::ZipError) -> Error {
@@ -137,10 +135,11 @@ fn names(archive: &ZipArchive<BufReader<File>>) -> Vec<String> {
         .collect()
 }
 
-/// One array of an archive.
+/// One array of an archive of `size` bytes.
 fn member(
     archive: &mut ZipArchive<BufReader<File>>,
     key: Option<&str>,
+    size: u64,
     path: &Path,
 ) -> Result<ArrayD<f32>> {
     let found = names(archive);
@@ -162,7 +161,6 @@ fn member(
             return Err(Error::format(path, message));
         }
     };
-    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let full = [&format!("{name}.npy"), name].map(|name| archive.index_for_name(name));
     let index = full.into_iter().flatten().next();
     let entry = archive
@@ -230,18 +228,11 @@ fn idx(
 mod tests {
     use std::io::Write;
 
-    use flate2::{Compression, write::GzEncoder};
     use ndarray::arr2;
     use zip::{ZipWriter, write::SimpleFileOptions};
 
     use super::*;
-    use crate::dataset::write_npy;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
+    use crate::dataset::{bounded::tests::gzip, write_npy};
 
     fn read(name: &str, bytes: &[u8]) -> Result<ArrayD<f32>> {
         let dir = tempfile::tempdir().unwrap();

@@ -215,10 +215,7 @@ fn encoding(start: &[u8]) -> Option<&'static Encoding> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use flate2::{Compression, write::GzEncoder};
-
+    use super::super::bounded::tests::gzip;
     use super::*;
 
     #[test]
@@ -239,12 +236,6 @@ mod tests {
         let mut text = String::new();
         source.open().unwrap().read_to_string(&mut text).unwrap();
         (text, source.found())
-    }
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
     }
 
     #[test]

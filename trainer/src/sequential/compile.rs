@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Sequential;
 use super::targets::Targets;
-use crate::history::Logs;
+use crate::history::{Logs, metric_name};
 use crate::keras::dialect::{metric_list, only};
 use crate::losses::{Batch, Loss};
 use crate::metrics::Metric;
@@ -340,8 +340,7 @@ impl Sequential {
     /// Whether a value of the logs, such as `val_accuracy`, is the better the greater it is: a loss is not,
     /// metrics say it themselves. None for what is no metric of the model.
     pub fn improves_upwards(&self, name: &str) -> Option<bool> {
-        let metric = name.strip_prefix("val_").unwrap_or(name);
-        match metric.strip_prefix("q_").unwrap_or(metric) {
+        match metric_name(name) {
             "loss" => Some(false),
             metric => self.compiled.as_ref()?.is_upwards(metric),
         }

@@ -1,7 +1,9 @@
 //! Loss and metrics over the epochs of a training.
 
 use maud::{Markup, html};
-use thumbnet_trainer::{History, Sequential, callbacks::Direction, training::ValidationFrequency};
+use thumbnet_trainer::{
+    History, Sequential, callbacks::Direction, history::metric_name, training::ValidationFrequency,
+};
 
 use super::{
     chart::{Axis, Chart, Points, Series, Shape},
@@ -33,11 +35,7 @@ impl<'a> Curves<'a> {
         monitor: &str,
         mode: Direction,
     ) -> Self {
-        let upwards = match mode {
-            Direction::Min => Some(false),
-            Direction::Max => Some(true),
-            Direction::Auto => model.improves_upwards(monitor),
-        };
+        let upwards = mode.upwards(monitor, model);
         let mut curves = Self {
             history,
             validated,
@@ -74,24 +72,17 @@ impl<'a> Curves<'a> {
     /// A chart for the loss and for each metric, with training, validation and the device's arithmetic
     /// as series.
     pub fn charts(&self) -> Vec<(String, Chart)> {
-        let base = |name: &str| {
-            let name = name.strip_prefix("val_").unwrap_or(name);
-            name.strip_prefix("q_").unwrap_or(name).to_string()
-        };
-        let mut names: Vec<String> = Vec::new();
-        for name in self.history.names().map(base) {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.history.names().map(metric_name) {
             if !names.contains(&name) {
                 names.push(name);
             }
         }
         // The loss comes first, whatever the metrics are called.
-        names.sort_by_key(|name| name != "loss");
+        names.sort_by_key(|name| *name != "loss");
         names
             .into_iter()
-            .map(|name| {
-                let chart = self.chart(&name);
-                (name, chart)
-            })
+            .map(|name| (name.to_string(), self.chart(name)))
             .collect()
     }
 

@@ -19,42 +19,28 @@ use super::{Failure, Outcome, models::has_extension};
 
 /// Refuses names that say nothing about the format, and places that cannot be written.
 pub fn check(paths: &[PathBuf]) -> Outcome {
-    for path in paths {
-        if !has_extension(path, &["html", "htm", "json"]) {
-            return Err(Failure::usage(format!(
-                "{}: the name says nothing about the format, expected one that ends in .html or .json",
-                path.display()
-            )));
-        }
-        atomic_file::check(path)?;
-    }
-    Ok(())
+    let expected =
+        "the name says nothing about the format, expected one that ends in .html or .json";
+    paths
+        .iter()
+        .try_for_each(|path| check_name(path, &["html", "htm", "json"], expected))
 }
 
 /// As [`check`], for a report that is a page only.
 pub fn check_page(path: Option<&PathBuf>) -> Outcome {
-    let Some(path) = path else {
-        return Ok(());
-    };
-    if !has_extension(path, &["html", "htm"]) {
-        return Err(Failure::usage(format!(
-            "{}: a report is an HTML page, expected a name that ends in .html",
-            path.display()
-        )));
-    }
-    Ok(atomic_file::check(path)?)
+    let expected = "a report is an HTML page, expected a name that ends in .html";
+    path.map_or(Ok(()), |path| check_name(path, &["html", "htm"], expected))
 }
 
 /// As [`check`], for curves.
 pub fn check_plot(path: Option<&PathBuf>) -> Outcome {
-    let Some(path) = path else {
-        return Ok(());
-    };
-    if !has_extension(path, &["svg"]) {
-        return Err(Failure::usage(format!(
-            "{}: curves are drawn as SVG, expected a name that ends in .svg; browsers show it, and Inkscape or rsvg-convert make other formats of it",
-            path.display()
-        )));
+    let expected = "curves are drawn as SVG, expected a name that ends in .svg; browsers show it, and Inkscape or rsvg-convert make other formats of it";
+    path.map_or(Ok(()), |path| check_name(path, &["svg"], expected))
+}
+
+fn check_name(path: &Path, extensions: &[&str], expected: &str) -> Outcome {
+    if !has_extension(path, extensions) {
+        return Err(Failure::usage(format!("{}: {expected}", path.display())));
     }
     Ok(atomic_file::check(path)?)
 }

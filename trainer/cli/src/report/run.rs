@@ -16,7 +16,7 @@ use super::{
     super::{
         Outcome,
         data::Labelled,
-        scores::{always, spread_out},
+        scores::{always, spread_out, stride},
     },
     Curves, answers, layers,
     page::{bar, card, cell, number, page, percent, table},
@@ -155,7 +155,7 @@ impl Findings<'_> {
 
     fn importance(&self, found: &Answers, x: &ArrayD<f32>) -> Result<Markup> {
         let rows: Vec<usize> = (0..self.range.len())
-            .step_by(self.range.len().div_ceil(MOST_ROWS).max(1))
+            .step_by(stride(self.range.len(), MOST_ROWS))
             .collect();
         let width = x.len() / rows.len().max(1);
         let columns = together(self.features, width);
