@@ -4,7 +4,7 @@ use crate::blob::{Activation, COEFFICIENTS, CURVES, LINES, Operation};
 use crate::packing::Packing;
 use crate::weight_type::{Descriptor, WeightType};
 
-/// A model to be written by [`encode`].
+/// A model to be written by [`encode`](crate::encode).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ModelSpec<'a> {
     /// The layers in order; the first is a [`LayerSpec::Quantize`], the last has float outputs.
@@ -282,7 +282,7 @@ pub enum OutputSpec<'a> {
     /// `q = clamp(round(sum * multiplier / 2^24), ±127)`, with 2^32 instead behind int16 inputs.
     Int8 {
         /// One per unit, in `[0, 2^31)`. Behind int8 inputs below 2^24, and such that the product
-        /// with the largest sum is below 2^39 (see [`Limits`]): fast kernels rely on a q of 16 bits before the
+        /// with the largest sum is below 2^39 (see [`Limits`](crate::Limits)): fast kernels rely on a q of 16 bits before the
         /// clamp.
         multipliers: &'a [i32],
         /// The output for each q, indexed by its byte (`q as u8`).
