@@ -4,6 +4,7 @@
 //!   Armv8-M, which makes them optional, by `-C target-feature=+dsp`, `-dsp` and `+mve` as well
 //! * `cfg(fpu)` - float operations are instructions
 //! * `cfg(fpu_and_dsp)` - such as the kernels in assembly take with them
+//! * `cfg(vmla)` - VMLA of floats pays: on Cortex-M7, by `-C target-cpu=cortex-m7`
 //! * `cfg(compiled)` - kernels in plain Rust are built: on hosts, and on cores without one in assembly
 //! * `cfg(portable)` - code for all packings is built
 //! * `cfg(armv6m)`, `cfg(armv8m)` - the instructions of a Cortex-M0; the assembler's name of the core
@@ -52,6 +53,7 @@ fn main() {
     for name in [
         "fpu",
         "fpu_and_dsp",
+        "vmla",
         "compiled",
         "portable",
         "armv6m",
@@ -89,6 +91,9 @@ fn main() {
         }
         if arm && fpu && packing != Packing::Lane {
             set("fpu_and_dsp");
+            if flags.cpu() == Some("cortex-m7") {
+                set("vmla");
+            }
         }
     }
     // A core without kernels of its own has nothing else.

@@ -115,6 +115,21 @@ fn without_portable_code_only_the_own_packing_runs() {
     }
 }
 
+/// Built for Cortex-M7 alone, whose f32 layers multiply and add in one instruction.
+#[test]
+fn m7f_by_its_name() {
+    let firmware = Firmware {
+        cpu: Some("cortex-m7"),
+        ..Firmware::release("parity", Board::Mps2An500)
+    };
+    let limits = Limits {
+        width: 400,
+        weights: 30_000,
+        packing: None,
+    };
+    compare(&firmware, &models(&limits));
+}
+
 macro_rules! parity {
     ($($name:ident: $board:ident $float:ident $profile:literal;)*) => {
         $(#[test] fn $name() { same_bits(Board::$board, Float::$float, $profile); })*

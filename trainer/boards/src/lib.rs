@@ -34,6 +34,8 @@ pub struct Firmware {
     pub board: Board,
     /// Floats by the FPU or by library calls.
     pub float: Float,
+    /// `-C target-cpu`, where not what the table of cores has.
+    pub cpu: Option<&'static str>,
     /// Cargo profile: `release`, or `size` for the smallest code.
     pub profile: &'static str,
     /// Cargo features: the weight types beside int8, `portable` for other packings than the core's
@@ -51,6 +53,7 @@ impl Firmware {
             binary,
             board,
             float: board.core().targets[0].float,
+            cpu: None,
             profile: "release",
             features: Self::ALL_FEATURES,
         }
@@ -64,7 +67,8 @@ impl Firmware {
     /// Where the sources, cargo or the Rust target are missing, or the build fails.
     pub fn build(&self) -> Result<PathBuf> {
         let source = source()?;
-        let compiled = self.board.target(self.float);
+        let mut compiled = *self.board.target(self.float);
+        compiled.cpu = self.cpu.or(compiled.cpu);
         let target = compiled.triple;
         check_target(target)?;
         let target_dir = env::var_os("CARGO_TARGET_DIR").map_or_else(
@@ -75,7 +79,7 @@ impl Firmware {
         // Cargo puts every board's program of one target into the same file: copy it before
         // another process builds the next.
         let _lock = lock(&target_dir.join("firmware.lock"))?;
-        let mut build = cargo_build(&source, compiled, &target_dir);
+        let mut build = cargo_build(&source, &compiled, &target_dir);
         build
             .args(["--package", "firmware-example", "--bin", self.binary])
             .args(["--profile", self.profile])
@@ -93,7 +97,8 @@ impl Firmware {
             )));
         }
         let folder = target_dir.join(target).join(self.profile);
-        let elf = folder.join(format!("{}-{}.elf", self.binary, self.board.machine()));
+        let cpu = self.cpu.unwrap_or_default();
+        let elf = folder.join(format!("{}-{}{cpu}.elf", self.binary, self.board.machine()));
         let built = folder.join(self.binary);
         fs::copy(&built, &elf).map_err(|error| Error::io(&built, error))?;
         Ok(elf)

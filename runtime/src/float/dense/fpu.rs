@@ -9,8 +9,9 @@
 //! * `4 + 2 rows` for an input of the last block, where it has one to three rows.
 //!
 //! VMUL and VADD round one after the other, as the portable code does; VFMA would not. VMLA rounds
-//! twice, too, and would save 16 of the 36, but takes Cortex-M4 three cycles where these two take
-//! it one each. Between the two of a row there are three others, so that none waits.
+//! twice, too, and saves 16 of the 36, but takes Cortex-M4 three cycles where these two take
+//! it one each. Cortex-M7 starts one in each cycle, and has it where the firmware is built for that core. Between
+//! the two of a row there are three others, so that none waits.
 //!
 //! # Registers
 //!
@@ -21,7 +22,7 @@
 use core::arch::naked_asm;
 
 use crate::blob::Operation;
-use crate::layer::Step;
+use crate::layer::{ROWS, Step};
 
 /// Runs a layer, or says that it must be run by other code.
 #[inline(always)]
@@ -34,22 +35,33 @@ pub(crate) fn dense(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     {
         return false;
     }
+    let (fours, rest) = (step.layer.units() / ROWS, step.layer.units() % ROWS);
+    let (x, y) = (x.as_ptr(), y.as_mut_ptr());
     // SAFETY: `blocks` is aligned and has the layer's blocks, as the packer made them; x has all
     // inputs, y room for all units.
+    #[cfg(kernel = "mve")]
+    let done = match unsafe { super::mve::run(blocks, x, step.inputs, y, fours) } {
+        true => fours,
+        false => 0,
+    };
+    #[cfg(not(kernel = "mve"))]
+    let done = 0;
+    // SAFETY: as above, for what is left of them.
     unsafe {
         run(
-            blocks,
-            x.as_ptr(),
+            blocks.add(done * ROWS * (step.inputs + 1)),
+            x,
             step.inputs,
-            y.as_mut_ptr(),
-            step.layer.units() / 4,
-            step.layer.units() % 4,
+            y.add(done * ROWS),
+            fours - done,
+            rest,
         );
     }
     true
 }
 
 /// One input in `$x`, four weights.
+#[cfg(not(vmla))]
 macro_rules! input {
     ($x:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
         concat!(
@@ -77,6 +89,35 @@ macro_rules! input {
             "vadd.f32 s1, s1, s25\n",
             "vadd.f32 s2, s2, s26\n",
             "vadd.f32 s3, s3, s27\n",
+        )
+    };
+}
+
+/// One input in `$x`, four weights.
+#[cfg(vmla)]
+macro_rules! input {
+    ($x:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
+        concat!(
+            "vmla.f32 s0, ",
+            $a,
+            ", ",
+            $x,
+            "\n",
+            "vmla.f32 s1, ",
+            $b,
+            ", ",
+            $x,
+            "\n",
+            "vmla.f32 s2, ",
+            $c,
+            ", ",
+            $x,
+            "\n",
+            "vmla.f32 s3, ",
+            $d,
+            ", ",
+            $x,
+            "\n",
         )
     };
 }

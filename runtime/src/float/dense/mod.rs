@@ -4,6 +4,8 @@
 mod blocks;
 #[cfg(fpu_and_dsp)]
 mod fpu;
+#[cfg(all(fpu, kernel = "mve"))]
+mod mve;
 #[cfg(all(target_arch = "arm", not(fpu)))]
 mod soft;
 

@@ -11,6 +11,9 @@
 //! * int16: 10 for 8 inputs of four rows (32).
 //! * 18 for four outputs beside that. VRMULH is the rounding of `requantize.rs`.
 //!
+//! Loads and multiplications take turns, since Cortex-M55 runs the second half of one beside the first half of
+//! the other.
+//!
 //! Vector instructions flush subnormal floats to zero, so floats are multiplied one by one.
 //!
 //! # Registers in the loops
@@ -165,12 +168,12 @@ kernel!(
         "3:\n",
         "vldrb.u8 q0, [r1], #16\n",
         "vldrb.u8 q1, [r3], #16\n",
-        "vldrb.u8 q2, [r3], #16\n",
         "vmladava.s8 r0, q0, q1\n",
-        "vldrb.u8 q3, [r3], #16\n",
+        "vldrb.u8 q2, [r3], #16\n",
         "vmladava.s8 r2, q0, q2\n",
-        "vldrb.u8 q1, [r3], #16\n",
+        "vldrb.u8 q3, [r3], #16\n",
         "vmladava.s8 r4, q0, q3\n",
+        "vldrb.u8 q1, [r3], #16\n",
         "vmladava.s8 r6, q0, q1\n",
         "letp lr, 3b\n",
     ),
@@ -184,10 +187,10 @@ macro_rules! int4_row {
         concat!(
             "vldrb.u8 q2, [r3], #16\n",
             "vshl.i8 q3, q2, #4\n",
-            "vand q2, q2, q4\n",
             "vmladava.s8 ",
             $sum,
             ", q0, q3\n",
+            "vand q2, q2, q4\n",
             "vmladava.s8 ",
             $sum,
             ", q1, q2\n",
@@ -253,12 +256,12 @@ kernel!(
         "3:\n",
         "vldrh.u16 q0, [r1], #16\n",
         "vldrb.s16 q1, [r3], #8\n",
-        "vldrb.s16 q2, [r3], #8\n",
         "vmladava.s16 r0, q0, q1\n",
-        "vldrb.s16 q3, [r3], #8\n",
+        "vldrb.s16 q2, [r3], #8\n",
         "vmladava.s16 r2, q0, q2\n",
-        "vldrb.s16 q1, [r3], #8\n",
+        "vldrb.s16 q3, [r3], #8\n",
         "vmladava.s16 r4, q0, q3\n",
+        "vldrb.s16 q1, [r3], #8\n",
         "vmladava.s16 r6, q0, q1\n",
         "letp lr, 3b\n",
     ),

@@ -49,14 +49,24 @@ macro_rules! pair {
     };
 }
 
+/// Two pairs, woven together for Cortex-M7, which starts two instructions at a time.
 macro_rules! two_pairs {
     () => {
-        concat!(
-            "ldrd r6, r7, [lr], #8\n",
-            "ldm r12!, {{r8, r9, r10, r11}}\n",
-            pair!("r6", "r8", "r9"),
-            pair!("r7", "r10", "r11"),
-        )
+        "ldrd r6, r7, [lr], #8
+        ldm r12!, {{r8, r9, r10, r11}}
+        smlald r1, r4, r10, r7
+        sxtb16 r10, r10
+        smlald r1, r4, r8, r6
+        sxtb16 r8, r8
+        smlald r3, r5, r9, r6
+        sxtb16 r9, r9
+        smlald r3, r5, r11, r7
+        sxtb16 r11, r11
+        smlad r2, r9, r6, r2
+        smlad r2, r11, r7, r2
+        smlad r0, r8, r6, r0
+        smlad r0, r10, r7, r0
+        "
     };
 }
 

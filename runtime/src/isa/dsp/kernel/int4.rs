@@ -14,15 +14,17 @@
 //! four words of weights; r10 B and C of one of them; r11 the mask 0x0F000F00. On the stack below
 //! the frame: what the eights added to s, in 64 bits, and to e0 and e1 each.
 
-/// One pair of inputs in `$x`, the word `$w`.
-macro_rules! pair {
+/// The start of a pair of inputs in `$x`, the word `$w`.
+macro_rules! wide {
+    ($x:literal, $w:literal) => {
+        concat!("smlald r0, r1, ", $w, ", ", $x, "\n",)
+    };
+}
+
+/// What follows that.
+macro_rules! nibbles {
     ($x:literal, $w:literal) => {
         concat!(
-            "smlald r0, r1, ",
-            $w,
-            ", ",
-            $x,
-            "\n",
             "and.w r10, r11, ",
             $w,
             ", lsl #4\n",
@@ -39,9 +41,27 @@ macro_rules! pair {
             "uxtab16 r10, r10, ",
             $w,
             ", ror #8\n",
-            "smlad r3, r10, ",
-            $x,
-            ", r3\n",
+        )
+    };
+}
+
+/// The end.
+macro_rules! middle {
+    ($x:literal) => {
+        concat!("smlad r3, r10, ", $x, ", r3\n",)
+    };
+}
+
+/// Two pairs, woven together for Cortex-M7, which starts two instructions at a time.
+macro_rules! two_pairs {
+    ($x:literal, $v:literal, $y:literal, $w:literal) => {
+        concat!(
+            wide!($x, $v),
+            nibbles!($x, $v),
+            wide!($y, $w),
+            middle!($x),
+            nibbles!($y, $w),
+            middle!($y),
         )
     };
 }
@@ -68,17 +88,17 @@ kernel! {
     four_pairs: concat!(
         "ldm r12!, {{r6, r7, r8, r9}}\n",
         "ldrd r4, r5, [lr], #8\n",
-        pair!("r4", "r6"),
-        pair!("r5", "r7"),
+        two_pairs!("r4", "r6", "r5", "r7"),
         "ldrd r4, r5, [lr], #8\n",
-        pair!("r4", "r8"),
-        pair!("r5", "r9"),
+        two_pairs!("r4", "r8", "r5", "r9"),
     ), 108,
     two_pairs: 56, "ldrd r8, r9, [r12], #8",
     one_pair: concat!(
         "ldr r4, [lr], #4\n",
         "ldr r6, [r12], #4\n",
-        pair!("r4", "r6"),
+        wide!("r4", "r6"),
+        nibbles!("r4", "r6"),
+        middle!("r4"),
     ), 32,
     // Times 256.
     sums: "lsrs r0, r0, #4
