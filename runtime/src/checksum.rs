@@ -1,20 +1,24 @@
 //! CRC-32/ISO-HDLC, as zip and Ethernet have it.
 
-/// Of all bytes, at about 16 bytes a turn on hosts.
+/// The checksum that a blob ends with, of all bytes before it: CRC-32/ISO-HDLC.
 #[cfg(not(target_os = "none"))]
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     static CRC: crc::Crc<u32, crc::Table<16>> =
         crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISO_HDLC);
     CRC.checksum(bytes)
 }
 
+/// The checksum that a blob ends with, of all bytes before it: CRC-32/ISO-HDLC.
 #[cfg(target_os = "none")]
-pub(crate) use by_nibbles as crc32;
+pub fn crc32(bytes: &[u8]) -> u32 {
+    by_nibbles(bytes)
+}
 
-/// Of all bytes, half a byte at a time: a table of 64 bytes, where one of 1 kB would be faster and none four
+/// Half a byte at a time: a table of 64 bytes, where one of 1 kB would be faster and none four
 /// to six times slower.
 #[cfg(any(target_os = "none", test))]
-pub(crate) fn by_nibbles(bytes: &[u8]) -> u32 {
+#[cfg_attr(target_os = "none", inline(always))]
+fn by_nibbles(bytes: &[u8]) -> u32 {
     static TABLE: [u32; 16] = table();
     let mut crc = !0;
     for &byte in bytes {

@@ -90,6 +90,7 @@ mod weight_type;
 mod weights;
 
 pub use blob::{Activation, COEFFICIENTS, CURVES, Element, LINES, MAGIC, Operation, VERSION};
+pub use checksum::crc32;
 #[cfg(not(target_os = "none"))]
 pub use encode::{encode, encoded_len};
 pub use error::{Error, What};

@@ -45,5 +45,6 @@ mod tfmot;
 mod threads;
 mod trajectories;
 mod unit_tables;
+mod update;
 mod without_a_loss;
 mod wrong_input;

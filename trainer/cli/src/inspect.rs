@@ -145,13 +145,15 @@ impl Sizes {
 
 /// `passed`, or what differs.
 fn self_test(device: &DeviceModel) -> String {
+    self_test_error(device).map_or("passed".to_string(), |error| error.to_string())
+}
+
+/// What differs in the model's own test, if anything does.
+pub fn self_test_error(device: &DeviceModel) -> Option<runtime::Error> {
     let model = device.model();
     let mut scratch = vec![0; model.scratch_len()];
     let mut outputs = vec![0.0; model.outputs()];
-    match model.self_test(&mut scratch, &mut outputs) {
-        Ok(()) => "passed".to_string(),
-        Err(error) => error.to_string(),
-    }
+    model.self_test(&mut scratch, &mut outputs).err()
 }
 
 pub fn operation(operation: runtime::Operation) -> String {

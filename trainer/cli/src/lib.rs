@@ -24,6 +24,7 @@ mod import;
 mod inspect;
 mod interrupt;
 mod json;
+mod keygen;
 mod layers;
 mod meaning;
 mod models;
@@ -34,10 +35,12 @@ mod record;
 mod report;
 mod scores;
 mod search;
+mod sign;
 mod split;
 mod summary;
 mod train;
 mod values;
+mod verify;
 
 use std::{env, io::Write, process::ExitCode};
 
@@ -73,6 +76,9 @@ enum Verb {
     Inspect(inspect::Inspect),
     Diff(diff::Diff),
     Import(import::Import),
+    Keygen(keygen::Keygen),
+    Sign(sign::Sign),
+    Verify(verify::Verify),
     Demo(demo::Demo),
     Completions(completions::Completions),
     Man(completions::Man),
@@ -106,6 +112,9 @@ pub fn main() -> ExitCode {
         Verb::Inspect(verb) => verb.run(),
         Verb::Diff(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),
+        Verb::Keygen(verb) => verb.run(),
+        Verb::Sign(verb) => verb.run(),
+        Verb::Verify(verb) => verb.run(),
         Verb::Demo(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
