@@ -29,6 +29,7 @@ mod killed;
 mod layers;
 mod layers_around;
 mod model_files;
+mod new;
 mod normalizations;
 mod parity;
 mod pictures;

@@ -8,7 +8,6 @@ pub mod estimate;
 pub mod golden;
 pub mod iris;
 pub mod keras_tests;
-pub mod log;
 pub mod qemu;
 pub mod random_model;
 pub mod size;

@@ -141,8 +141,8 @@ impl Library {
     }
 }
 
-/// The workspace that this library was built from, where it is still there.
-fn clone() -> Option<PathBuf> {
+/// The clone of the repository that this library was built from, where it is still there.
+pub fn clone() -> Option<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?;
     let whole =
         workspace.join("runtime/c/Cargo.toml").is_file() && workspace.join("Cargo.lock").is_file();

@@ -5,15 +5,9 @@ use std::{
     str::FromStr,
 };
 
-use clap::{
-    Args,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::Args;
 use ndarray::ArrayD;
-use thumbnet_runtime::{
-    Packing,
-    cores::{CORES, Core},
-};
+use thumbnet_runtime::{Packing, cores::Core};
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Task, atomic_file,
     dataset::{Target, is_array, list},
@@ -35,7 +29,7 @@ use super::{
     meaning::{Meaning, are_numbers},
     models::{check_row_shape, has_extension, is_device, load_keras},
     outputs::{self, Named},
-    report,
+    report, values,
 };
 
 /// Quantize a Keras file and write the model that the device runs
@@ -104,9 +98,9 @@ pub struct Export {
     /// percentile:99.99, mse or entropy [default: auto]
     #[arg(long, value_name = "METHOD", value_parser = range_method)]
     range: Option<Range>,
-    /// Core to arrange the weights for: other cores run them many times slower, with the same results
-    /// [default: m4]
-    #[arg(long = "core", value_name = "CORE", value_parser = core())]
+    /// Core to arrange the weights for, such as m0+, m4f, rv32imac, or a chip such as rp2040 or stm32f411: other
+    /// cores run them many times slower, with the same results [default: m4]
+    #[arg(long = "core", value_name = "CORE", value_parser = packing)]
     packing: Option<Packing>,
     /// Calibration rows to store for the device's self-test, 0 for none [default: 2, or as many as 3 % of
     /// the file have room for]
@@ -122,11 +116,12 @@ pub struct Export {
 /// A squared error of the outputs of this share of their variance deserves a warning.
 const USELESS: f64 = 0.1;
 
-/// The short name of a core, or `host`, to the order of weights that it reads.
-fn core() -> impl TypedValueParser<Value = Packing> {
-    let names = CORES.iter().map(|core| core.short).chain(["host"]);
-    PossibleValuesParser::new(names)
-        .map(|name| Core::named(&name).map_or(Packing::Plain, |core| core.packing))
+/// The name of a core or chip, or `host`, to the order of weights that it reads.
+fn packing(text: &str) -> Result<Packing, String> {
+    match text {
+        "host" => Ok(Packing::Plain),
+        _ => values::core(text).map(|core| core.packing),
+    }
 }
 
 impl Export {
@@ -146,6 +141,43 @@ impl Export {
         if is_device(&self.model)? {
             return self.emit_device(emit.as_ref());
         }
+        let (Quantized { device, report }, rows) = self.quantized()?;
+        let name = self.output.as_ref().unwrap_or(&self.model);
+        let name = name.display().to_string();
+        if let Some(output) = &self.output {
+            device.save(output)?;
+        }
+        for path in &self.report {
+            report::write(path, &report, &name)?;
+        }
+        let done = match self.output {
+            Some(_) => "saved",
+            None => "quantized",
+        };
+        let saved = format!(
+            "{done} {name}: {} inputs, {} outputs, {} bytes of flash, {} bytes of scratch, {} multiply-accumulates",
+            device.inputs(),
+            device.outputs(),
+            thousands(report.flash_bytes),
+            thousands(report.scratch_bytes),
+            thousands(report.macs),
+        );
+        let printed = console::print(&format!("{saved}\n{report}\n"));
+        self.name_far_rows(&report, &rows);
+        if let Some(error) = report.relative_error.filter(|error| *error > USELESS) {
+            console::note(&format!(
+                "warning: the outputs' squared error on the calibration rows is {:.0} % of their variance, little is left of the model; see the fix above, try another --range, or remove rows far from all others",
+                100.0 * error
+            ));
+        }
+        if let Some(emit) = &emit {
+            emit.write(&device, Some(&rows.x), &self.model)?;
+        }
+        printed
+    }
+
+    /// The model, quantized and compared, and the rows of `--calibrate`.
+    pub fn quantized(&self) -> Outcome<(Quantized, Dataset)> {
         let Some(calibrate) = &self.calibrate else {
             return Err(Failure::usage(format!(
                 "{} is a Keras file, which is quantized first; give it rows: --calibrate rows.csv",
@@ -202,38 +234,47 @@ impl Export {
                 None => report.calibration = found,
             }
         }
-        let name = self.output.as_ref().unwrap_or(&self.model);
-        let name = name.display().to_string();
-        if let Some(output) = &self.output {
-            device.save(output)?;
+        Ok((Quantized { device, report }, rows))
+    }
+
+    /// Names of the inputs: those that the model was trained on, else those of the rows.
+    pub fn columns_of(&self, rows: &Dataset) -> Outcome<Vec<String>> {
+        let model = load_keras(&self.model, &self.architecture)?.model;
+        let own = model
+            .signature()
+            .map(|signature| signature.features.clone());
+        let own = own.filter(|names| !names.is_empty());
+        Ok(own.unwrap_or_else(|| rows.feature_names.clone()))
+    }
+
+    /// The export for a core, with the defaults of everything else.
+    pub fn for_core(
+        model: PathBuf,
+        calibrate: PathBuf,
+        columns: ColumnArguments,
+        dtype: Option<DataTypes>,
+        core: &Core,
+    ) -> Self {
+        Self {
+            model,
+            calibrate: Some(calibrate),
+            columns,
+            dtype,
+            packing: Some(core.packing),
+            architecture: ArchitectureArguments::default(),
+            labels: None,
+            classes: None,
+            threshold: None,
+            input_names: None,
+            budget: None,
+            evaluate: None,
+            evaluate_y: None,
+            report: Vec::new(),
+            range: None,
+            self_tests: None,
+            output: None,
+            emit: EmitArguments::default(),
         }
-        for path in &self.report {
-            report::write(path, &report, &name)?;
-        }
-        let done = match self.output {
-            Some(_) => "saved",
-            None => "quantized",
-        };
-        let saved = format!(
-            "{done} {name}: {} inputs, {} outputs, {} bytes of flash, {} bytes of scratch, {} multiply-accumulates",
-            device.inputs(),
-            device.outputs(),
-            thousands(report.flash_bytes),
-            thousands(report.scratch_bytes),
-            thousands(report.macs),
-        );
-        let printed = console::print(&format!("{saved}\n{report}\n"));
-        self.name_far_rows(&report, &rows, calibrate);
-        if let Some(error) = report.relative_error.filter(|error| *error > USELESS) {
-            console::note(&format!(
-                "warning: the outputs' squared error on the calibration rows is {:.0} % of their variance, little is left of the model; see the fix above, try another --range, or remove rows far from all others",
-                100.0 * error
-            ));
-        }
-        if let Some(emit) = &emit {
-            emit.write(&device, Some(&rows.x), &self.model)?;
-        }
-        printed
     }
 
     /// Writes a model as source that is exported already.
@@ -308,9 +349,9 @@ impl Export {
     }
 
     /// Says which calibration rows were left out, and why.
-    fn name_far_rows(&self, report: &Report, rows: &Dataset, calibrate: &Path) {
+    fn name_far_rows(&self, report: &Report, rows: &Dataset) {
         const SHOWN: usize = 5;
-        let Some(far) = report.far_rows.first() else {
+        let (Some(far), Some(calibrate)) = (report.far_rows.first(), &self.calibrate) else {
             return;
         };
         let numbers: Vec<String> = report
@@ -480,7 +521,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// `--dtype`.
 #[derive(Clone, Debug, PartialEq)]
-struct DataTypes(LayerTypes);
+pub struct DataTypes(LayerTypes);
 
 impl FromStr for DataTypes {
     type Err = String;

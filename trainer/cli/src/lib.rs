@@ -7,6 +7,7 @@
 
 mod answers;
 mod architecture;
+mod boards;
 mod callbacks;
 mod compile;
 mod completions;
@@ -19,6 +20,7 @@ mod emit;
 mod evaluate;
 mod export;
 mod failure;
+mod firmware;
 mod head;
 mod import;
 mod inspect;
@@ -29,10 +31,12 @@ mod layers;
 mod meaning;
 mod models;
 mod nan;
+mod new;
 mod outputs;
 mod predict;
 mod record;
 mod report;
+mod run;
 mod scores;
 mod search;
 mod sign;
@@ -75,6 +79,9 @@ enum Verb {
     Export(export::Export),
     Inspect(inspect::Inspect),
     Diff(diff::Diff),
+    Boards(boards::Boards),
+    New(Box<new::New>),
+    Run(run::Run),
     Import(import::Import),
     Keygen(keygen::Keygen),
     Sign(sign::Sign),
@@ -111,6 +118,9 @@ pub fn main() -> ExitCode {
         Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Diff(verb) => verb.run(),
+        Verb::Boards(verb) => verb.run(),
+        Verb::New(verb) => verb.run(),
+        Verb::Run(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),
         Verb::Keygen(verb) => verb.run(),
         Verb::Sign(verb) => verb.run(),

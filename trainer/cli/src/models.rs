@@ -108,7 +108,8 @@ pub fn check_row_shape(model: &Sequential, rows: &Dataset, path: &Path) -> Outco
     }
 }
 
-fn check_width(inputs: usize, width: usize, rows: &Dataset, path: &Path) -> Outcome {
+/// Refuses rows of another width than the model's.
+pub fn check_width(inputs: usize, width: usize, rows: &Dataset, path: &Path) -> Outcome {
     if inputs == width {
         return Ok(());
     }

@@ -6,10 +6,22 @@ use std::{
     str::FromStr,
 };
 
+use thumbnet_runtime::cores::{CORES, Core};
 use thumbnet_trainer::{
     callbacks::Direction, losses::Loss, metrics::Metric, optimizers::Optimizer,
     training::ValidationFrequency,
 };
+
+/// `--core`: a core by any of its names, or a chip.
+pub fn core(text: &str) -> Result<&'static Core, String> {
+    thumbnet_boards::core(text).ok_or_else(|| {
+        let known: Vec<&str> = CORES.iter().map(|core| core.short).collect();
+        format!(
+            "expected a core, of {}, or a chip such as rp2040 or stm32f411",
+            known.join(", ")
+        )
+    })
+}
 
 /// `--batch-size`: rows per step, or `none` for all of them.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -12,14 +12,11 @@ use thumbnet_c::{
     HANDLE_LAYERS,
     sources::{EXAMPLES, HEADER},
 };
-use thumbnet_runtime::{
-    Activation, Element, LayerInfo, Operation,
-    cores::{Core, Target},
-};
+use thumbnet_runtime::cores::{Core, Target};
 use thumbnet_trainer::{Error, atomic_file, figures::thousands, quantize::DeviceModel};
 
 use super::{
-    super::{Failure, Outcome, console},
+    super::{Failure, Outcome, console, firmware::features},
     literals,
     project::{self, Wrapper},
 };
@@ -30,7 +27,7 @@ const ROWS: usize = 3;
 /// What is written, and where.
 pub struct Folder<'a> {
     pub folder: &'a Path,
-    pub libraries: &'a [String],
+    pub libraries: &'a [&'static Core],
     pub wrappers: &'a [Wrapper],
     pub device: &'a DeviceModel,
     pub rows: Option<&'a ArrayD<f32>>,
@@ -95,7 +92,7 @@ fn build(folder: &Folder, work: &Path) -> Outcome<Vec<Built>> {
             || folder
                 .libraries
                 .iter()
-                .any(|name| Core::named(name).is_some_and(|core| core.targets.contains(target)));
+                .any(|core| core.targets.contains(target));
         if !wanted {
             continue;
         }
@@ -123,67 +120,6 @@ fn build(folder: &Folder, work: &Path) -> Outcome<Vec<Built>> {
         ));
     }
     Ok(built)
-}
-
-/// What the library needs for this model, and no more.
-fn features(device: &DeviceModel, target: &Target) -> Vec<&'static str> {
-    let model = device.model();
-    let has = |operation: Operation| {
-        let mut rows = model.layers().map(|layer| layer.operation.of_a_row());
-        rows.any(|found| found == operation)
-    };
-    let is_beside = |layer: LayerInfo| match layer.operation {
-        Operation::QuantizeTensor | Operation::QuantizeFeatures => {
-            layer.activation != Activation::Linear
-        }
-        operation => layer.macs == 0 || operation != operation.of_a_row(),
-    };
-    let mut features = Vec::new();
-    for (feature, needed) in [
-        ("int4", has(Operation::DenseInt4)),
-        ("int16", has(Operation::DenseInt16)),
-        ("f32", has(Operation::DenseFloat)),
-        ("layers", model.layers().any(is_beside)),
-        (
-            "activations",
-            model
-                .layers()
-                .any(|layer| layer.output == Element::Float && is_rare(layer.activation)),
-        ),
-        // f32 weights have one packing.
-        (
-            "portable",
-            model.layers().any(|layer| {
-                layer.macs > 0
-                    && layer.operation.of_a_row() != Operation::DenseFloat
-                    && layer.packing != target.packing
-            }),
-        ),
-    ] {
-        if needed {
-            features.push(feature);
-        }
-    }
-    features
-}
-
-/// Whether float outputs take a feature for it.
-fn is_rare(activation: Activation) -> bool {
-    match activation {
-        Activation::Linear
-        | Activation::Relu
-        | Activation::Sigmoid
-        | Activation::Tanh
-        | Activation::Softmax
-        | Activation::Table => false,
-        Activation::Exponential
-        | Activation::LogSoftmax
-        | Activation::Lines
-        | Activation::Curve => true,
-        // What comes to be added is behind the feature.
-        #[allow(unreachable_patterns, reason = "the enumeration may grow")]
-        _ => true,
-    }
 }
 
 /// The text files, by their path in the folder.

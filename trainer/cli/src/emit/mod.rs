@@ -10,16 +10,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, builder::PossibleValuesParser};
+use clap::Args;
 use ndarray::ArrayD;
-use thumbnet_runtime::cores::CORES;
+use thumbnet_runtime::cores::Core;
 use thumbnet_trainer::{atomic_file, quantize::DeviceModel};
 
-use super::{Failure, Outcome, outputs::Named};
+use super::{Failure, Outcome, outputs::Named, values};
 use project::Wrapper;
 
 /// Options of `thumbnet export` for source.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct EmitArguments {
     /// Write the model as source beside or in place of --output: c FOLDER (header, libraries, model, example
     /// and Makefile), rust FILE.rs (a module for thumbnet-runtime), or header FILE.h (the bytes alone).
@@ -32,9 +32,9 @@ pub struct EmitArguments {
         value_name = "CORE,..",
         value_delimiter = ',',
         requires = "emit",
-        value_parser = PossibleValuesParser::new(CORES.iter().map(|core| core.short))
+        value_parser = values::core
     )]
-    libraries: Vec<String>,
+    libraries: Vec<&'static Core>,
     /// Files for build systems beside the Makefile of --emit c
     #[arg(
         long,
@@ -52,7 +52,7 @@ pub enum Emit<'a> {
     /// A folder for C.
     C {
         folder: PathBuf,
-        libraries: &'a [String],
+        libraries: &'a [&'static Core],
         wrappers: &'a [Wrapper],
     },
     /// A module of Rust.

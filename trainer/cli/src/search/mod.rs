@@ -12,11 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Args, builder::TypedValueParser};
+use clap::Args;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
-use thumbnet_runtime::cores::{CORES, Core};
+use thumbnet_runtime::cores::Core;
 use thumbnet_trainer::{Dataset, Error, atomic_file, dataset::SplitOptions, quantize::DataType};
 
 use self::{
@@ -29,7 +29,7 @@ use super::{
     meaning::Meaning,
     models::check_keras_name,
     outputs::{self, Named},
-    values::positive,
+    values::{self, positive},
 };
 
 /// Candidates between two looks at what is best so far.
@@ -59,8 +59,8 @@ pub struct Search {
     /// Most instructions of a prediction, estimated from counts in QEMU
     #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     instructions: Option<u64>,
-    /// Core to arrange the weights for and to estimate instructions of
-    #[arg(long, default_value = "m4", value_name = "CORE", value_parser = core())]
+    /// Core to arrange the weights for and to estimate instructions of, or a chip such as rp2040
+    #[arg(long, default_value = "m4", value_name = "CORE", value_parser = values::core)]
     core: &'static Core,
     /// Data types to try, of int8, int4 (trained with the device's rounding), int16x8 and float32
     #[arg(
@@ -537,13 +537,6 @@ fn line(arguments: Vec<String>) -> String {
             false => format!("'{}'", word.replace('\'', "'\\''")),
         });
     format!("thumbnet {}", words.collect::<Vec<_>>().join(" "))
-}
-
-/// `--core`.
-fn core() -> impl TypedValueParser<Value = &'static Core> {
-    let names = CORES.iter().map(|core| core.short);
-    clap::builder::PossibleValuesParser::new(names)
-        .map(|name| Core::named(&name).expect("it is one of the names"))
 }
 
 /// `2k`, `1.5M`, or a number of bytes.
