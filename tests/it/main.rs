@@ -21,6 +21,7 @@ mod export;
 mod extremes;
 mod faults;
 mod files;
+mod fit;
 mod help;
 mod keras_arguments;
 mod keras_rules;

@@ -9,7 +9,7 @@ use std::{
 
 use object::{Object as _, ObjectSection as _};
 use serde_json::Value;
-use thumbnet_boards::{BOARDS, Hardware, Qemu, Start};
+use thumbnet_boards::{BOARDS, Hardware, Memory, Qemu, Start};
 use thumbnet_tests::{
     command::{self, thumbnet},
     iris::{TRAIN, folder, run},
@@ -93,7 +93,12 @@ fn built(output: &Output) -> Option<String> {
 
 /// A crate of the folder's `iris` model for a board, and its folder, called as the board.
 fn written(folder: &Path, board: &Hardware) -> PathBuf {
-    let name = format!("fw-{}", board.name.replace('.', "-"));
+    written_as(folder, board, "int8")
+}
+
+/// The same with other data types, in a folder called as them too.
+fn written_as(folder: &Path, board: &Hardware, dtype: &str) -> PathBuf {
+    let name = format!("fw-{}-{dtype}", board.name).replace(['.', ',', '=', '_'], "-");
     let clone = clone();
     thumbnet(
         folder,
@@ -108,6 +113,8 @@ fn written(folder: &Path, board: &Hardware) -> PathBuf {
             board.name,
             "--path",
             &clone.display().to_string(),
+            "--dtype",
+            dtype,
         ],
     )
     .ok();
@@ -172,12 +179,45 @@ fn a_table_becomes_bits_on_the_emulated_board_in_three_commands() {
     }
 }
 
+/// What `inspect` says that firmware takes is not less than it takes, and not twice as much.
+fn check_size(elf: &object::File, firmware: &Path, board: &Hardware) {
+    let line = format!("inspect model.tnet --board {} --json", board.name);
+    let said: Value = serde_json::from_str(&run(firmware, &line).ok()).unwrap();
+    let said = |path: &str| said.pointer(path).and_then(Value::as_u64).unwrap();
+    let bytes = |memory: Memory| -> u64 {
+        let start = u64::from(memory.origin);
+        let within = start..start + u64::from(memory.length);
+        let sections = elf.sections();
+        let sections = sections.filter(|section| within.contains(&section.address()));
+        // Comments and debugging information are at address 0, too.
+        let placed = sections.filter(|section| match section.flags() {
+            object::SectionFlags::Elf { sh_flags } => sh_flags & 2 != 0,
+            _ => false,
+        });
+        placed.map(|section| section.size()).sum()
+    };
+    let flash = bytes(board.flash);
+    let limit = said("/board/flash/model") + said("/board/flash/code");
+    assert!(
+        (flash..2 * flash).contains(&limit),
+        "{}: {flash} of {limit}",
+        board.name
+    );
+    // RISC-V's section for the stack is all that is left.
+    if !board.is_riscv() {
+        assert!(bytes(board.ram) <= said("/board/ram/log"), "{}", board.name);
+    }
+}
+
 #[test]
 fn firmware_for_the_board_itself_is_built() {
     let folder = trained();
-    for board in boards(&["nucleo-f411re", "pico"]) {
+    for (board, dtype) in boards(&["nucleo-f411re", "pico"])
+        .into_iter()
+        .flat_map(|board| ["int8", "dense=int4,dense_1=float32"].map(|dtype| (board, dtype)))
+    {
         let Some(_) = board.chip else { continue };
-        let firmware = written(folder.path(), board);
+        let firmware = written_as(folder.path(), board, dtype);
         let line: &[&str] = match board.machine {
             Some(_) => &["build", "--release", "--no-default-features"],
             None => &["build", "--release"],
@@ -193,6 +233,7 @@ fn firmware_for_the_board_itself_is_built() {
             .join(name);
         let bytes = fs::read(&elf).unwrap();
         let elf = object::File::parse(&*bytes).unwrap();
+        check_size(&elf, &firmware, board);
         let address = |name: &str| elf.section_by_name(name).map(|section| section.address());
         let flash = u64::from(board.flash.origin);
         match board.start {
@@ -315,8 +356,8 @@ fn wrong_calls_of_new_say_what_to_do() {
     );
     assert!(
         run(path, "new fw --board picopico --published")
-            .error(1)
-            .starts_with("board \"picopico\" is unknown, expected one of mps2-an385, ")
+            .error(2)
+            .starts_with("invalid value 'picopico' for '--board <NAME>': board \"picopico\" is unknown, expected one of mps2-an385, ")
     );
     assert!(!path.join("fw").exists());
     assert_eq!(fs::read(path.join("full/kept")).unwrap(), b"kept");

@@ -7,6 +7,7 @@ use std::{
 
 use clap::Args;
 use ndarray::ArrayD;
+use thumbnet_boards::Hardware;
 use thumbnet_runtime::{Packing, cores::Core};
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Task, atomic_file,
@@ -25,6 +26,8 @@ use super::{
     console,
     data::{self, ColumnArguments, Part},
     emit::{Emit, EmitArguments},
+    firmware::Place,
+    fit::Fit,
     head::Head,
     meaning::{Meaning, are_numbers},
     models::{check_row_shape, has_extension, is_device, load_keras},
@@ -102,6 +105,10 @@ pub struct Export {
     /// cores run them many times slower, with the same results [default: m4]
     #[arg(long = "core", value_name = "CORE", value_parser = packing)]
     packing: Option<Packing>,
+    /// Board, see thumbnet boards: arrange the weights for its core, and refuse a model that does not fit, with
+    /// what would make it fit
+    #[arg(long, value_name = "NAME", conflicts_with = "packing", value_parser = values::board)]
+    board: Option<&'static Hardware>,
     /// Calibration rows to store for the device's self-test, 0 for none [default: 2, or as many as 3 % of
     /// the file have room for]
     #[arg(long, value_name = "N")]
@@ -142,6 +149,10 @@ impl Export {
             return self.emit_device(emit.as_ref());
         }
         let (Quantized { device, report }, rows) = self.quantized()?;
+        let place = self.board.map(Place::board);
+        if let Some(place) = &place {
+            self.check_fit(&device, place)?;
+        }
         let name = self.output.as_ref().unwrap_or(&self.model);
         let name = name.display().to_string();
         if let Some(output) = &self.output {
@@ -162,7 +173,9 @@ impl Export {
             thousands(report.scratch_bytes),
             thousands(report.macs),
         );
-        let printed = console::print(&format!("{saved}\n{report}\n"));
+        let fit = place.as_ref().map(|place| Fit::of(&device, place).text());
+        let fit = fit.unwrap_or_default();
+        let printed = console::print(&format!("{saved}\n{report}\n{fit}"));
         self.name_far_rows(&report, &rows);
         if let Some(error) = report.relative_error.filter(|error| *error > USELESS) {
             console::note(&format!(
@@ -178,6 +191,36 @@ impl Export {
 
     /// The model, quantized and compared, and the rows of `--calibrate`.
     pub fn quantized(&self) -> Outcome<(Quantized, Dataset)> {
+        self.quantized_as(self.dtype.clone(), self.budget)
+    }
+
+    /// Refuses a model that is too large for its board, and says what would make it fit: other data types are
+    /// tried.
+    ///
+    /// # Errors
+    ///
+    /// A model that does not fit.
+    pub fn check_fit(&self, device: &DeviceModel, place: &Place) -> Outcome {
+        let fit = Fit::of(device, place);
+        if fit.fits() {
+            return Ok(());
+        }
+        let mut tried = Vec::new();
+        for data_type in [DataType::Int8, DataType::Int4] {
+            let types = DataTypes(LayerTypes::All(data_type));
+            if self.budget.is_some() || self.dtype.as_ref() != Some(&types) {
+                let (quantized, _) = self.quantized_as(Some(types), None)?;
+                tried.push((data_type, Fit::of(&quantized.device, place)));
+            }
+        }
+        Err(Error::value(fit.refusal(Some(&tried))).into())
+    }
+
+    fn quantized_as(
+        &self,
+        dtype: Option<DataTypes>,
+        budget: Option<f64>,
+    ) -> Outcome<(Quantized, Dataset)> {
         let Some(calibrate) = &self.calibrate else {
             return Err(Failure::usage(format!(
                 "{} is a Keras file, which is quantized first; give it rows: --calibrate rows.csv",
@@ -203,7 +246,10 @@ impl Export {
         let compared = evaluation.as_ref().unwrap_or(&rows);
         let mut options = QuantizeOptions {
             range: self.range.and_then(|range| range.0),
-            packing: self.packing.unwrap_or(Packing::Dsp),
+            packing: self
+                .packing
+                .or(self.board.map(|board| board.core().packing))
+                .unwrap_or(Packing::Dsp),
             labels,
             threshold: self.threshold,
             input_names: self.names_of_inputs(&model, &rows, calibrate)?,
@@ -215,11 +261,8 @@ impl Export {
                 || Outputs::of_model(&model, &options)
                     .is_ok_and(|outputs| fits(outputs, y, model.output_shape().unwrap_or_default()))
         });
-        options.types = match self.budget {
-            None => self
-                .dtype
-                .clone()
-                .map_or(LayerTypes::All(DataType::Int8), |types| types.0),
+        options.types = match budget {
+            None => dtype.map_or(LayerTypes::All(DataType::Int8), |types| types.0),
             Some(loss) => LayerTypes::Budget(Box::new(Budget {
                 loss,
                 rows: compared.x.clone(),
@@ -261,6 +304,7 @@ impl Export {
             columns,
             dtype,
             packing: Some(core.packing),
+            board: None,
             architecture: ArchitectureArguments::default(),
             labels: None,
             classes: None,
@@ -296,6 +340,7 @@ impl Export {
             ("--report", !self.report.is_empty()),
             ("--range", self.range.is_some()),
             ("--core", self.packing.is_some()),
+            ("--board", self.board.is_some()),
             ("--self-tests", self.self_tests.is_some()),
             ("--output", self.output.is_some()),
         ];

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use thumbnet_boards::Hardware;
 use thumbnet_runtime as runtime;
 use thumbnet_trainer::{figures::thousands, quantize::DeviceModel};
 
-use super::{Failure, Outcome, console, models::is_device};
+use super::{Failure, Outcome, console, firmware::Place, fit::Fit, models::is_device, values};
 
 /// Layers, sizes and labels of a device model
 #[derive(Debug, Args)]
@@ -15,6 +16,9 @@ use super::{Failure, Outcome, console, models::is_device};
 pub struct Inspect {
     /// Device model (.tnet)
     model: PathBuf,
+    /// Board, see thumbnet boards: what the model takes of it, and if it does not fit, what would make it fit
+    #[arg(long, value_name = "NAME", value_parser = values::board)]
+    board: Option<&'static Hardware>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -30,11 +34,23 @@ impl Inspect {
         }
         let device = DeviceModel::load(&self.model)?;
         let sizes = Sizes::of(&device);
+        let place = self.board.map(Place::board);
+        let fit = place.as_ref().map(|place| Fit::of(&device, place));
         if self.json {
-            console::print_json(&sizes.json(&device))
-        } else {
-            console::print(&sizes.text(&device, &self.model.display().to_string()))
+            let mut json = sizes.json(&device);
+            if let Some(fit) = fit {
+                json["board"] = fit.json();
+            }
+            return console::print_json(&json);
         }
+        let mut text = sizes.text(&device, &self.model.display().to_string());
+        if let Some(fit) = fit {
+            text.push_str(&fit.text());
+            if !fit.fits() {
+                text.push_str(&format!("  advice      {}\n", fit.advice(None)));
+            }
+        }
+        console::print(&text)
     }
 }
 

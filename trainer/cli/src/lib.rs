@@ -21,6 +21,7 @@ mod evaluate;
 mod export;
 mod failure;
 mod firmware;
+mod fit;
 mod head;
 mod import;
 mod inspect;

@@ -22,6 +22,7 @@ use super::{
     data::{self, ColumnArguments, Part},
     export::{DataTypes, Export},
     firmware::{self, Firmware, Place, Samples, Source},
+    fit::Fit,
     meaning::Meaning,
     models::{check_width, is_device},
     values,
@@ -67,9 +68,10 @@ pub struct PlaceArguments {
         long,
         value_name = "NAME",
         required_unless_present = "chip",
-        conflicts_with_all = ["chip", "flash", "ram", "core"]
+        conflicts_with_all = ["chip", "flash", "ram", "core"],
+        value_parser = values::board
     )]
-    board: Option<String>,
+    board: Option<&'static Hardware>,
     /// Any other chip by probe-rs's name, such as STM32F407VGTx; with --flash and --ram
     #[arg(long, value_name = "NAME", requires_all = ["flash", "ram"])]
     chip: Option<String>,
@@ -100,11 +102,16 @@ pub struct SourceArguments {
 }
 
 impl PlaceArguments {
+    /// What the options say.
+    ///
+    /// # Errors
+    ///
+    /// A chip of an unknown family without its core or the begin of its flash.
     pub fn place(&self) -> Outcome<Place> {
-        let Some(chip) = &self.chip else {
-            let board = self.board.as_deref().unwrap_or_default();
-            return Ok(Place::board(Hardware::named(board)?));
-        };
+        if let Some(board) = self.board {
+            return Ok(Place::board(board));
+        }
+        let chip = self.chip.as_deref().unwrap_or_default();
         let core = match self.core {
             Some(core) => core,
             None => chips::core_of(chip).ok_or_else(|| {
@@ -140,7 +147,7 @@ impl New {
         }
         let source = self.source.source()?;
         check_free(&self.dir)?;
-        let (device, samples) = self.model(place.core)?;
+        let (device, samples) = self.model(&place)?;
         fs::create_dir_all(&self.dir).map_err(|error| Error::io(&self.dir, error))?;
         let folder = fs::canonicalize(&self.dir).map_err(|error| Error::io(&self.dir, error))?;
         let firmware = Firmware {
@@ -162,7 +169,8 @@ impl New {
     }
 
     /// The device model and the samples of the program.
-    fn model(&self, core: &'static Core) -> Outcome<(DeviceModel, Samples)> {
+    fn model(&self, place: &Place) -> Outcome<(DeviceModel, Samples)> {
+        let core = place.core;
         let Some(path) = &self.model else {
             return bundled(core);
         };
@@ -181,6 +189,7 @@ impl New {
                 core,
             );
             let (quantized, rows) = export.quantized()?;
+            export.check_fit(&quantized.device, place)?;
             let names = export.columns_of(&rows)?;
             return Ok((quantized.device, samples(&rows.x, names, calibrate)));
         }
@@ -191,6 +200,10 @@ impl New {
             )));
         }
         let device = DeviceModel::load(path)?;
+        let fit = Fit::of(&device, place);
+        if !fit.fits() {
+            return Err(Error::value(fit.refusal(None)).into());
+        }
         self.say_arrangement(&device, path, core);
         let names = device.input_names();
         let samples = match &self.calibrate {

@@ -6,6 +6,7 @@ use std::{
     str::FromStr,
 };
 
+use thumbnet_boards::Hardware;
 use thumbnet_runtime::cores::{CORES, Core};
 use thumbnet_trainer::{
     callbacks::Direction, losses::Loss, metrics::Metric, optimizers::Optimizer,
@@ -21,6 +22,11 @@ pub fn core(text: &str) -> Result<&'static Core, String> {
             known.join(", ")
         )
     })
+}
+
+/// `--board`.
+pub fn board(text: &str) -> Result<&'static Hardware, String> {
+    Hardware::named(text).map_err(|error| error.to_string())
 }
 
 /// `--batch-size`: rows per step, or `none` for all of them.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use thumbnet_boards::Hardware;
 
-use super::Outcome;
+use super::{Outcome, values};
 
 /// Run a firmware's program in QEMU and print its log
 #[derive(Debug, Args)]
@@ -18,13 +18,12 @@ pub struct Run {
     /// ELF file of a firmware, such as cargo hands to its runner
     file: PathBuf,
     /// Board, see thumbnet boards
-    #[arg(long, value_name = "NAME")]
-    board: String,
+    #[arg(long, value_name = "NAME", value_parser = values::board)]
+    board: &'static Hardware,
 }
 
 impl Run {
     pub fn run(&self) -> Outcome {
-        let board = Hardware::named(&self.board)?;
-        program::run(&self.file, board)
+        program::run(&self.file, self.board)
     }
 }
