@@ -5,6 +5,7 @@ pub mod boundaries;
 pub mod command;
 pub mod cost;
 pub mod estimate;
+pub mod fuzz;
 pub mod golden;
 pub mod iris;
 pub mod keras_tests;

@@ -100,18 +100,33 @@ impl std::error::Error for Error {
     }
 }
 
-/// The text without line breaks, and with what a terminal would obey made visible: names come from
-/// files, and messages from libraries below. Nothing is done to text that has neither.
+/// The text without line breaks, with what a terminal would obey made visible, and without the middle of
+/// what is too long to be read: names and values come from files, and messages from libraries below. Nothing is done
+/// to text that has none of these.
 pub fn one_line(text: &str) -> String {
     if !text.chars().any(char::is_control) {
-        return text.to_string();
+        return shortened(text);
     }
     let lines: Vec<_> = text
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
-    visible(&lines.join(" "))
+    shortened(&visible(&lines.join(" ")))
+}
+
+/// Without its middle where that is long.
+fn shortened(text: &str) -> String {
+    const START: usize = 1500;
+    const END: usize = 300;
+    let length = text.chars().count();
+    if length < START + END + 50 {
+        return text.to_string();
+    }
+    let start: String = text.chars().take(START).collect();
+    let end: String = text.chars().skip(length - END).collect();
+    let left_out = length - START - END;
+    format!("{start} ... {left_out} characters ... {end}")
 }
 
 /// The text with control characters, such as a terminal's escapes, written as `\u{1b}`.
@@ -211,6 +226,15 @@ mod tests {
             "m.h5: attribute \"a b\": bad\\u{1b}[31m red"
         );
         assert_eq!(visible("tab\there, größe"), "tab\\there, größe");
+    }
+
+    #[test]
+    fn a_message_leaves_out_the_middle_of_a_long_value() {
+        let error = Error::value(format!("a is {}, expected b", "é".repeat(5000)));
+        let text = error.to_string();
+        assert!(text.starts_with("a is éé") && text.ends_with("é, expected b"));
+        assert!(text.contains("é ... 3217 characters ... é"), "{text}");
+        assert_eq!(text.chars().count(), 1500 + 300 + 25);
     }
 
     #[test]

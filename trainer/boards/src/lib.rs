@@ -5,6 +5,8 @@
 //! caller's, and opens files there by name. What is missing on this machine (QEMU, a Rust target,
 //! the firmware's sources) is an error that says how to get it.
 
+#![forbid(unsafe_code)]
+
 pub mod bench;
 mod board;
 pub mod chips;

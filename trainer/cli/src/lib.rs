@@ -3,6 +3,7 @@
 //! One file per verb; this one parses, dispatches and turns failures into one line and a code. It is a
 //! library so that tests from outside run it without building everything a second time.
 
+#![forbid(unsafe_code)]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod answers;

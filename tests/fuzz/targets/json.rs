@@ -1,0 +1,3 @@
+#![no_main]
+
+thumbnet_fuzz::target!("json");
