@@ -15,7 +15,9 @@ use crate::isa;
 use crate::layer::{ROWS, ROWS_HEAD, Rows, Shape, blocks_len, words::put_words};
 use crate::limits::{Limits, SCALE_LIMIT, Wrong, scale_is_sound};
 use crate::packing::Packing;
+use crate::reader::{self, Reader, Tail};
 use crate::spec::{DenseSpec, FloatSpec, Integers, LayerSpec, ModelSpec, OutputSpec, Precision};
+use crate::verdict::{self, Verdict};
 
 /// Bytes of the blob that [`encode`] writes.
 ///
@@ -148,33 +150,12 @@ fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
             found: number(names),
         });
     }
-    let letters = spec
-        .input_names
-        .iter()
-        .map(|name| name.len())
-        .sum::<usize>();
-    let text = letters + names.saturating_sub(1);
-    // The padding's own length takes a few bytes, and the tensors'.
-    let mut length_of_tensors = [0; 10];
-    let digits = postcard::to_slice(&tensors, &mut length_of_tensors)
-        .map_err(|_| Error::Malformed)?
-        .len();
-    let start = message.output.position;
-    let tensors_at = |zeros: usize| start + varint_len(text + zeros) + text + zeros + digits;
-    // One more digit of the length may leap over a multiple.
-    let zeros = (0..2 * ALIGNMENT).find(|&zeros| tensors_at(zeros).is_multiple_of(ALIGNMENT));
-    let zeros = zeros.unwrap_or_default();
-    put(&mut message, text + zeros)?;
-    for (name, index) in spec.input_names.iter().zip(0u32..) {
-        if index > 0 {
-            push(&mut message, b"\n")?;
-        }
-        push(&mut message, name.as_bytes())?;
-    }
-    for _ in 0..zeros {
-        push(&mut message, &[0])?;
-    }
-    put(&mut message, tensors)?;
+    let names = (0u32..).zip(spec.input_names);
+    let names = names.flat_map(|(index, name)| {
+        let separator = (index > 0).then_some(b'\n');
+        separator.into_iter().chain(name.bytes())
+    });
+    put_padding(&mut message, names, tensors)?;
 
     let start = message.output.position;
     let end = start.saturating_add(tensors);
@@ -196,6 +177,110 @@ fn write(spec: &ModelSpec, blob: &mut [u8]) -> Result<usize, Error> {
         *crc = crc32(covered).to_le_bytes();
     }
     Ok(total)
+}
+
+/// Writes what lies between the self-tests and the tensors: these bytes, zeros, and how many bytes of tensors
+/// there are.
+fn put_padding(
+    message: &mut Serializer<Writer>,
+    bytes: impl Iterator<Item = u8> + Clone,
+    tensors: usize,
+) -> Result<(), Error> {
+    let text = bytes.clone().count();
+    // The padding's own length takes a few bytes, and the tensors'.
+    let digits = varint_len(tensors);
+    let start = message.output.position;
+    let tensors_at = |zeros: usize| start + varint_len(text + zeros) + text + zeros + digits;
+    // One more digit of the length may leap over a multiple.
+    let zeros = (0..2 * ALIGNMENT).find(|&zeros| tensors_at(zeros).is_multiple_of(ALIGNMENT));
+    let zeros = zeros.unwrap_or_default();
+    put(message, text + zeros)?;
+    for byte in bytes.chain(core::iter::repeat_n(0, zeros)) {
+        push(message, &[byte])?;
+    }
+    put(message, tensors)
+}
+
+/// Writes a blob again with what it says of rows, in place of what it said before, into the start of `to`, and
+/// says how long it is: at most 32 bytes more, and 8 for each mean.
+///
+/// # Errors
+///
+/// As [`Model::from_bytes`](crate::Model::from_bytes) for the blob; [`Error::Length`] for means or factors of
+/// another number than inputs, a model with another number of outputs, and a `to` that is too short;
+/// [`Error::Layer`] with the bits of a number that is not finite.
+pub fn encode_verdict(blob: &[u8], verdict: &Verdict, to: &mut [u8]) -> Result<usize, Error> {
+    let model = crate::Model::<255>::from_bytes(blob)?;
+    let none: &[f32] = &[];
+    let (kind, threshold, means, factors) = match *verdict {
+        Verdict::Unknown { below } => (verdict::UNKNOWN, below, none, none),
+        Verdict::Anomaly {
+            above, means: [], ..
+        } => (verdict::ANOMALY, above, none, none),
+        Verdict::Anomaly {
+            above,
+            means,
+            factors,
+        } => (verdict::NORMALIZED_ANOMALY, above, means, factors),
+    };
+    let expected = model.inputs();
+    let outputs = (kind != verdict::UNKNOWN).then_some((What::Outputs, model.outputs()));
+    let pairs = [(What::Bias, means.len()), (What::Scale, factors.len())];
+    let pairs = (kind == verdict::NORMALIZED_ANOMALY).then_some(pairs);
+    for (what, found) in outputs.into_iter().chain(pairs.into_iter().flatten()) {
+        if found != expected {
+            return Err(Error::Length {
+                what,
+                expected: number(expected),
+                found: number(found),
+            });
+        }
+    }
+    let numbers = [threshold].into_iter().chain(means.iter().copied());
+    let not_finite = numbers
+        .chain(factors.iter().copied())
+        .find(|v| !v.is_finite());
+    let zero = factors.iter().copied().find(|factor| *factor == 0.0);
+    if let Some(wrong) = not_finite.or(zero) {
+        return Err(Error::Layer {
+            layer: 0,
+            what: What::Scale,
+            expected: 0,
+            found: wrong.to_bits(),
+        });
+    }
+    let names = reader::input_names(model.blob.behind);
+    let tail = &mut Reader::new(model.blob.behind);
+    let _tail = Tail::take(tail);
+    // The padding begins where the self-tests end.
+    let head = blob.len() - tail.rest.len();
+    let mut message = Serializer {
+        output: Writer {
+            bytes: to,
+            position: 0,
+        },
+    };
+    push(&mut message, blob.get(..head).unwrap_or_default())?;
+    let pairs = means.iter().zip(factors);
+    let pairs = pairs.flat_map(|(mean, factor)| [mean.to_le_bytes(), factor.to_le_bytes()]);
+    let record = names.iter().copied().chain([0, kind]);
+    let record = record.chain(threshold.to_le_bytes());
+    let tensors = model.blob.tensors;
+    put_padding(&mut message, record.chain(pairs.flatten()), tensors.len())?;
+    push(&mut message, tensors)?;
+    push(&mut message, &[0; 4])?;
+    let length = message.output.position;
+    let found = number(message.output.bytes.len());
+    let written = message.output.bytes.get_mut(..length);
+    let Some((covered, crc)) = written.and_then(<[u8]>::split_last_chunk_mut::<4>) else {
+        return Err(Error::Length {
+            what: What::Blob,
+            expected: number(length),
+            found,
+        });
+    };
+    *crc = crc32(covered).to_le_bytes();
+    Ok(length)
 }
 
 /// Bytes of a length as postcard writes it: seven bits each.

@@ -85,6 +85,7 @@ mod reader;
 mod rows;
 #[cfg(not(target_os = "none"))]
 mod spec;
+mod verdict;
 mod verify;
 mod weight_type;
 mod weights;
@@ -92,7 +93,7 @@ mod weights;
 pub use blob::{Activation, COEFFICIENTS, CURVES, Element, LINES, MAGIC, Operation, VERSION};
 pub use checksum::crc32;
 #[cfg(not(target_os = "none"))]
-pub use encode::{encode, encoded_len};
+pub use encode::{encode, encode_verdict, encoded_len};
 pub use error::{Error, What};
 pub use limits::Limits;
 pub use model::{Class, LayerInfo, Model};
@@ -103,6 +104,9 @@ pub use spec::{
     DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, ModelSpec, NormalizeSpec, OutputSpec,
     Piece, Precision, SelfTest, WeightsSpec,
 };
+pub use verdict::Detection;
+#[cfg(not(target_os = "none"))]
+pub use verdict::Verdict;
 pub use weight_type::{Descriptor, WeightType};
 
 /// Includes the module of a model that `thumbnet_build::embed` has made in the firmware's `build.rs`:

@@ -622,7 +622,7 @@ fn quantized(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
     quantize(step, view::floats(x), y)
 }
 
-fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {
+pub(crate) fn length(what: What, expected: usize, found: usize) -> Result<(), Error> {
     if expected == found {
         return Ok(());
     }

@@ -152,8 +152,22 @@ impl<'a> Tail<'a> {
 
 /// The names of the inputs, from what lies behind the layers: what the padding begins with.
 pub(crate) fn input_names(behind: &[u8]) -> &[u8] {
+    padding(behind)
+        .split(|&byte| byte == 0)
+        .next()
+        .unwrap_or_default()
+}
+
+/// What follows the names of the inputs and the zero that ends them: zeros, or a verdict's record.
+pub(crate) fn behind_names(behind: &[u8]) -> &[u8] {
+    let padding = padding(behind);
+    padding
+        .get(input_names(behind).len() + 1..)
+        .unwrap_or_default()
+}
+
+fn padding(behind: &[u8]) -> &[u8] {
     let reader = &mut Reader::new(behind);
     let _tail = Tail::take(reader);
-    let padding = reader.bytes();
-    padding.split(|&byte| byte == 0).next().unwrap_or_default()
+    reader.bytes()
 }

@@ -3,8 +3,8 @@
 mod common;
 
 use thumbnet_runtime::{
-    Activation, DenseSpec, Error, LayerSpec, Model, ModelSpec, OutputSpec, Packing, Precision,
-    SelfTest, WeightsSpec, What, blob_len,
+    Activation, Class, DenseSpec, Error, LayerSpec, Model, ModelSpec, OutputSpec, Packing,
+    Precision, SelfTest, Verdict, WeightsSpec, What, blob_len, encode_verdict,
 };
 
 /// The model of the worked example: two inputs, one sigmoid.
@@ -142,6 +142,223 @@ fn names_of_inputs_and_answers_are_there_for_those_who_ask() {
             .predict(&[1.0, 2.0], &mut [0; 1], &mut outputs)
             .unwrap();
         assert_eq!(outputs, [-1.5]);
+    }
+}
+
+/// As the worked example, with as many outputs as inputs, and these names.
+fn autoencoder(names: &[&str]) -> Vec<u8> {
+    let layers = [
+        LayerSpec::Quantize {
+            inputs: 2,
+            scale: &[0.5],
+            zero_point: &[-1],
+            output: Precision::Int8,
+        },
+        LayerSpec::Dense(DenseSpec {
+            inputs: 2,
+            units: 2,
+            packing: Packing::Plain,
+            weights: WeightsSpec::Int8 {
+                weights: &[5, -6, 1, 1],
+                bias: &[7, 0],
+            },
+            output: OutputSpec::Float {
+                scales: &[0.25, 0.5],
+                activation: Activation::Linear,
+                table: None,
+            },
+        }),
+    ];
+    common::written(&ModelSpec {
+        layers: &layers,
+        input_names: names,
+        ..ModelSpec::default()
+    })
+}
+
+fn with_verdict(blob: &[u8], verdict: Verdict) -> Vec<u8> {
+    let mut to = vec![0xEE; blob.len() + 64];
+    let length = encode_verdict(blob, &verdict, &mut to).unwrap();
+    assert!(length <= blob.len() + 32 + 16, "{length}");
+    to.truncate(length);
+    // Not one byte less, and nothing written then.
+    let short = encode_verdict(blob, &verdict, &mut vec![0; length - 1]);
+    assert!(matches!(
+        short,
+        Err(Error::Length {
+            what: What::Blob,
+            ..
+        })
+    ));
+    to
+}
+
+#[test]
+fn a_verdict_lies_behind_the_names_and_changes_nothing_else() {
+    for names in [&[][..], &["a", "petal breadth, µm"]] {
+        let blob = autoencoder(names);
+        let row = [1.0, 2.0];
+        let (scratch, outputs) = (&mut [0; 1], &mut [0.0; 2]);
+        let plain: Model = Model::from_bytes(&blob).unwrap();
+        assert_eq!((plain.anomaly_above(), plain.unknown_below()), (None, None));
+        // q = [1, 3]: outputs -6 / 4 and 4 / 2; (1 + 1.5)^2 = 6.25 and 0.
+        let found = plain.detect(&row, scratch, outputs).unwrap();
+        assert_eq!((found.score, found.is_anomaly), (3.125, false));
+
+        let (means, factors) = ([3.0, 1.0], [0.5, 4.0]);
+        let mut bytes = blob.clone();
+        // Of scores, the greatest that is none; the last verdict counts.
+        for above in [2.125f32.next_down(), 2.125] {
+            let (means, factors) = (&means, &factors);
+            bytes = with_verdict(
+                &bytes,
+                Verdict::Anomaly {
+                    above,
+                    means,
+                    factors,
+                },
+            );
+            let model: Model = Model::from_bytes(&bytes).unwrap();
+            assert_eq!(model.anomaly_above(), Some(above));
+            assert!(model.input_names().eq(names.iter().copied()));
+            // z = (1 - 3) / 2 and (2 - 1) * 4: (-1 + 1.5)^2 = 0.25 and (4 - 2)^2 = 4, of which half.
+            let found = model.detect(&row, scratch, outputs).unwrap();
+            assert_eq!(*outputs, [-1.5, 2.0]);
+            assert_eq!((found.score, found.is_anomaly), (2.125, above < 2.125));
+        }
+        let raw = with_verdict(
+            &bytes,
+            Verdict::Anomaly {
+                above: 3.0,
+                means: &[],
+                factors: &[],
+            },
+        );
+        let model: Model = Model::from_bytes(&raw).unwrap();
+        let found = model.detect(&row, scratch, outputs).unwrap();
+        assert_eq!((found.score, found.is_anomaly), (3.125, true));
+        // Far out, but not too far to be scaled.
+        let far = model.detect(&[1e38, 1.0], scratch, outputs).unwrap();
+        assert_eq!((far.score, far.is_anomaly), (f32::INFINITY, true));
+    }
+}
+
+#[test]
+fn a_class_of_little_probability_is_not_known() {
+    let blob = with_verdict(&autoencoder(&[]), Verdict::Unknown { below: 2.0 });
+    let model: Model = Model::from_bytes(&blob).unwrap();
+    assert_eq!(
+        (model.anomaly_above(), model.unknown_below()),
+        (None, Some(2.0))
+    );
+    let (scratch, outputs) = (&mut [0; 1], &mut [0.0; 2]);
+    let class = model.classify(&[1.0, 2.0], scratch, outputs).unwrap();
+    assert_eq!(
+        (class.index, class.score, model.is_known(&class)),
+        (1, 2.0, true)
+    );
+    let class = model.classify(&[1.0, 1.5], scratch, outputs).unwrap();
+    assert_eq!((class.score, model.is_known(&class)), (1.5, false));
+    // Of one output, what it says: no by 0.3 with 0.7, yes by 0.9.
+    let one = with_verdict(&example(), Verdict::Unknown { below: 0.7 });
+    let model: Model = Model::from_bytes(&one).unwrap();
+    assert_eq!(model.self_test(scratch, &mut outputs[..1]), Ok(()));
+    for (index, score, known) in [
+        (0, 0.25, true),
+        (0, 0.5, false),
+        (1, 0.75, true),
+        (1, 0.6, false),
+    ] {
+        let class = Class {
+            index,
+            score,
+            label: "",
+        };
+        assert_eq!(model.is_known(&class), known, "{class:?}");
+    }
+}
+
+#[test]
+fn a_verdict_that_fits_no_model_is_refused() {
+    let (blob, example) = (autoencoder(&[]), example());
+    let mut to = [0; 512];
+    let mut refused =
+        |blob: &[u8], verdict: Verdict| encode_verdict(blob, &verdict, &mut to).unwrap_err();
+    let length = |what, found| Error::Length {
+        what,
+        expected: 2,
+        found,
+    };
+    fn anomaly<'a>(above: f32, means: &'a [f32], factors: &'a [f32]) -> Verdict<'a> {
+        Verdict::Anomaly {
+            above,
+            means,
+            factors,
+        }
+    }
+    assert_eq!(
+        refused(&example, anomaly(1.0, &[], &[])),
+        length(What::Outputs, 1)
+    );
+    assert_eq!(
+        refused(&blob, anomaly(1.0, &[1.0], &[1.0])),
+        length(What::Bias, 1)
+    );
+    assert_eq!(
+        refused(&blob, anomaly(1.0, &[1.0; 2], &[1.0])),
+        length(What::Scale, 1)
+    );
+    for bad in [f32::NAN, f32::INFINITY] {
+        let expected = Error::Layer {
+            layer: 0,
+            what: What::Scale,
+            expected: 0,
+            found: bad.to_bits(),
+        };
+        assert_eq!(refused(&blob, anomaly(bad, &[], &[])), expected);
+        assert_eq!(
+            refused(&blob, anomaly(1.0, &[bad, 0.0], &[1.0; 2])),
+            expected
+        );
+        assert_eq!(refused(&example, Verdict::Unknown { below: bad }), expected);
+    }
+    assert!(matches!(
+        refused(&blob, anomaly(1.0, &[0.0; 2], &[0.0, 1.0])),
+        Error::Layer { .. }
+    ));
+    assert!(matches!(
+        refused(&blob[1..], Verdict::Unknown { below: 0.5 }),
+        Error::Magic { .. }
+    ));
+}
+
+/// Whatever lies there: none, or one that cannot do harm.
+#[test]
+fn damaged_verdicts_are_none() {
+    let good = with_verdict(
+        &autoencoder(&["a", "b"]),
+        Verdict::Anomaly {
+            above: 1.0,
+            means: &[0.0; 2],
+            factors: &[1.0; 2],
+        },
+    );
+    let start = good
+        .windows(4)
+        .position(|bytes| bytes == b"a\nb\0")
+        .unwrap()
+        + 4;
+    for place in start..start + 21 {
+        for byte in [0, 1, 2, 3, 4, 0x7F, 0x80, 0xFF] {
+            let mut bytes = good.clone();
+            bytes[place] = byte;
+            let model: Model = Model::from_bytes_without_crc(&bytes).unwrap();
+            let found = model
+                .detect(&[1.0, 2.0], &mut [0; 1], &mut [0.0; 2])
+                .unwrap();
+            assert!(!found.score.is_nan());
+            assert!(model.anomaly_above().is_none_or(f32::is_finite));
+        }
     }
 }
 

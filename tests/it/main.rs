@@ -2,6 +2,7 @@
 //! program: it is linked once, and its tests share the cores. What counts allocations has programs of its own.
 
 mod activations;
+mod anomalies;
 mod api;
 mod blobs;
 mod c;
@@ -36,6 +37,7 @@ mod parity;
 mod pictures;
 mod quantization;
 mod quantzoo;
+mod readme;
 mod real_keras;
 mod search;
 mod signature;

@@ -4,8 +4,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use thumbnet_runtime::{
     Activation, DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, Model, ModelSpec,
-    NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, WeightsSpec, encode,
-    encoded_len,
+    NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, Verdict, WeightsSpec, encode,
+    encode_verdict, encoded_len,
 };
 
 /// Limits within which a model is drawn.
@@ -188,6 +188,34 @@ fn factor(rng: &mut ChaCha8Rng, number: usize) -> usize {
     }
 }
 
+/// The blob with a verdict: on anomalies where there are as many outputs as inputs, on unknown classes of every
+/// other model.
+fn with_verdict(blob: &[u8], seed: u64) -> Vec<u8> {
+    let rng = &mut ChaCha8Rng::seed_from_u64(!seed);
+    let model: Model = Model::from_bytes(blob).expect("a sound model");
+    let mut numbers = |least: f32, greatest: f32| -> Vec<f32> {
+        (0..model.inputs())
+            .map(|_| rng.random_range(least..greatest))
+            .collect()
+    };
+    let (means, factors) = (numbers(-3.0, 3.0), numbers(0.01, 20.0));
+    let verdict = if model.inputs() == model.outputs() {
+        Verdict::Anomaly {
+            above: 2.0,
+            means: &means,
+            factors: &factors,
+        }
+    } else if seed.is_multiple_of(2) {
+        Verdict::Unknown { below: 0.5 }
+    } else {
+        return blob.to_vec();
+    };
+    let mut to = vec![0; blob.len() + 64 + 8 * model.inputs()];
+    let length = encode_verdict(blob, &verdict, &mut to).expect("a verdict of the model's widths");
+    to.truncate(length);
+    to
+}
+
 /// Draws a model and `rows` rows. The same seed gives the same model.
 pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
     let rng = &mut ChaCha8Rng::seed_from_u64(seed);
@@ -297,6 +325,7 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
     }];
     spec.self_tests = &test;
     let blob = write(&spec, &description);
+    let blob = with_verdict(&blob, seed);
     RandomModel {
         description,
         blob,

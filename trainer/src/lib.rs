@@ -30,7 +30,7 @@
 //! # Ok::<(), thumbnet_trainer::Error>(())
 //! ```
 //!
-//! The crate `thumbnet` does the same from the command line.
+//! The crate `thumbnet` does the same from the command line. [`guide`] goes from rows to a model on a device.
 
 pub mod activations;
 pub mod atomic_file;
@@ -43,6 +43,8 @@ pub mod error;
 pub mod evaluation;
 pub mod figures;
 mod file_kind;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 pub mod history;
 pub mod initializers;
 pub mod input;

@@ -37,6 +37,24 @@ pub struct Signature {
     /// By column: what stands for a value that is not there. Defaults to none: it must be there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fill: BTreeMap<String, f32>,
+    /// Of an autoencoder: which rows are anomalies. Defaults to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<Anomaly>,
+}
+
+/// What an autoencoder takes for an anomaly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// The greatest [reconstruction error](crate::evaluation::Reconstruction) of float32 that is none.
+    pub threshold: f32,
+    /// Share of normal rows that may be taken for anomalies, by which the threshold was chosen.
+    pub false_alarms: f64,
+    /// Share of the normal rows that [`Dataset::hold_out`](crate::Dataset::hold_out) kept from training for
+    /// that.
+    pub held_out: f64,
+    /// The label of normal rows. Defaults to none: there were no labels.
+    #[serde(default)]
+    pub normal: Option<String>,
 }
 
 /// What the outputs of a model say.
@@ -88,6 +106,7 @@ impl Signature {
             task,
             threshold: None,
             fill: BTreeMap::new(),
+            anomaly: None,
         }
     }
 

@@ -78,6 +78,11 @@ mod firmware {
                             bits.fold(0, |bits, &y| bits << 1 | u32::from(model.says_yes(y)));
                         reply.put(&[bits]);
                     }
+                    let known = u32::from(model.is_known(&class));
+                    let found = model.detect(bytemuck::cast_slice(x), scratch, y).ok();
+                    let anomaly = found.is_some_and(|found| found.is_anomaly);
+                    let score = found.map_or(0, |found| found.score.to_bits());
+                    reply.put(&[known | u32::from(anomaly) << 1, score]);
                 }
                 Err(error) => reply.error(&error),
             }

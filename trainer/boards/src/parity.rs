@@ -10,8 +10,9 @@
 //! reply   = answer*
 //! answer  = text                                                the blob was refused, and why
 //!         | 0 outputs text row*                                 it was loaded; text is the self-test's
-//! row     = text | 0 float* class yes*                          refused, or `outputs` floats
+//! row     = text | 0 float* class yes* verdict float            refused, or `outputs` floats
 //! class   = index float text                                    what `classify` found, with its label
+//! verdict = word                                                1 a known class, 2 an anomaly; the score is behind
 //! yes     = word                                                a bit for each of 32 outputs, low first
 //! text    = length bytes                                        length 0 means: no error
 //! ```
@@ -68,6 +69,12 @@ pub struct Row {
     pub label: String,
     /// Whether each output says yes, by `says_yes`.
     pub yes: Vec<bool>,
+    /// Whether the class is known, by `is_known`.
+    pub known: bool,
+    /// Whether it is an anomaly, by `detect`; not so for models with another number of outputs than inputs.
+    pub anomaly: bool,
+    /// The bits of the anomaly's score, 0 for such models.
+    pub anomaly_score: u32,
 }
 
 impl Job<'_> {
@@ -86,7 +93,12 @@ impl Job<'_> {
             .chunks_exact(self.inputs.max(1))
             .map(|x| {
                 let class = model.classify(x, &mut scratch, &mut y).map_err(text)?;
+                let known = model.is_known(&class);
+                let anomaly = model.detect(x, &mut scratch, &mut y).ok();
                 Ok(Row {
+                    known,
+                    anomaly: anomaly.is_some_and(|anomaly| anomaly.is_anomaly),
+                    anomaly_score: anomaly.map_or(0, |anomaly| anomaly.score.to_bits()),
                     outputs: y.iter().map(|y| y.to_bits()).collect(),
                     class: class.index,
                     score: class.score.to_bits(),
@@ -223,12 +235,18 @@ impl Reply<'_> {
             score: self.word()?,
             label: self.text()?.err().unwrap_or_default(),
             yes: Vec::new(),
+            known: false,
+            anomaly: false,
+            anomaly_score: 0,
         };
         for first in (0..outputs).step_by(32) {
             let bits = self.word()?;
             let bit = |output: usize| bits >> (output - first) & 1 == 1;
             row.yes.extend((first..outputs.min(first + 32)).map(bit));
         }
+        let verdict = self.word()?;
+        (row.known, row.anomaly) = (verdict & 1 == 1, verdict & 2 == 2);
+        row.anomaly_score = self.word()?;
         Some(Ok(row))
     }
 
@@ -257,10 +275,10 @@ mod tests {
     fn a_reply_is_read_word_by_word() {
         let mut bytes = words(&[2]);
         bytes.extend(b"no\0\0");
-        // Two outputs; of a row the bits 7 and 8, class 1 by 8, "yes", only the second one.
+        // Two outputs; of a row the bits 7 and 8, class 1 by 8, "yes", only the second one; an anomaly by 9.
         bytes.extend(words(&[0, 2, 0, 0, 7, 8, 1, 8, 3]));
         bytes.extend(b"yes\0");
-        bytes.extend(words(&[2, 3]));
+        bytes.extend(words(&[2, 2, 9, 3]));
         bytes.extend(b"nan\0");
         let mut reply = Reply { bytes: &bytes };
         assert_eq!(reply.answer(9), Some(Answer::Refused("no".into())));
@@ -270,6 +288,9 @@ mod tests {
             score: 8,
             label: "yes".into(),
             yes: vec![false, true],
+            known: false,
+            anomaly: true,
+            anomaly_score: 9,
         };
         let loaded = Answer::Loaded {
             outputs: 2,

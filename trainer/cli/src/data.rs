@@ -184,6 +184,31 @@ impl DataArguments {
         self.read(meaning, group, Part::Train)
     }
 
+    /// Features, with labels where they are there, and their file; the labels may be of any classes.
+    pub fn with_labels(&self, meaning: &Meaning, part: Part) -> Outcome<(Dataset, PathBuf)> {
+        let data = match (&self.data, &self.x, &self.y) {
+            (Some(arrays), ..) if is_array(arrays) => match archive_rows(arrays, part, meaning)? {
+                Some(rows) => rows.data,
+                None => features(arrays, &self.columns, meaning, part)?,
+            },
+            (Some(csv), ..) => {
+                let options = self.columns.options(Target::ReadIfThere, meaning, None)?;
+                let data = Dataset::from_csv(csv, &options)?;
+                meaning.say(&data, csv);
+                data
+            }
+            (None, Some(x), Some(y)) => labelled_arrays(x, y)?.data,
+            (None, Some(x), None) => features(x, &self.columns, meaning, part)?,
+            (None, None, _) => {
+                return Err(Failure::usage(
+                    "there is no data; add --data d.csv, or --x x.npy",
+                ));
+            }
+        };
+        let path = self.data.as_ref().or(self.x.as_ref());
+        Ok((data, path.cloned().unwrap_or_default()))
+    }
+
     fn read(&self, meaning: &Meaning, group: Option<String>, part: Part) -> Outcome<Labelled> {
         let classes = meaning.class_names(self.classes.as_deref())?;
         match (&self.data, &self.x, &self.y) {

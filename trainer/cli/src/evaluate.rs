@@ -1,12 +1,15 @@
 //! `thumbnet evaluate`: loss and metrics of a Keras file or of a device model on labelled rows.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use ndarray::ArrayD;
 use serde_json::{Map, Value, json};
 use thumbnet_trainer::{
-    evaluation::{Answers, Evaluation},
+    evaluation::{Anomalies, Answers, Evaluation, percent},
     history::{LogValue, Logs},
     quantize::{self, DataType, DeviceModel, scores},
     saving::Loaded,
@@ -14,12 +17,13 @@ use thumbnet_trainer::{
 };
 
 use super::{
-    Outcome,
+    Failure, Outcome,
+    anomaly::{Detector, Normal},
     answers::{device_answers, keras_answers},
     architecture::ArchitectureArguments,
     compile::{self, CompileArguments, check_device_labels, check_labels},
     console,
-    data::{DataArguments, Labelled},
+    data::{DataArguments, Labelled, Part},
     head::Head,
     models::{AnyModel, silent},
     outputs::{self, Named},
@@ -50,6 +54,10 @@ pub struct Evaluate {
     /// importance of the columns, layers, quantization
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// Label of the normal rows, for a model that finds anomalies [default: the model's, else normal, ok, good,
+    /// healthy, benign, no, false or 0]
+    #[arg(long, value_name = "LABEL")]
+    normal: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -60,6 +68,15 @@ impl Evaluate {
         self.check_report()?;
         let mut model = AnyModel::load(&self.model, &self.architecture)?
             .with_weights(&self.model, self.weights.as_deref())?;
+        if let Some(detector) = Detector::of(&model) {
+            return self.anomalies(&detector, &model);
+        }
+        if self.normal.is_some() {
+            return Err(Failure::usage(format!(
+                "--normal is for models that find anomalies, but {} does not; leave it out",
+                self.model.display()
+            )));
+        }
         let rows = self.data.labelled(&model.meaning(&self.model))?;
         model.check_rows(&rows.data, &rows.x_path)?;
         let (results, found) = match &mut model {
@@ -77,7 +94,52 @@ impl Evaluate {
         if let Some(path) = &self.report {
             self.write_report(path, &model, &rows, found.as_ref())?;
         }
-        self.print(&results, found.as_ref().map(Answers::evaluation))
+        let unknown = match &model {
+            AnyModel::Device(device) => Unknown::of(device, &rows, found.as_ref())?,
+            AnyModel::Keras(_) => None,
+        };
+        self.print(&results, found.as_ref().map(Answers::evaluation), unknown)
+    }
+
+    /// Which rows are anomalies, and where they are labelled how many of them are found.
+    fn anomalies(&self, detector: &Detector, model: &AnyModel) -> Outcome {
+        if self.compile.are_given() || self.report.is_some() {
+            return Err(Failure::usage(format!(
+                "{} finds anomalies, for which there are no --loss, --metrics, --compile and --report; leave them out",
+                self.model.display()
+            )));
+        }
+        let (data, path) = self
+            .data
+            .with_labels(&model.meaning(&self.model), Part::Test)?;
+        model.check_rows(&data, &path)?;
+        let label = self.normal.as_deref().or(detector.normal.as_deref());
+        let normal = Normal::of(&data, &path, label, self.normal.is_some())?;
+        let scores = detector.scores(model, &data.x)?;
+        let above = scores
+            .iter()
+            .filter(|score| detector.is_anomaly(**score))
+            .count();
+        let threshold = detector.threshold;
+        let found = normal.map(|normal| {
+            let found = Anomalies::new(&scores, |score| detector.is_anomaly(score), &normal.rows);
+            (normal.label, found)
+        });
+        if self.json {
+            let mut object = json!({"rows": scores.len(), "threshold": threshold, "above": above});
+            if let Some((label, found)) = &found {
+                object["normal"] = json!(label);
+                object["anomalies"] = serde_json::to_value(found).expect("numbers are JSON");
+            }
+            return console::print_json(&object);
+        }
+        let labelled = found.map_or(String::new(), |(label, found)| {
+            format!("normal is {label:?}: {found}\n")
+        });
+        console::print(&format!(
+            "{above} of {} rows have a score above {threshold:.4}: anomalies\n{labelled}",
+            scores.len()
+        ))
     }
 
     /// Refuses a report that could not be written, or would overwrite what is read.
@@ -198,7 +260,7 @@ impl Evaluate {
         Ok(logs)
     }
 
-    fn print(&self, logs: &Logs, tables: Option<&Evaluation>) -> Outcome {
+    fn print(&self, logs: &Logs, tables: Option<&Evaluation>, unknown: Option<Unknown>) -> Outcome {
         // Keras shows the loss last, as its names are sorted; a reader looks for it first.
         let mut results: Vec<_> = logs.iter().collect();
         results.sort_by_key(|(name, _)| *name != "loss");
@@ -211,6 +273,9 @@ impl Evaluate {
                 let tables = serde_json::to_value(tables).expect("numbers and names are JSON");
                 object.insert("evaluation".to_string(), tables);
             }
+            if let Some(unknown) = unknown {
+                object.insert("unknown".to_string(), json!(unknown.rows));
+            }
             console::print_json(&Value::Object(object))
         } else {
             let parts: Vec<String> = results
@@ -218,7 +283,59 @@ impl Evaluate {
                 .map(|(name, value)| format!("{name}: {}", text(value)))
                 .collect();
             let below = tables.map_or(String::new(), |tables| format!("\n{tables}"));
-            console::print(&format!("{}\n{below}", parts.join(" - ")))
+            let unknown = unknown.map_or(String::new(), |unknown| format!("\n{unknown}"));
+            console::print(&format!("{}\n{below}{unknown}", parts.join(" - ")))
+        }
+    }
+}
+
+/// Rows whose class a device model does not know.
+struct Unknown {
+    rows: usize,
+    of: usize,
+    /// Share of the others whose class is right.
+    accuracy: Option<f64>,
+}
+
+impl Unknown {
+    /// None where the model knows all.
+    fn of(
+        device: &DeviceModel,
+        rows: &Labelled,
+        answers: Option<&Answers>,
+    ) -> Outcome<Option<Self>> {
+        if device.model().unknown_below().is_none() {
+            return Ok(None);
+        }
+        let classes = device.classify(&rows.data.x)?;
+        let known = classes.iter().filter(|(_, known)| *known).count();
+        let labels = answers
+            .map(Answers::labels)
+            .filter(|labels| labels.ncols() == 1);
+        let accuracy = labels.filter(|_| known > 0).map(|labels| {
+            let rows = classes.iter().zip(labels);
+            let right = rows.filter(|((class, known), label)| *known && *class as f32 == **label);
+            right.count() as f64 / known as f64
+        });
+        Ok(Some(Self {
+            rows: classes.len() - known,
+            of: classes.len(),
+            accuracy,
+        }))
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = percent(self.rows as f64 / self.of.max(1) as f64);
+        write!(
+            f,
+            "{} of {} rows are of no known class ({share})",
+            self.rows, self.of
+        )?;
+        match self.accuracy {
+            Some(accuracy) => writeln!(f, ", of the others {} are right", percent(accuracy)),
+            None => writeln!(f),
         }
     }
 }

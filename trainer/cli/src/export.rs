@@ -6,12 +6,13 @@ use std::{
 };
 
 use clap::Args;
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Axis};
 use thumbnet_boards::Hardware;
 use thumbnet_runtime::{Packing, cores::Core};
 use thumbnet_trainer::{
     Dataset, Error, Sequential, Task, atomic_file,
     dataset::{Target, is_array, list},
+    evaluation::{Reconstruction, percent},
     figures::thousands,
     quantize::{
         Budget, DataType, DeviceModel, LayerTypes, Outputs, QuantizeOptions, Quantized,
@@ -20,7 +21,7 @@ use thumbnet_trainer::{
 };
 
 use super::{
-    Failure, Outcome,
+    Failure, Outcome, anomaly,
     architecture::ArchitectureArguments,
     compile::task,
     console,
@@ -32,7 +33,8 @@ use super::{
     meaning::{Meaning, are_numbers},
     models::{check_row_shape, has_extension, is_device, load_keras},
     outputs::{self, Named},
-    report, values,
+    report,
+    values::{self, share, some_share},
 };
 
 /// Quantize a Keras file and write the model that the device runs
@@ -94,6 +96,24 @@ pub struct Export {
     /// Targets of --evaluate
     #[arg(long, value_name = "FILE.npy", requires = "evaluate")]
     evaluate_y: Option<PathBuf>,
+    /// Share of normal rows that an autoencoder may take for anomalies: the threshold is chosen on the device's
+    /// scores of the normal rows of --evaluate, else of those of --calibrate that its training kept for that
+    /// [default: the share that it was trained for]
+    #[arg(long, value_name = "SHARE", value_parser = some_share)]
+    false_alarms: Option<f64>,
+    /// Label of the normal rows [default: the model's]
+    #[arg(long, value_name = "LABEL")]
+    normal: Option<String>,
+    /// Share of rows like those of --evaluate for which a classifier may say that it knows no class: it says so
+    /// below the probability that this makes. The rows must not be those trained on
+    #[arg(
+        long,
+        value_name = "SHARE",
+        value_parser = some_share,
+        requires = "evaluate",
+        conflicts_with_all = ["false_alarms", "normal"]
+    )]
+    reject: Option<f64>,
     /// File for the whole comparison, .html or .json; may be given twice
     #[arg(long, value_name = "FILE")]
     report: Vec<PathBuf>,
@@ -148,7 +168,8 @@ impl Export {
         if is_device(&self.model)? {
             return self.emit_device(emit.as_ref());
         }
-        let (Quantized { device, report }, rows) = self.quantized()?;
+        let (Quantized { device, report }, rows, promise) =
+            self.quantized_as(self.dtype.clone(), self.budget)?;
         let place = self.board.map(Place::board);
         if let Some(place) = &place {
             self.check_fit(&device, place)?;
@@ -175,7 +196,7 @@ impl Export {
         );
         let fit = place.as_ref().map(|place| Fit::of(&device, place).text());
         let fit = fit.unwrap_or_default();
-        let printed = console::print(&format!("{saved}\n{report}\n{fit}"));
+        let printed = console::print(&format!("{saved}\n{promise}{report}\n{fit}"));
         self.name_far_rows(&report, &rows);
         if let Some(error) = report.relative_error.filter(|error| *error > USELESS) {
             console::note(&format!(
@@ -191,7 +212,8 @@ impl Export {
 
     /// The model, quantized and compared, and the rows of `--calibrate`.
     pub fn quantized(&self) -> Outcome<(Quantized, Dataset)> {
-        self.quantized_as(self.dtype.clone(), self.budget)
+        let (quantized, rows, _) = self.quantized_as(self.dtype.clone(), self.budget)?;
+        Ok((quantized, rows))
     }
 
     /// Refuses a model that is too large for its board, and says what would make it fit: other data types are
@@ -209,18 +231,19 @@ impl Export {
         for data_type in [DataType::Int8, DataType::Int4] {
             let types = DataTypes(LayerTypes::All(data_type));
             if self.budget.is_some() || self.dtype.as_ref() != Some(&types) {
-                let (quantized, _) = self.quantized_as(Some(types), None)?;
+                let (quantized, ..) = self.quantized_as(Some(types), None)?;
                 tried.push((data_type, Fit::of(&quantized.device, place)));
             }
         }
         Err(Error::value(fit.refusal(Some(&tried))).into())
     }
 
+    /// As [`Self::quantized`], with what the thresholds promise.
     fn quantized_as(
         &self,
         dtype: Option<DataTypes>,
         budget: Option<f64>,
-    ) -> Outcome<(Quantized, Dataset)> {
+    ) -> Outcome<(Quantized, Dataset, String)> {
         let Some(calibrate) = &self.calibrate else {
             return Err(Failure::usage(format!(
                 "{} is a Keras file, which is quantized first; give it rows: --calibrate rows.csv",
@@ -237,8 +260,16 @@ impl Export {
             Part::Train,
         )?;
         check_row_shape(&model, &rows, calibrate)?;
+        let watch = Watch::of(self, &model)?;
+        let mut evaluation = None;
+        let mut held = None;
+        if let Some(watch) = &watch {
+            (rows, evaluation, held) = self.normal_rows(watch, rows, calibrate, &meaning)?;
+        }
         let names = self.known_names(&model, &meaning, &mut rows, calibrate)?;
-        let evaluation = self.evaluation(&meaning, &names)?;
+        if watch.is_none() {
+            evaluation = self.evaluation(&meaning, &names)?;
+        }
         let labels = self.class_names().unwrap_or(names);
         if let (Some(rows), Some(path)) = (&evaluation, &self.evaluate) {
             check_row_shape(&model, rows, path)?;
@@ -277,7 +308,34 @@ impl Export {
                 None => report.calibration = found,
             }
         }
-        Ok((Quantized { device, report }, rows))
+        let held_path = self.evaluate.as_deref().unwrap_or(calibrate);
+        let (device, promise) = match (&watch, &held, self.reject, &evaluation) {
+            (Some(watch), Some(held), ..) => {
+                let reconstruction = &watch.reconstruction;
+                let device =
+                    anomaly::watching(&device, reconstruction, held, watch.share, held_path)?;
+                let above = device.model().anomaly_above().unwrap_or_default();
+                let rows = held.len_of(Axis(0));
+                let promise = anomaly::promise(watch.share);
+                let said = format!(
+                    "scores above {above:.4} are anomalies, by {rows} normal rows: {promise}\n"
+                );
+                (device, said)
+            }
+            (.., Some(share), Some(rows)) => {
+                let device = anomaly::rejecting(&device, &rows.x, share, held_path)?;
+                let below = device.model().unknown_below().unwrap_or_default();
+                let said = format!(
+                    "a class less probable than {below:.4} is not known: so are at most {} of rows to come that are like those of {}, on average over such draws of rows, if the model has not seen them (split conformal prediction)\n",
+                    percent(share),
+                    held_path.display()
+                );
+                (device, said)
+            }
+            _ => (device, String::new()),
+        };
+        report.flash_bytes = device.bytes().len();
+        Ok((Quantized { device, report }, rows, promise))
     }
 
     /// Names of the inputs: those that the model was trained on, else those of the rows.
@@ -313,6 +371,9 @@ impl Export {
             budget: None,
             evaluate: None,
             evaluate_y: None,
+            false_alarms: None,
+            normal: None,
+            reject: None,
             report: Vec::new(),
             range: None,
             self_tests: None,
@@ -337,6 +398,8 @@ impl Export {
             ("--dtype", self.dtype.is_some()),
             ("--budget", self.budget.is_some()),
             ("--evaluate", self.evaluate.is_some()),
+            ("--false-alarms", self.false_alarms.is_some()),
+            ("--normal", self.normal.is_some()),
             ("--report", !self.report.is_empty()),
             ("--range", self.range.is_some()),
             ("--core", self.packing.is_some()),
@@ -499,6 +562,41 @@ impl Export {
         Ok(Some(rows))
     }
 
+    /// Of an autoencoder: normal rows to calibrate on, those to compare on, and those to choose the threshold by,
+    /// which it was not trained on.
+    fn normal_rows(
+        &self,
+        watch: &Watch,
+        rows: Dataset,
+        calibrate: &Path,
+        meaning: &Meaning,
+    ) -> Outcome<(Dataset, Option<Dataset>, Option<ArrayD<f32>>)> {
+        let normal = |data: Dataset, path: &Path| -> Outcome<Dataset> {
+            let label = watch.normal.as_deref();
+            let mut data = anomaly::normal_part(data, path, label, self.normal.is_some())?;
+            (data.y, data.class_names) = (None, None);
+            Ok(data)
+        };
+        let rows = normal(rows, calibrate)?;
+        let other = self.evaluate.as_ref().filter(|path| *path != calibrate);
+        match (other, watch.held_out) {
+            (Some(path), _) => {
+                let y = self.evaluate_y.as_deref();
+                let other = normal(self.rows(path, y, meaning, None, Part::Test)?, path)?;
+                let held = other.x.clone();
+                Ok((rows, Some(other), Some(held)))
+            }
+            (None, Some(part)) => {
+                let (rows, held) = rows.hold_out(part);
+                let x = held.x.clone();
+                Ok((rows, self.evaluate.is_some().then_some(held), Some(x)))
+            }
+            (None, None) => Err(Failure::usage(
+                "--false-alarms takes normal rows that the model was not trained on; add --evaluate held.csv",
+            )),
+        }
+    }
+
     /// Rows with their labels where they are there.
     fn rows(
         &self,
@@ -532,6 +630,44 @@ impl Export {
     }
 }
 
+/// How a model finds anomalies.
+struct Watch {
+    share: f64,
+    normal: Option<String>,
+    /// Part of the normal rows that was kept from its training.
+    held_out: Option<f64>,
+    reconstruction: Reconstruction,
+}
+
+impl Watch {
+    /// None where neither the options nor the model say that it does.
+    fn of(options: &Export, model: &Sequential) -> Outcome<Option<Self>> {
+        let own = model
+            .signature()
+            .and_then(|signature| signature.anomaly.as_ref());
+        let Some(share) = options.false_alarms.or(own.map(|own| own.false_alarms)) else {
+            return match &options.normal {
+                Some(_) => Err(Failure::usage(format!(
+                    "--normal is given, but {} was not trained with --autoencoder; add --false-alarms 1% for a model that gives back its inputs",
+                    options.model.display()
+                ))),
+                None => Ok(None),
+            };
+        };
+        // Another one was trained on its inputs as they are.
+        let reconstruction = own.map(|_| Reconstruction::of(model)).transpose()?;
+        Ok(Some(Self {
+            share,
+            normal: options
+                .normal
+                .clone()
+                .or(own.and_then(|own| own.normal.clone())),
+            held_out: own.map(|own| own.held_out),
+            reconstruction: reconstruction.unwrap_or_default(),
+        }))
+    }
+}
+
 /// Whether what stands beside the calibration rows are targets of the model: a class beside the rows of
 /// an autoencoder is none.
 fn fits(outputs: Outputs, y: &ArrayD<f32>, output_shape: &[usize]) -> bool {
@@ -549,18 +685,6 @@ fn finite(text: &str) -> Result<f32, String> {
     match text.trim().parse::<f32>() {
         Ok(value) if value.is_finite() => Ok(value),
         _ => Err("expected a finite number, such as 0.5".to_string()),
-    }
-}
-
-/// `0.5%` or `0.005`.
-fn share(text: &str) -> Result<f64, String> {
-    let (number, unit) = match text.strip_suffix('%') {
-        Some(percent) => (percent, 0.01),
-        None => (text, 1.0),
-    };
-    match number.trim().parse::<f64>() {
-        Ok(value) if (0.0..=1.0).contains(&(value * unit)) => Ok(value * unit),
-        _ => Err("expected a share from 0 to 1, such as 0.005 or 0.5%".to_string()),
     }
 }
 

@@ -96,6 +96,8 @@ impl Sizes {
             "input_names": device.input_names(),
             "labels": device.labels(),
             "threshold": model.threshold(),
+            "anomaly_above": model.anomaly_above(),
+            "unknown_below": model.unknown_below(),
             "macs": self.macs,
             "flash_bytes": self.flash_bytes,
             "scratch_bytes": self.scratch_bytes,
@@ -124,6 +126,12 @@ impl Sizes {
         }
         if let Some(threshold) = model.threshold() {
             line("threshold", threshold.to_string());
+        }
+        if let Some(above) = model.anomaly_above() {
+            line("anomaly", format!("a score above {above}"));
+        }
+        if let Some(below) = model.unknown_below() {
+            line("unknown", format!("a class less probable than {below}"));
         }
         line("flash", format!("{} bytes", thousands(self.flash_bytes)));
         line(

@@ -8,11 +8,13 @@ use std::{
 use clap::Args;
 use ndarray::{ArrayD, Axis};
 use thumbnet_trainer::{
-    Error, atomic_file, dataset::write_npy, error::visible, training::PredictOptions,
+    Error, atomic_file, dataset::write_npy, error::visible, quantize::DeviceModel,
+    training::PredictOptions,
 };
 
 use super::{
     Failure, Outcome,
+    anomaly::Detector,
     architecture::ArchitectureArguments,
     console,
     data::{self, ColumnArguments, Part},
@@ -89,21 +91,38 @@ impl Predict {
             verbose: 0,
             ..PredictOptions::default()
         };
-        let predictions = model.predict(&rows.x, options)?;
-        let labels = match &model {
-            AnyModel::Keras(_) => Vec::new(),
-            AnyModel::Device(device) => device.class_names(),
+        let (predictions, labels, verdicts) = match (Detector::of(&model), &model) {
+            (Some(detector), _) => {
+                let scores = detector.scores(&model, &rows.x)?;
+                let verdict = |score: &f32| match detector.is_anomaly(*score) {
+                    true => "anomaly".to_string(),
+                    false => "normal".to_string(),
+                };
+                let verdicts = scores.iter().map(verdict).collect();
+                let shape = vec![scores.len(), 1];
+                let scores = ArrayD::from_shape_vec(shape, scores).expect("a score for each row");
+                (scores, vec!["score".to_string()], verdicts)
+            }
+            (None, AnyModel::Keras(_)) => {
+                (model.predict(&rows.x, options)?, Vec::new(), Vec::new())
+            }
+            (None, AnyModel::Device(device)) => (
+                device.predict(&rows.x)?,
+                device.class_names(),
+                classes(device, &rows.x)?,
+            ),
         };
         match &self.output {
             None => {
                 let labels: Vec<String> = labels.iter().map(|label| visible(label)).collect();
                 let mut text = Vec::new();
-                csv_text(&predictions, &labels, &mut text).expect("memory takes everything");
+                csv_text(&predictions, &labels, &verdicts, &mut text)
+                    .expect("memory takes everything");
                 console::write(&text)?;
             }
             Some(path) if has_extension(path, &["npy"]) => write_npy(path, &predictions)?,
             Some(path) => atomic_file::write(path, |file| {
-                csv_text(&predictions, &labels, &mut BufWriter::new(file))
+                csv_text(&predictions, &labels, &verdicts, &mut BufWriter::new(file))
                     .map_err(|source| Error::io(path, source))
             })?,
         }
@@ -111,8 +130,28 @@ impl Predict {
     }
 }
 
+/// The class of each row, or `unknown`; none where the model knows all.
+fn classes(device: &DeviceModel, x: &ArrayD<f32>) -> Outcome<Vec<String>> {
+    let model = device.model();
+    if model.unknown_below().is_none() {
+        return Ok(Vec::new());
+    }
+    let name = |(class, known): (usize, bool)| match known {
+        true => model.label(class).map_or(class.to_string(), visible),
+        false => "unknown".to_string(),
+    };
+    Ok(device.classify(x)?.into_iter().map(name).collect())
+}
+
 /// One line per row under a header of the labels, or of `output_0`, `output_1`, ...
-fn csv_text(y: &ArrayD<f32>, labels: &[String], out: &mut impl Write) -> std::io::Result<()> {
+///
+/// * `verdicts` - one for each row, for a last column, or none
+fn csv_text(
+    y: &ArrayD<f32>,
+    labels: &[String],
+    verdicts: &[String],
+    out: &mut impl Write,
+) -> std::io::Result<()> {
     let width: usize = y.shape().iter().skip(1).product();
     let names: Vec<String> = if labels.len() == width {
         labels.to_vec()
@@ -120,9 +159,11 @@ fn csv_text(y: &ArrayD<f32>, labels: &[String], out: &mut impl Write) -> std::io
         (0..width).map(|index| format!("output_{index}")).collect()
     };
     let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(&names)?;
-    for row in y.axis_iter(Axis(0)) {
-        writer.write_record(row.iter().map(f32::to_string))?;
+    let header = (!verdicts.is_empty()).then(|| "verdict".to_string());
+    writer.write_record(names.into_iter().chain(header))?;
+    for (row, y) in y.axis_iter(Axis(0)).enumerate() {
+        let verdict = verdicts.get(row).cloned();
+        writer.write_record(y.iter().map(f32::to_string).chain(verdict))?;
     }
     writer.flush()
 }
@@ -138,7 +179,7 @@ mod tests {
             let y = arr2(&[[0.25, 0.1], [1e-8, 3.0]]).into_dyn();
             let labels: Vec<String> = labels.iter().map(|&label| label.to_string()).collect();
             let mut out = Vec::new();
-            csv_text(&y, &labels, &mut out).unwrap();
+            csv_text(&y, &labels, &[], &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         assert_eq!(text(&[]), "output_0,output_1\n0.25,0.1\n0.00000001,3\n");

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Rows to calibrate on; more take longer and change little.
-const CALIBRATION_ROWS: usize = 1000;
+pub const CALIBRATION_ROWS: usize = 1000;
 
 /// Scores of one model on the same rows.
 pub struct Scores {

@@ -38,6 +38,8 @@ pub struct Parts {
     /// Apart from `--validation-data`: rows of the same file.
     pub validation: Option<Labelled>,
     pub test: Option<Labelled>,
+    /// The label of normal rows, of an autoencoder.
+    pub normal: Option<String>,
 }
 
 impl SplitArguments {
@@ -73,6 +75,7 @@ impl SplitArguments {
             training,
             validation,
             test,
+            normal: None,
         })
     }
 

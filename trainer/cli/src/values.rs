@@ -180,6 +180,26 @@ pub fn fraction(text: &str) -> Result<f64, String> {
     }
 }
 
+/// `0.5%` or `0.005`.
+pub fn share(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.strip_suffix('%') {
+        Some(percent) => (percent, 0.01),
+        None => (text, 1.0),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&(value * unit)) => Ok(value * unit),
+        _ => Err("expected a share from 0 to 1, such as 0.005 or 0.5%".to_string()),
+    }
+}
+
+/// A [`share`], but neither nothing nor all.
+pub fn some_share(text: &str) -> Result<f64, String> {
+    match share(text) {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("expected a share between 0 and 1, such as 0.01 or 1%".to_string()),
+    }
+}
+
 /// A name that is an optimizer.
 pub fn optimizer_name(text: &str) -> Result<String, String> {
     known(text, text.parse::<Optimizer>())

@@ -61,6 +61,38 @@ impl Dataset {
         Ok((self.retain(&kept), held))
     }
 
+    /// The rows but for those that a hash of their features draws, and these: each with the probability
+    /// `part`, wherever and in whatever file it stands. What has seen only the first of a table has seen none of the
+    /// second of any other, and rows that are equal are all on one side.
+    ///
+    /// * `part` - 0 to 1
+    pub fn hold_out(self, part: f64) -> (Self, Self) {
+        let is_held = |row: usize| {
+            // FNV-1a, and the finish of MurmurHash3: all bits count for the first ones.
+            let hash = self.x.index_axis(Axis(0), row).iter().fold(
+                0xCBF2_9CE4_8422_2325,
+                |hash: u64, value| {
+                    let bits = u64::from((value + 0.0).to_bits());
+                    (hash ^ bits).wrapping_mul(0x0000_0100_0000_01B3)
+                },
+            );
+            let hash = (hash ^ hash >> 33).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+            let hash = (hash ^ hash >> 33).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+            ((hash ^ hash >> 33) as f64) < part * 2f64.powi(64)
+        };
+        let held: Vec<bool> = (0..self.rows()).map(is_held).collect();
+        self.partition(&held)
+    }
+
+    /// The rows of which this does not hold, and those of which it does.
+    ///
+    /// * `holds` - one for each row
+    pub fn partition(self, holds: &[bool]) -> (Self, Self) {
+        let (held, kept): (Vec<usize>, Vec<usize>) = (0..self.rows()).partition(|&row| holds[row]);
+        let held = self.rows_at(&held);
+        (self.retain(&kept), held)
+    }
+
     /// These rows, ascending, moved to the front of the arrays.
     fn retain(mut self, rows: &[usize]) -> Self {
         let x = retain(std::mem::take(&mut self.x), rows);
@@ -198,6 +230,26 @@ mod tests {
         assert_ne!(iris.clone().split(0.2, other).unwrap().1, held);
         let (_, any) = iris.clone().split(0.3, SplitOptions::default()).unwrap();
         assert_eq!(any.rows(), 45);
+    }
+
+    #[test]
+    fn rows_held_out_are_the_same_ones_in_any_order_and_file() {
+        let iris = Dataset::iris();
+        let rows = |data: &Dataset| {
+            let mut rows: Vec<String> = data.x.outer_iter().map(|row| row.to_string()).collect();
+            rows.sort_unstable();
+            rows
+        };
+        let (kept, held) = iris.clone().hold_out(0.3);
+        assert_eq!(kept.rows() + held.rows(), 150);
+        // 45 and three standard deviations.
+        assert!((28..=62).contains(&held.rows()), "{}", held.rows());
+        let (_, again) = iris.shuffled(5).hold_out(0.3);
+        assert_eq!(rows(&again), rows(&held));
+        // What was kept from one is in nothing that the other keeps.
+        assert_eq!(kept.hold_out(0.3).1.rows(), 0);
+        assert_eq!(iris.clone().hold_out(0.0).1.rows(), 0);
+        assert_eq!(iris.hold_out(1.0).0.rows(), 0);
     }
 
     #[test]

@@ -1,17 +1,23 @@
 //! How good a model's outputs are: the tables that a reader wants beside loss and metrics, and the numbers
 //! that pictures are drawn from.
 
+mod anomalies;
 mod answers;
 mod calibration;
+mod conformal;
 mod curve;
 mod histogram;
 mod importance;
+mod reconstruction;
 
+pub use self::anomalies::Anomalies;
 pub use self::answers::{Answers, Wrong};
 pub use self::calibration::{Bin, Calibration};
+pub use self::conformal::{conformal_threshold, percent, rows_needed};
 pub use self::curve::{Curve, Step};
 pub use self::histogram::Histogram;
 pub use self::importance::{Importance, permutation_importance};
+pub use self::reconstruction::Reconstruction;
 
 use std::fmt;
 

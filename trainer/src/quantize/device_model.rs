@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, ArrayBase, ArrayD, Axis, Data, Dimension};
-use thumbnet_runtime::Model;
+use ndarray::{Array2, ArrayBase, ArrayD, Data, Dimension};
+use thumbnet_runtime::{Detection, Model, Verdict, encode_verdict};
 
 use crate::samples::Samples;
 use crate::{Error, Number, Result, atomic_file};
@@ -113,15 +113,59 @@ impl DeviceModel {
         self.model().input_names().map(str::to_owned).collect()
     }
 
-    /// Predicts rows: `[rows, ...]` with `inputs()` values each, to `[rows, outputs()]`.
+    /// The same model, which says this of rows that it takes for anomalies or does not know.
     ///
     /// # Errors
     ///
-    /// Rows of another width; a value that is not finite, named by row.
-    pub fn predict<S: Data<Elem: Number>, D: Dimension>(
+    /// A model with another number of outputs than inputs, where it is to find anomalies; numbers that are not
+    /// finite, or too few.
+    pub fn with_verdict(&self, verdict: &Verdict) -> Result<Self> {
+        let refused =
+            |error: thumbnet_runtime::Error| Error::value(format!("the device model: {error}"));
+        // What the names and the record take at most, and a mean and a factor for each input.
+        let mut blob = vec![0; self.length + 64 + 8 * self.inputs()];
+        let length = encode_verdict(self.bytes(), verdict, &mut blob).map_err(refused)?;
+        Self::from_bytes(&blob[..length])
+    }
+
+    /// The score of each row, and whether it is an anomaly; as [`Self::predict`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::predict`], and a model with another number of outputs than inputs.
+    pub fn detect<S: Data<Elem: Number>, D: Dimension>(
         &self,
         x: &ArrayBase<S, D>,
-    ) -> Result<ArrayD<f32>> {
+    ) -> Result<Vec<Detection>> {
+        self.each(x, |model, x, scratch, y| model.detect(x, scratch, y))
+    }
+
+    /// The class of each row, and whether it is known; as [`Self::predict`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::predict`].
+    pub fn classify<S: Data<Elem: Number>, D: Dimension>(
+        &self,
+        x: &ArrayBase<S, D>,
+    ) -> Result<Vec<(usize, bool)>> {
+        self.each(x, |model, x, scratch, y| {
+            let class = model.classify(x, scratch, y)?;
+            Ok((class.index, model.is_known(&class)))
+        })
+    }
+
+    /// What the runtime says of each row.
+    fn each<S: Data<Elem: Number>, D: Dimension, T>(
+        &self,
+        x: &ArrayBase<S, D>,
+        mut ask: impl FnMut(
+            &Model<LAYERS>,
+            &[f32],
+            &mut [u32],
+            &mut [f32],
+        ) -> std::result::Result<T, thumbnet_runtime::Error>,
+    ) -> Result<Vec<T>> {
         let model = self.model();
         let x = Samples::new(x);
         let (rows, width) = (x.rows(), x.width());
@@ -132,18 +176,31 @@ impl DeviceModel {
             )));
         }
         let mut scratch = vec![0u32; model.scratch_len()];
-        let mut y = Array2::<f32>::zeros((rows, model.outputs()));
-        for (row, (x, mut y)) in x
-            .values()
-            .chunks(width.max(1))
-            .zip(y.axis_iter_mut(Axis(0)))
-            .enumerate()
-        {
-            let y = y.as_slice_mut().expect("rows are contiguous");
-            model
-                .predict(x, &mut scratch, y)
-                .map_err(|error| Error::value(format!("data row {}: {error}", row + 1)))?;
-        }
+        let mut y = vec![0.0; model.outputs()];
+        let rows = x.values().chunks(width.max(1)).enumerate();
+        rows.map(|(row, x)| {
+            ask(&model, x, &mut scratch, &mut y)
+                .map_err(|error| Error::value(format!("data row {}: {error}", row + 1)))
+        })
+        .collect()
+    }
+
+    /// Predicts rows: `[rows, ...]` with `inputs()` values each, to `[rows, outputs()]`.
+    ///
+    /// # Errors
+    ///
+    /// Rows of another width; a value that is not finite, named by row.
+    pub fn predict<S: Data<Elem: Number>, D: Dimension>(
+        &self,
+        x: &ArrayBase<S, D>,
+    ) -> Result<ArrayD<f32>> {
+        let rows = self.each(x, |model, x, scratch, y| {
+            model.predict(x, scratch, y)?;
+            Ok(y.to_vec())
+        })?;
+        let shape = (rows.len(), self.outputs());
+        let y =
+            Array2::from_shape_vec(shape, rows.concat()).expect("a row of outputs for each row");
         Ok(y.into_dyn())
     }
 }

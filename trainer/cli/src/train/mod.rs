@@ -1,5 +1,6 @@
 //! `thumbnet train`: from scratch by `--layers`, or onwards from a Keras file by `--model`.
 
+mod autoencoder;
 mod cross_validation;
 mod model;
 
@@ -42,7 +43,10 @@ use super::{
     report::{self, Curves, Findings},
     scores::Scores,
     split::{Parts, SplitArguments},
-    values::{BatchSize, ClassWeights, Epochs, Verbosity, not_negative, optimizer_name, positive},
+    values::{
+        BatchSize, ClassWeights, Epochs, Verbosity, not_negative, optimizer_name, positive,
+        some_share,
+    },
 };
 
 /// Train a model and save it as a Keras file
@@ -60,9 +64,31 @@ pub struct Train {
         long,
         value_name = "SPEC",
         value_delimiter = ',',
-        required_unless_present = "model"
+        required_unless_present_any = ["model", "autoencoder"]
     )]
     layers: Vec<LayerSpec>,
+    /// Layers of an autoencoder, such as 64:relu,8:relu,64:relu, to find anomalies: it is trained on normal rows to
+    /// give back its inputs, by a last linear layer of as many units that is added. A row that it gives back
+    /// worse than normal ones is an anomaly; --test-split says which part of the normal rows is kept for that
+    /// threshold [default: 0.2]
+    #[arg(
+        long,
+        value_name = "SPEC",
+        value_delimiter = ',',
+        conflicts_with_all = [
+            "layers", "model", "weights", "classes", "y", "loss", "metrics", "compile", "cv", "stratify", "group",
+            "validation_data", "validation_x", "sample_weight", "class_weight", "quantize_aware", "q_metrics", "report"
+        ]
+    )]
+    autoencoder: Vec<LayerSpec>,
+    /// Label of the normal rows for --autoencoder; others are anomalies, which are scored but not trained on
+    /// [default: normal, nominal, ok, good, healthy, benign, no, false or 0, whichever occurs; all rows without
+    /// labels]
+    #[arg(long, value_name = "LABEL", requires = "autoencoder")]
+    normal: Option<String>,
+    /// Share of the normal rows that --autoencoder may take for anomalies [default: 1%]
+    #[arg(long, value_name = "SHARE", requires = "autoencoder", value_parser = some_share)]
+    false_alarms: Option<f64>,
     /// Keras file (.h5 or .keras) to go on from, instead of --layers
     #[arg(long, value_name = "FILE", conflicts_with = "layers")]
     model: Option<PathBuf>,
@@ -241,6 +267,9 @@ impl Train {
 
     pub fn run(&self) -> Outcome {
         self.check_outputs()?;
+        if !self.autoencoder.is_empty() {
+            return self.run_autoencoder();
+        }
         let (start, rows) = self.start()?;
         let split = self.split_or_default(rows.data.rows());
         self.note_epochs(&split);
@@ -282,6 +311,9 @@ impl Train {
         let rows = &parts.training;
         let history = model.fit(&rows.data.x, rows.y(), options)?;
         let interrupted = interrupt::exit_code().filter(|_| model.was_interrupted());
+        if let (false, Some(held)) = (self.autoencoder.is_empty(), &parts.test) {
+            self.set_threshold(&mut model, held, parts.normal.clone())?;
+        }
         if saves {
             let validates = validation.is_some() || end < parts.training.data.rows();
             self.save(&model, &history, validates)?;
@@ -373,7 +405,8 @@ impl Train {
             && rows >= FEWEST_ROWS
         {
             split.validation_split = 0.2;
-            split.stratify = true;
+            split.stratify = self.autoencoder.is_empty();
+            split.shuffle_split = !split.stratify;
         }
         split
     }

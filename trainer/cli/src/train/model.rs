@@ -6,7 +6,7 @@ use thumbnet_trainer::{
     Sequential, Signature, Task,
     activations::Activation,
     dataset::list,
-    layers::{Input, Normalization, Rescaling},
+    layers::{Dense, Input, Normalization, Rescaling},
     losses::{Loss, LossKind},
     quantize::folded,
     sequential::CompileOptions,
@@ -185,11 +185,15 @@ impl Train {
             model.add(normalization)?;
         }
         layers::add(&mut model, &self.layers)?;
+        if !self.autoencoder.is_empty() {
+            layers::add(&mut model, &self.autoencoder)?;
+            model.add(Dense::new(row_shape.iter().product()))?;
+        }
         model.build(row_shape)?;
         Ok(model)
     }
 
-    fn normalizes(&self) -> bool {
+    pub(super) fn normalizes(&self) -> bool {
         self.normalize || (self.data.data.is_some() && !self.no_normalize)
     }
 
@@ -257,7 +261,7 @@ impl Train {
 }
 
 /// Gives columns of one value the deviation 1: Keras would divide a later, other value by 1e-7.
-fn widen_constant_columns(model: &mut Sequential) -> Outcome {
+pub(super) fn widen_constant_columns(model: &mut Sequential) -> Outcome {
     let mut weights = model.get_weights();
     // Mean, variance, count: the normalization's come first.
     if let Some(variance) = weights.get_mut(1) {
