@@ -174,7 +174,7 @@ fn other_autoencoders_take_rows_that_they_have_not_seen() {
     .unwrap();
     let mut model = Sequential::new();
     model
-        .add(thumbnet_trainer::layers::Input::new(&[6]))
+        .add(thumbnet_trainer::layers::Input::new([6]))
         .unwrap();
     model.add(thumbnet_trainer::layers::Dense::new(6)).unwrap();
     model.build(&[6]).unwrap();

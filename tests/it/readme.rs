@@ -54,24 +54,22 @@ fn blocks_are_those_of_thumbnet() {
     assert_eq!(blocks(text), ["# first\nthumbnet a\nthumbnet b | head -3"]);
 }
 
-macro_rules! examples {
-    ($($name:ident: $path:literal;)*) => {$(
-        mod $name {
-            #[path = $path]
-            mod example;
+#[path = "../../trainer/examples/anomaly.rs"]
+mod anomaly;
+#[path = "../../trainer/examples/iris.rs"]
+mod iris_flowers;
+#[path = "../../trainer/examples/keras_file.rs"]
+mod keras_file;
+#[path = "../../trainer/examples/own_loop.rs"]
+mod own_loop;
+#[path = "../../trainer/examples/regression.rs"]
+mod regression;
 
-            #[test]
-            fn the_example_runs() {
-                example::main().unwrap();
-            }
-        }
-    )*};
-}
-
-examples! {
-    iris_example: "../../../trainer/examples/iris.rs";
-    regression_example: "../../../trainer/examples/regression.rs";
-    anomaly_example: "../../../trainer/examples/anomaly.rs";
-    keras_file_example: "../../../trainer/examples/keras_file.rs";
-    own_loop_example: "../../../trainer/examples/own_loop.rs";
+#[test]
+fn the_examples_run() {
+    anomaly::main().unwrap();
+    iris_flowers::main().unwrap();
+    keras_file::main().unwrap();
+    own_loop::main().unwrap();
+    regression::main().unwrap();
 }

@@ -7,6 +7,7 @@ use thumbnet_trainer::quantize::{QuantizeOptions, quantize};
 use thumbnet_trainer::training::FitOptions;
 use thumbnet_trainer::{Dataset, Result, Sequential};
 
+/// Trains, chooses the threshold and counts what it finds.
 pub fn main() -> Result<()> {
     // Normal is what is written as 0 to 4; the other digits are anomalies.
     let digits = Dataset::digits();

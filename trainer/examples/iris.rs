@@ -6,6 +6,7 @@ use thumbnet_trainer::quantize::{QuantizeOptions, evaluate, quantize};
 use thumbnet_trainer::training::{EvaluateOptions, FitOptions};
 use thumbnet_trainer::{Dataset, Result, Sequential};
 
+/// Trains, quantizes and writes both models.
 pub fn main() -> Result<()> {
     // Of a file: Dataset::from_csv("iris.csv", &CsvOptions::default()).
     let stratified = SplitOptions {

@@ -8,6 +8,7 @@ use thumbnet_trainer::saving::Loaded;
 use thumbnet_trainer::training::FitOptions;
 use thumbnet_trainer::{Dataset, Result, Sequential};
 
+/// Reads, and trains on where the rows fit.
 pub fn main() -> Result<()> {
     let named = std::env::args()
         .nth(1)

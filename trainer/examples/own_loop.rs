@@ -4,6 +4,7 @@ use thumbnet_trainer::layers::{Dense, Input, Rescaling};
 use thumbnet_trainer::ndarray::{Axis, Slice};
 use thumbnet_trainer::{Dataset, Result, Sequential};
 
+/// Trains batch by batch.
 pub fn main() -> Result<()> {
     let (train, test) = Dataset::digits().shuffled(1).split_at(1400);
     let mut model = Sequential::new().with_seed(7);

@@ -7,6 +7,7 @@ use thumbnet_trainer::ndarray::{ArrayD, Axis, Slice};
 use thumbnet_trainer::training::FitOptions;
 use thumbnet_trainer::{Dataset, Result, Sequential, Task};
 
+/// Trains, and prints how far off it is.
 pub fn main() -> Result<()> {
     // The breadth of a petal by the other lengths of the flower.
     let iris = Dataset::iris().shuffled(3);
