@@ -30,6 +30,7 @@ pub fn main() -> Result<()> {
         y,
         FitOptions {
             epochs: 60,
+            batch_size: Some(8),
             verbose: 0,
             ..FitOptions::default()
         },
