@@ -85,6 +85,8 @@ mod reader;
 mod rows;
 #[cfg(not(target_os = "none"))]
 mod spec;
+#[cfg(not(target_os = "none"))]
+mod tensors;
 mod verdict;
 mod verify;
 mod weight_type;
@@ -104,6 +106,8 @@ pub use spec::{
     DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, ModelSpec, NormalizeSpec, OutputSpec,
     Piece, Precision, SelfTest, WeightsSpec,
 };
+#[cfg(not(target_os = "none"))]
+pub use tensors::Tensors;
 pub use verdict::Detection;
 #[cfg(not(target_os = "none"))]
 pub use verdict::Verdict;

@@ -609,7 +609,7 @@ fn activated(step: &Step, float: bool, y: &mut [f32]) -> bool {
 
 /// Whether all are, in as many instructions whatever they are.
 #[inline(never)]
-fn are_finite(values: &[f32]) -> bool {
+pub(crate) fn are_finite(values: &[f32]) -> bool {
     // An exponent of ones carries into the sign's place.
     let carry = |value: &f32| (value.to_bits() & 0x7FFF_FFFF) + 0x0080_0000;
     values.iter().fold(0, |all, value| all | carry(value)) >> 31 == 0

@@ -35,6 +35,7 @@ mod new;
 mod normalizations;
 mod parity;
 mod pictures;
+mod prove;
 mod quantization;
 mod quantzoo;
 mod readme;

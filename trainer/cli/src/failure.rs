@@ -17,6 +17,8 @@ pub enum Failure {
     Output(std::io::Error),
     /// A signal ended a training; its exit code, and what was saved.
     Interrupted(u8, String),
+    /// What was printed says no. Its exit code.
+    Verdict(u8),
     /// Who read the standard output has seen enough. Exit code 0, without a word.
     ReaderGone,
 }
@@ -31,7 +33,7 @@ impl Failure {
         match self {
             Self::Usage(_) => ExitCode::from(2),
             Self::Error(_) | Self::Board(_) | Self::Output(_) => ExitCode::from(1),
-            Self::Interrupted(code, _) => ExitCode::from(*code),
+            Self::Interrupted(code, _) | Self::Verdict(code) => ExitCode::from(*code),
             Self::ReaderGone => ExitCode::SUCCESS,
         }
     }
@@ -59,6 +61,7 @@ impl fmt::Display for Failure {
                 format!("standard output: {error}; what was printed is not complete")
             }
             Self::Interrupted(_, what) => format!("interrupted: {what}"),
+            Self::Verdict(_) => "the verdict is printed".to_string(),
             Self::ReaderGone => "the reader of the standard output is gone".to_string(),
         };
         f.write_str(&one_line(&text))

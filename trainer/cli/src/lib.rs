@@ -37,6 +37,7 @@ mod nan;
 mod new;
 mod outputs;
 mod predict;
+mod prove;
 mod record;
 mod report;
 mod run;
@@ -78,6 +79,7 @@ enum Verb {
     Search(search::Search),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Prove(prove::Prove),
     Summary(summary::Summary),
     Export(export::Export),
     Inspect(inspect::Inspect),
@@ -117,6 +119,7 @@ pub fn main() -> ExitCode {
         Verb::Search(verb) => verb.run(),
         Verb::Evaluate(verb) => verb.run(),
         Verb::Predict(verb) => verb.run(),
+        Verb::Prove(verb) => verb.run(),
         Verb::Summary(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
@@ -140,7 +143,7 @@ pub fn main() -> ExitCode {
 
 /// Says what went wrong, unless only the reader of the output is gone.
 fn end(failure: &Failure) -> ExitCode {
-    if !matches!(failure, Failure::ReaderGone) {
+    if !matches!(failure, Failure::ReaderGone | Failure::Verdict(_)) {
         console::note(&format!("error: {failure}"));
     }
     failure.code()

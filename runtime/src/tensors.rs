@@ -1,0 +1,132 @@
+//! The numbers of a layer, for hosts that reason about a model.
+
+use crate::activation;
+use crate::blob::{Element, Operation};
+use crate::isa::{portable, requantize};
+use crate::layer::{
+    Shape, Step,
+    words::{first_words, words},
+};
+use crate::model::{Model, are_finite};
+use crate::quantize;
+
+/// A layer's weights and its arithmetic, one value at a time, whatever its packing. By
+/// [`Model::tensors`].
+#[derive(Clone, Copy, Debug)]
+pub struct Tensors<'a> {
+    step: Step<'a>,
+}
+
+impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
+    /// The numbers of a layer; `None` beyond the last.
+    pub fn tensors(&self, layer: usize) -> Option<Tensors<'a>> {
+        let mut tensors = self.blob.tensors;
+        let mut inputs = self.inputs();
+        for (index, &packed) in self.blob.layers.iter().enumerate() {
+            let step = Step::take(packed, inputs, tensors)?;
+            if index == layer {
+                return Some(Tensors { step });
+            }
+            tensors = step.behind;
+            inputs = step.units();
+        }
+        None
+    }
+}
+
+impl Tensors<'_> {
+    /// What it does; of a layer that goes row by row, what it does to a row. The methods are for the operations
+    /// that they name.
+    pub fn operation(&self) -> Operation {
+        self.step.layer.operation()
+    }
+
+    /// An input of a layer that quantizes to the integer that it becomes; `None` where that is not finite.
+    pub fn quantize(&self, input: usize, x: f32) -> Option<i32> {
+        let own = self.operation() == Operation::QuantizeFeatures;
+        let pair = self
+            .step
+            .blocks
+            .as_chunks::<8>()
+            .0
+            .get(if own { input } else { 0 });
+        let [a, b] = pair
+            .map_or([0; 2], |pair| first_words::<2>(pair))
+            .map(f32::from_bits);
+        let (t, q) = quantize::affine(x, a, b, self.step.layer.output().limit());
+        t.is_finite().then_some(q - quantize::BASE)
+    }
+
+    /// A weight of a dense layer of integers.
+    pub fn weight(&self, unit: usize, input: usize) -> i32 {
+        let (block, row) = self.block(unit);
+        portable::weight(&self.step, block, row, input)
+    }
+
+    /// The bias of a unit of a dense layer of integers.
+    pub fn bias(&self, unit: usize) -> i32 {
+        let (block, row) = self.block(unit);
+        portable::bias(&self.step, block, row)
+    }
+
+    /// What the sum of a unit of a dense layer of integers is multiplied by, an integer for integer outputs
+    /// (see [`OutputSpec`](crate::OutputSpec)), else the bits of an `f32`.
+    pub fn scale(&self, unit: usize) -> u32 {
+        let (block, row) = self.block(unit);
+        words(self.step.scales(block)).nth(row).unwrap_or(0)
+    }
+
+    /// The sum of a unit to the integer that it writes.
+    pub fn integer(&self, unit: usize, sum: i32) -> i32 {
+        let word = self.put(unit, sum);
+        if self.step.layer.output() == Element::Int8 {
+            i32::from(word as i8) // its low byte is the value
+        } else {
+            i32::from(word as i16) // and here its low half
+        }
+    }
+
+    /// What a level of a layer that writes integers, a requantized and clamped sum, becomes by its table;
+    /// `None` where it has none.
+    pub fn looked_up(&self, level: i32) -> Option<i32> {
+        if self.step.table.is_empty() {
+            return None;
+        }
+        match self.step.layer.output() {
+            Element::Float => None,
+            Element::Int16 => Some(requantize::interpolate(
+                level,
+                requantize::entries(self.step.table),
+            )),
+            Element::Int8 | Element::Int8Wide => {
+                let entry = self.step.table.get(level as usize & 0xFF);
+                entry.map(|&value| i32::from(value.cast_signed()))
+            }
+        }
+    }
+
+    /// The sum of a unit to the float that it writes, before the activation.
+    pub fn float(&self, unit: usize, sum: i32) -> f32 {
+        f32::from_bits(self.put(unit, sum))
+    }
+
+    /// The activation of a layer that writes floats, on all of them. False where one is not finite then.
+    pub fn activate(&self, outputs: &mut [f32]) -> bool {
+        activation::activate(self.step.layer.activation(), self.step.table, outputs);
+        are_finite(outputs)
+    }
+
+    fn put(&self, unit: usize, sum: i32) -> u32 {
+        let mut to = [0];
+        requantize::put(&self.step, sum, self.scale(unit), 0, &mut to);
+        let [word] = to;
+        word
+    }
+
+    fn block(&self, unit: usize) -> (&[u8], usize) {
+        let shape = Shape::of(self.operation(), self.step.layer.packing());
+        let start = unit / shape.rows() * self.step.block_len;
+        let block = self.step.blocks.get(start..start + self.step.block_len);
+        (block.unwrap_or(&[]), unit % shape.rows())
+    }
+}

@@ -1,0 +1,237 @@
+//! `thumbnet prove`: verdicts over the device's integers.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use thumbnet_runtime::{
+    Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, WeightsSpec,
+    encode,
+};
+use thumbnet_tests::command::{Finished, thumbnet};
+
+/// Two inputs rounded to whole numbers of [-127, 127], and three outputs: `2 a + 1`, `b` and `-a - b`.
+fn model() -> TempDir {
+    let weights = [2, 0, 0, 1, -1, -1];
+    let layers = [
+        LayerSpec::Quantize {
+            inputs: 2,
+            scale: &[1.0],
+            zero_point: &[0],
+            output: Precision::Int8,
+        },
+        LayerSpec::Dense(DenseSpec {
+            inputs: 2,
+            units: 3,
+            packing: Packing::Dsp,
+            weights: WeightsSpec::Int8 {
+                weights: &weights,
+                bias: &[1, 0, 0],
+            },
+            output: OutputSpec::Float {
+                scales: &[1.0; 3],
+                activation: Activation::Linear,
+                table: None,
+            },
+        }),
+    ];
+    let spec = ModelSpec {
+        layers: &layers,
+        labels: &["left", "right", "none"],
+        input_names: &["a", "b"],
+        ..ModelSpec::default()
+    };
+    let mut blob = [0; 512];
+    let length = encode(&spec, &mut blob).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("m.tnet"), &blob[..length]).unwrap();
+    folder
+}
+
+fn prove(folder: &TempDir, property: &str, more: &str) -> Finished {
+    fs::write(folder.path().join("p.toml"), property).unwrap();
+    let line = format!("prove m.tnet --property p.toml {more}");
+    thumbnet(folder.path(), line.split_whitespace())
+}
+
+/// The exit code and the verdict with its counterexample.
+fn verdict(folder: &TempDir, property: &str) -> (i32, String, Vec<f64>) {
+    let finished = prove(folder, property, "--json");
+    let value: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let example = value["counterexample"]
+        .as_array()
+        .map_or_else(Vec::new, |numbers| {
+            numbers
+                .iter()
+                .map(|number| number.as_f64().unwrap())
+                .collect()
+        });
+    let word = value["verdict"].as_str().unwrap().to_string();
+    (finished.code.unwrap(), word, example)
+}
+
+/// Of each kind one that just holds, and one that one step more breaks.
+#[test]
+fn each_kind_of_property_is_decided_at_its_end() {
+    let folder = model();
+    let cases = [
+        // a = 5.5 rounds to 6: 13; 5.4 to 5: 11. b up to 12.49 is 12.
+        (
+            "a = [5.5, 9]\nb = [0, 12.49]",
+            "always_class = 'left'",
+            true,
+        ),
+        (
+            "a = [5.4, 9]\nb = [0, 12.49]",
+            "always_class = 'left'",
+            false,
+        ),
+        // Of 2 * 4 + 1 and 9 the first is the class, but it is not the largest alone.
+        (
+            "a = [4, 4]\nb = [9, 9]",
+            "never_class = ['right', 'none']",
+            true,
+        ),
+        ("a = [4, 4]\nb = [9, 9]", "always_largest = 'left'", false),
+        ("a = [4, 4]\nb = [0, 8]", "never_largest = 'right'", true),
+        ("a = [4, 4]\nb = [0, 9]", "never_largest = 'right'", false),
+        (
+            "a = [1, 127]\nb = [1, 127]",
+            "always_smallest = 'none'",
+            true,
+        ),
+        (
+            "a = [-127, 0]\nb = [-127, 0]",
+            "never_smallest = ['none']",
+            false,
+        ),
+        (
+            "a = [-127, -1]\nb = [-127, 0]",
+            "never_smallest = ['none']",
+            true,
+        ),
+        // Clamped at 127: 2 * 127 + 1.
+        ("a = [0, 1e9]", "output = 'left'\nat_most = 255", true),
+        ("a = [0, 1e9]", "output = 'left'\nat_most = 254.9", false),
+        (
+            "b = [-3, 5]",
+            "output = 1\nat_least = -3\nat_most = 5",
+            true,
+        ),
+        (
+            "b = [-3, 5]",
+            "output = 1\nat_least = -2.5\nat_most = 5",
+            false,
+        ),
+        (
+            "a = [7, 9]\nb = [0, 5]",
+            "output = 'left'\nmargin = 10",
+            true,
+        ),
+        (
+            "a = [7, 9]\nb = [0, 5]",
+            "output = 'left'\nmargin = 10.5",
+            false,
+        ),
+    ];
+    for (ranges, holds, expected) in cases {
+        let property = format!("[[boxes]]\n{ranges}\n[holds_when]\n{holds}\n");
+        let (code, word, example) = verdict(&folder, &property);
+        let (expected_code, expected_word) = if expected { (0, "holds") } else { (1, "fails") };
+        assert_eq!(
+            (code, word.as_str()),
+            (expected_code, expected_word),
+            "{property}"
+        );
+        assert_eq!(example.len(), if expected { 0 } else { 2 }, "{property}");
+    }
+}
+
+#[test]
+fn a_counterexample_is_a_raw_input_of_the_box() {
+    let folder = model();
+    let property = "[[boxes]]\na = [5.4, 9]\nb = [12, 12]\n[holds_when]\nalways_class = 'left'\n";
+    let (_, _, example) = verdict(&folder, property);
+    // 5 alone is too little, and what rounds to it is up to 5.5.
+    assert!(
+        (5.4..=5.5).contains(&example[0]) && example[1] == 12.0,
+        "{example:?}"
+    );
+    let printed = prove(&folder, property, "");
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(1), ""));
+    assert!(
+        printed.stdout.contains("left=11, right=12, none=-17"),
+        "{}",
+        printed.stdout
+    );
+}
+
+#[test]
+fn a_file_of_several_properties_is_decided_together_or_by_name() {
+    let folder = model();
+    let file = r#"{"properties": {
+        "first": {"boxes": [{"a": [1, 2]}, {"a": [3, 4], "b": 0}], "holds_when": {"output": "left", "at_least": 3}},
+        "second": {"boxes": [{"a": [1, 2]}], "holds_when": {"never_class": "right"}, "text": "and why"}}}"#;
+    let all = prove(&folder, file, "");
+    assert_eq!(all.code, Some(1));
+    assert!(
+        all.stdout.contains("first: holds for all of"),
+        "{}",
+        all.stdout
+    );
+    assert!(
+        all.stdout.contains("second: fails for a="),
+        "{}",
+        all.stdout
+    );
+    assert!(all.stdout.contains("any value of b"), "{}", all.stdout);
+    assert_eq!(prove(&folder, file, "--name first").code, Some(0));
+    assert_eq!(
+        prove(&folder, file, "--name third").error(2),
+        r#"p.toml has no property "third", expected one of first, second"#
+    );
+    let json: Value = serde_json::from_str(&prove(&folder, file, "--json").stdout).unwrap();
+    assert_eq!(json["verdict"], "fails");
+    assert_eq!(json["properties"][0]["any_value"][0], "b");
+}
+
+#[test]
+fn what_is_not_decided_in_time_is_unknown() {
+    let folder = model();
+    let property =
+        "[[boxes]]\na = [7, 9]\nb = [0, 5]\n[holds_when]\noutput = 'left'\nmargin = 10\n";
+    let finished = prove(&folder, property, "--timeout 0");
+    assert_eq!(finished.code, Some(3));
+    assert!(
+        finished.stdout.starts_with("unknown, 0.00 % of"),
+        "{}",
+        finished.stdout
+    );
+}
+
+#[test]
+fn a_property_that_does_not_fit_is_refused_in_a_line() {
+    let folder = model();
+    let holds = "[holds_when]\nnever_class = 'left'\n";
+    for (property, expected) in [
+        (
+            format!("[[boxes]]\nc = [1, 2]\n{holds}"),
+            r#"column "c" is unknown, expected one of a, b"#,
+        ),
+        (
+            format!("[[boxes]]\na = [2, 1]\n{holds}"),
+            "column a is from 2 to 1, expected the lesser first",
+        ),
+        (
+            "[[boxes]]\na = [1, 2]\n[holds_when]\nnever_class = 'up'\n".to_string(),
+            r#"class "up" is unknown, expected one of left, right, none"#,
+        ),
+        (
+            format!("[[boxes]]\na = [1, 1e39]\n{holds}"),
+            "input 0 from 1 to inf holds numbers that the device refuses, expected finite ones that its scale does not make infinite; narrow the box",
+        ),
+    ] {
+        let line = prove(&folder, &property, "").error(2);
+        assert!(line.ends_with(expected), "{line}");
+    }
+}
