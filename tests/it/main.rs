@@ -40,6 +40,7 @@ mod quantization;
 mod quantzoo;
 mod readme;
 mod real_keras;
+mod run;
 mod search;
 mod signature;
 mod softfloat;

@@ -15,6 +15,7 @@ mod hardware;
 pub mod library;
 pub mod log;
 pub mod parity;
+pub mod project;
 mod qemu;
 mod table;
 

@@ -74,6 +74,11 @@ impl<'a> Fit<'a> {
         self.scratch + self.rows + STACK + LOG
     }
 
+    /// Bytes of flash beside the model and the code.
+    pub fn flash_left(&self) -> usize {
+        (self.place.flash.length as usize).saturating_sub(self.flash())
+    }
+
     pub fn fits(&self) -> bool {
         self.fits_into(self.place.flash.length, self.place.ram.length)
     }

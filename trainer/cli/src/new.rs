@@ -10,7 +10,7 @@ use ndarray::{ArrayD, Axis};
 use thumbnet_boards::{Hardware, chips};
 use thumbnet_runtime::{Operation, cores::Core};
 use thumbnet_trainer::{
-    Dataset, Error, Sequential, Signature, Task, atomic_file,
+    Dataset, Error, Sequential, Signature, Task,
     figures::thousands,
     layers::{Dense, Input, Normalization},
     quantize::{DeviceModel, QuantizeOptions, quantize},
@@ -21,7 +21,7 @@ use super::{
     Failure, Outcome, console,
     data::{self, ColumnArguments, Part},
     export::{DataTypes, Export},
-    firmware::{self, Firmware, Place, Samples, Source},
+    firmware::{self, Firmware, Place, Program, Samples, Source},
     fit::Fit,
     meaning::Meaning,
     models::{check_width, is_device},
@@ -156,8 +156,9 @@ impl New {
             device: &device,
             samples: &samples,
             source: &source,
+            program: Program::Samples,
         };
-        write(&firmware, &folder)?;
+        firmware.write(&folder)?;
         console::print(&format!(
             "saved {}: firmware for {} ({}), a model of {} bytes\nnext: cd {} && cargo run\n",
             self.dir.display(),
@@ -263,18 +264,6 @@ fn check_free(dir: &Path) -> Outcome {
         Err(_) if dir.exists() => Err(refused("is no folder")),
         Err(_) => Ok(()),
     }
-}
-
-/// Writes the crate and its model into a folder.
-pub fn write(firmware: &Firmware, folder: &Path) -> Outcome {
-    for (path, text) in firmware.files(folder) {
-        let path = folder.join(path);
-        let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
-        atomic_file::write_bytes(&path, text.as_bytes())?;
-    }
-    firmware.device.save(folder.join("model.tnet"))?;
-    Ok(())
 }
 
 /// The first rows of a file.

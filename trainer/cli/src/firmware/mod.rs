@@ -4,12 +4,17 @@ mod features;
 mod names;
 mod source;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
 use thumbnet_boards::{Hardware, Memory, Start, chips};
 use thumbnet_runtime::cores::Core;
-use thumbnet_trainer::quantize::DeviceModel;
+use thumbnet_trainer::{Error, atomic_file, quantize::DeviceModel};
+
+use super::Outcome;
 
 pub use features::features;
 pub use names::package;
@@ -85,6 +90,11 @@ impl Place {
         }
     }
 
+    /// Whether its core counts cycles by the DWT unit.
+    pub fn counts_cycles(&self) -> bool {
+        !self.is_riscv() && !matches!(self.core.short, "m0" | "m23")
+    }
+
     fn is_riscv(&self) -> bool {
         self.core.short.starts_with("rv32")
     }
@@ -113,6 +123,15 @@ pub struct Samples {
     pub origin: String,
 }
 
+/// What a program does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Program {
+    /// Logs classes and scores of the samples, for people.
+    Samples,
+    /// Logs the bits of all outputs of the rows in `rows.bin`, and the cycles of each by the core's counter.
+    Rows { cycles: bool },
+}
+
 /// A crate to be written.
 pub struct Firmware<'a> {
     /// The package.
@@ -121,11 +140,12 @@ pub struct Firmware<'a> {
     pub device: &'a DeviceModel,
     pub samples: &'a Samples,
     pub source: &'a Source,
+    pub program: Program,
 }
 
 impl Firmware<'_> {
     /// The files of the crate, by their paths in the folder that it is written to; all but the model.
-    pub fn files(&self, folder: &Path) -> Vec<(PathBuf, String)> {
+    fn files(&self, folder: &Path) -> Vec<(PathBuf, String)> {
         let context = self.context(folder);
         let environment = environment();
         let render = |template: &str| {
@@ -143,10 +163,32 @@ impl Firmware<'_> {
             ("build.rs", include_str!("templates/build.rs.jinja")),
             ("memory.x", include_str!("templates/memory.x.jinja")),
             ("src/board.rs", include_str!("templates/board.rs.jinja")),
-            ("src/main.rs", include_str!("templates/main.rs.jinja")),
+            (
+                "src/main.rs",
+                match self.program {
+                    Program::Samples => include_str!("templates/main.rs.jinja"),
+                    Program::Rows { .. } => include_str!("templates/rows.rs.jinja"),
+                },
+            ),
         ];
         let files = templates.map(|(path, template)| (PathBuf::from(path), render(template)));
         files.into()
+    }
+
+    /// Writes the crate and its model into an absolute folder.
+    ///
+    /// # Errors
+    ///
+    /// Files that cannot be written.
+    pub fn write(&self, folder: &Path) -> Outcome {
+        for (path, text) in self.files(folder) {
+            let path = folder.join(path);
+            let parent = path.parent().unwrap_or(folder);
+            fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
+            atomic_file::write_bytes(&path, text.as_bytes())?;
+        }
+        self.device.save(folder.join("model.tnet"))?;
+        Ok(())
     }
 
     fn context(&self, folder: &Path) -> Value {
@@ -198,6 +240,7 @@ impl Firmware<'_> {
             features => wanted.join(", "),
             fields,
             rows,
+            cycles => self.program == Program::Rows { cycles: true },
             origin => &self.samples.origin,
             labels => !self.device.labels().is_empty(),
             binary => model.threshold().is_some() && model.outputs() == 1,

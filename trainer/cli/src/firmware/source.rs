@@ -49,6 +49,12 @@ impl Source {
         }
     }
 
+    /// For firmware that is built at once and not kept: the clone that this program was built from, where it is
+    /// still there, or the published crates.
+    pub fn own() -> Self {
+        library::clone().map_or(Self::Published, Self::Path)
+    }
+
     /// What Cargo.toml, in `folder`, says of the crate in a folder of the repository.
     pub fn dependency(&self, krate: &str, folder: &Path) -> String {
         match self {
