@@ -8,7 +8,7 @@ use thumbnet_tests::iris::{files, folder, run};
 fn the_examples_of_every_help_run_as_written() {
     let folder = folder();
     for verb in [
-        "train", "evaluate", "summary", "export", "inspect", "predict",
+        "train", "evaluate", "summary", "export", "inspect", "predict", "boards", "new",
     ] {
         let help = run(folder.path(), &format!("{verb} --help")).ok();
         let (_, example) = help.split_once("Example: thumbnet ").unwrap();

@@ -46,15 +46,6 @@ const FAMILIES: &[(&str, &str, u32)] = &[
     ("ch32v30", "rv32imafc", 0x0800_0000),
 ];
 
-/// Why no firmware is written for chips of Espressif.
-pub const ESPRESSIF: &str = "its bootloader starts images of the crate esp-hal, which has a generator of its own; add the \
-                             model to a project of esp-generate by `thumbnet-build`";
-
-/// Whether a chip is one of Espressif's.
-pub fn is_of_espressif(chip: &str) -> bool {
-    plain(chip).starts_with("esp")
-}
-
 /// Lower case, without hyphens, underscores and spaces.
 fn plain(name: &str) -> String {
     let kept = name.chars().filter(|c| !matches!(c, '-' | '_' | ' '));

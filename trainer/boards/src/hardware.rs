@@ -23,6 +23,8 @@ pub enum Start {
     Boot2,
     /// RP2350: a block of data in the first 4 KiB that says what the program is.
     ImageDef,
+    /// Espressif's: the crate esp-hal and its bootloader, which takes the first 64 KiB of flash.
+    Esp,
     /// Something that `thumbnet new` does not write, and why.
     Other(&'static str),
 }

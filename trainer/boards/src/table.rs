@@ -1,7 +1,6 @@
-//! The boards, a row each. Memory and clock are those of the documents named in the rows, chips and their memory
+//! The boards, a row each. Of Espressif's, what the crate esp-hal leaves for a program counts. Memory and clock are those of the documents named in the rows, chips and their memory
 //! maps those of probe-rs, and a bootloader's part of the flash that of the maker's own linker scripts.
 
-use crate::chips::ESPRESSIF;
 use crate::hardware::{Hardware, Memory, Start};
 
 const K: u32 = 1 << 10;
@@ -413,12 +412,12 @@ pub static BOARDS: [Hardware; 31] = [
         alias: "esp32-c3",
         chip: Some("esp32c3"),
         core: "rv32imc",
-        flash: at(0x4200_0000, 4 * M),
-        ram: at(0x3FC8_0000, 384 * K),
+        flash: at(0x4200_0000, 4 * M - 64 * K),
+        ram: at(0x3FC8_0000, 313 * K),
         clock: 160 * MHZ,
         probe: "USB-JTAG",
         machine: None,
-        start: Start::Other(ESPRESSIF),
+        start: Start::Esp,
         source: "ESP32-C3 Series Datasheet, https://www.espressif.com",
     },
     Hardware {
@@ -427,12 +426,12 @@ pub static BOARDS: [Hardware; 31] = [
         alias: "esp32-c6",
         chip: Some("esp32c6"),
         core: "rv32imac",
-        flash: at(0x4200_0000, 8 * M),
-        ram: at(0x4080_0000, 512 * K),
+        flash: at(0x4200_0000, 4 * M - 64 * K),
+        ram: at(0x4080_0000, 0x6_E610),
         clock: 160 * MHZ,
         probe: "USB-JTAG",
         machine: None,
-        start: Start::Other(ESPRESSIF),
+        start: Start::Esp,
         source: "ESP32-C6 Series Datasheet, https://www.espressif.com",
     },
     Hardware {

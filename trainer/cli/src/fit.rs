@@ -14,8 +14,10 @@ use super::{
 };
 
 /// Bytes of code of the firmware that `thumbnet new` writes for an int8 model, log and startup included: the
-/// most over all cores, rounded up. A test builds firmware and compares.
+/// most over all cores of Arm, rounded up. A test builds firmware and compares.
 const CODE: usize = 15_000;
+/// What RISC-V takes more, whose kernels are compiled.
+const RISCV: usize = 5_000;
 /// What features of the runtime add to it, at most.
 const FEATURES: [(&str, usize); 6] = [
     ("int4", 1_200),
@@ -25,6 +27,8 @@ const FEATURES: [(&str, usize); 6] = [
     ("layers", 3_200),
     ("portable", 1_000),
 ];
+/// What the crate esp-hal adds, at most.
+const ESP_HAL: usize = 30_000;
 /// Bytes of stack that a prediction takes, at most.
 const STACK: usize = 512;
 /// Bytes of the log's buffer, for a debug probe.
@@ -53,12 +57,20 @@ impl<'a> Fit<'a> {
             true => *bytes,
             false => 0,
         };
+        let riscv = match place.is_riscv() {
+            true => RISCV,
+            false => 0,
+        };
+        let esp_hal = match place.is_of_espressif() {
+            true => ESP_HAL,
+            false => 0,
+        };
         let estimates = estimate(device);
         let own = |core: &str| estimates.iter().find(|estimate| estimate.core == core);
         Self {
             place,
             model: sizes.flash_bytes,
-            code: CODE + FEATURES.iter().map(more).sum::<usize>(),
+            code: CODE + riscv + esp_hal + FEATURES.iter().map(more).sum::<usize>(),
             scratch: sizes.scratch_bytes,
             rows: 4 * (device.inputs() + device.outputs()),
             instructions: own(place.core.name).map(|estimate| estimate.instructions),

@@ -160,12 +160,13 @@ impl New {
         };
         firmware.write(&folder)?;
         console::print(&format!(
-            "saved {}: firmware for {} ({}), a model of {} bytes\nnext: cd {} && cargo run\n",
+            "saved {}: firmware for {} ({}), a model of {} bytes\nnext: cd {} && rustup target add {} && cargo run\n",
             self.dir.display(),
             place.full_name,
             place.core.name,
             thousands(device.bytes().len()),
             self.dir.display(),
+            place.core.targets[0].triple,
         ))
     }
 

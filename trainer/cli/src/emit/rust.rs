@@ -12,6 +12,8 @@ pub fn module(device: &DeviceModel, from: &str) -> String {
         "\
 //! Made by `thumbnet export --emit rust` from {from:?}; export again rather than edit.
 
+#![allow(dead_code, reason = \"firmware uses what it needs\")]
+
 /// Values of an input row.
 pub const INPUTS: usize = {inputs};
 /// Values of an output row.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
-use thumbnet_boards::{Hardware, Memory, Start, chips};
+use thumbnet_boards::{Hardware, Memory, Start};
 use thumbnet_runtime::cores::Core;
 use thumbnet_trainer::{Error, atomic_file, quantize::DeviceModel};
 
@@ -75,6 +75,7 @@ impl Place {
             start: match () {
                 () if is("rp2040") => Start::Boot2,
                 () if is("rp235") => Start::ImageDef,
+                () if is("esp32") => Start::Esp,
                 () => Start::Plain,
             },
             source: "as given to `thumbnet new`".to_string(),
@@ -85,7 +86,6 @@ impl Place {
     pub fn refused(&self) -> Option<&'static str> {
         match self.start {
             Start::Other(why) => Some(why),
-            _ if chips::is_of_espressif(&self.name) => Some(chips::ESPRESSIF),
             _ => None,
         }
     }
@@ -95,7 +95,13 @@ impl Place {
         !self.is_riscv() && !matches!(self.core.short, "m0" | "m23")
     }
 
-    fn is_riscv(&self) -> bool {
+    /// Whether the crate esp-hal starts it.
+    pub fn is_of_espressif(&self) -> bool {
+        self.start == Start::Esp
+    }
+
+    /// Whether its core is RISC-V, else Arm.
+    pub fn is_riscv(&self) -> bool {
         self.core.short.starts_with("rv32")
     }
 
@@ -171,8 +177,12 @@ impl Firmware<'_> {
                 },
             ),
         ];
-        let files = templates.map(|(path, template)| (PathBuf::from(path), render(template)));
-        files.into()
+        templates
+            .into_iter()
+            // The crate esp-hal has one of its own.
+            .filter(|(path, _)| *path != "memory.x" || self.place.start != Start::Esp)
+            .map(|(path, template)| (PathBuf::from(path), render(template)))
+            .collect()
     }
 
     /// Writes the crate and its model into an absolute folder.
@@ -226,6 +236,7 @@ impl Firmware<'_> {
             start => match place.start {
                 Start::Boot2 => "boot2",
                 Start::ImageDef => "image-def",
+                Start::Esp => "esp",
                 Start::Plain | Start::Other(_) => "plain",
             },
             clock => place.clock / 1_000_000,
