@@ -102,6 +102,10 @@ fn an_autoencoder_finds_anomalies_with_the_false_alarms_that_it_promises() {
     assert_eq!(evaluated(folder.path(), "a.tnet")["above"], above as u64);
     let shown = run(folder.path(), "inspect a.tnet").ok();
     assert!(shown.contains("  anomaly     a score above "), "{shown}");
+    let json = run(folder.path(), &TRAIN.replace("a.h5", "j.h5 --json")).ok();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["anomalies"]["float32"]["labelled"]["anomalies"], 100);
+    assert_eq!(json["epochs"], 60);
     // The file is an autoencoder like any other.
     let model = Sequential::load(folder.path().join("a.h5")).unwrap();
     assert_eq!(

@@ -94,3 +94,22 @@ fn limits_that_nothing_meets_are_said() {
         "invalid value 'lots' for '--flash <BYTES>': expected a number of bytes such as 2048 or 2k; see thumbnet search --help"
     );
 }
+
+#[test]
+fn a_report_draws_the_networks_that_were_tried() {
+    let folder = folder();
+    run(
+        folder.path(),
+        &format!("{SEARCH} --report r.html --output best.h5"),
+    )
+    .ok();
+    let text = fs::read_to_string(folder.path().join("r.html")).unwrap();
+    assert_eq!(text.matches("<svg").count(), 2, "{text}");
+    assert!(text.contains("thumbnet train --data iris.csv"), "{text}");
+    let refused = run(
+        folder.path(),
+        &format!("{SEARCH} --report r.png --output best.h5"),
+    )
+    .error(2);
+    assert!(refused.contains("ends in .html"), "{refused}");
+}

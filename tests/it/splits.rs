@@ -320,3 +320,35 @@ fn a_regression_is_trained_as_on_standardized_targets_and_predicts_in_their_unit
         assert!((found - expected).abs() < 0.02, "{found} {expected}");
     }
 }
+
+#[test]
+fn a_training_is_one_json_document_where_that_is_asked_for() {
+    let folder = folder();
+    let train = "train --data iris.csv --layers 8:relu,3:softmax --epochs 12 --validation-split 0.2 --stratify --test-split 0.2 --cv 3 --json --output m.h5";
+    let text = run(folder.path(), train).ok();
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&found["output"], &found["epochs"]),
+        (&"m.h5".into(), &12.into())
+    );
+    assert_eq!(found["history"]["val_loss"].as_array().unwrap().len(), 12);
+    assert_eq!(found["folds"].as_array().unwrap().len(), 3);
+    let score = &found["score"];
+    assert_eq!(
+        (&score["rows"], &score["metric"]),
+        (&30.into(), &"accuracy".into())
+    );
+    let tables =
+        |score: &serde_json::Value| score["evaluation"]["classes"]["accuracy"].as_f64().unwrap();
+    assert_eq!(score["value"], tables(score));
+    assert_eq!(score["device"]["value"], tables(&score["device"]));
+    // The same as in words.
+    let said = run(folder.path(), &train.replace(" --json", "")).ok();
+    let value = score["value"].as_f64().unwrap();
+    assert!(
+        (number(&said, "validated on: accuracy ") - value).abs() < 5e-5,
+        "{said}"
+    );
+    let refused = run(folder.path(), &format!("{train} --verbose 1")).error(2);
+    assert!(refused.contains("--json"), "{refused}");
+}

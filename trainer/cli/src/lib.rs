@@ -31,6 +31,7 @@ mod interrupt;
 mod json;
 mod keygen;
 mod layers;
+mod live;
 mod meaning;
 mod models;
 mod nan;

@@ -1,6 +1,7 @@
 //! What a trained model is worth: its score in float32 and as the device computes it, beside a baseline.
 
 use ndarray::{ArrayViewD, Axis, Slice};
+use serde_json::{Value, json};
 use thumbnet_trainer::{
     Sequential,
     evaluation::{Answers, Evaluation, Headline},
@@ -54,6 +55,32 @@ impl Scores {
             self.float.evaluation().headline(),
             device.map(|device| device.evaluation.headline().value),
         )
+    }
+
+    /// All of it.
+    pub fn json(&self) -> Value {
+        let (
+            Headline {
+                name,
+                value,
+                baseline,
+            },
+            _,
+        ) = self.headline();
+        let device = self.device.as_ref().map(|device| {
+            json!({
+                "type": device.data_type.to_string(),
+                "value": device.evaluation.headline().value,
+                "evaluation": device.evaluation,
+            })
+        });
+        json!({
+            "metric": name,
+            "value": value,
+            "baseline": baseline,
+            "evaluation": self.float.evaluation(),
+            "device": device,
+        })
     }
 
     /// One line.

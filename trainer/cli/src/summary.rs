@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
-use thumbnet_trainer::{saving::Loaded, sequential::SummaryOptions};
+use thumbnet_trainer::{layers::Layer, saving::Loaded, sequential::SummaryOptions};
 
 use super::{Failure, Outcome, console, models::is_device, values::positive};
 
@@ -20,6 +21,9 @@ pub struct Summary {
     /// Show which layers learn
     #[arg(long)]
     show_trainable: bool,
+    /// Print one JSON object
+    #[arg(long, conflicts_with_all = ["line_length", "show_trainable"])]
+    json: bool,
 }
 
 impl Summary {
@@ -31,6 +35,17 @@ impl Summary {
             )));
         }
         let model = Loaded::read(&self.model)?.model;
+        if self.json {
+            let layer =
+                |layer: &Layer| json!({"class_name": layer.class_name(), "config": layer.config()});
+            return console::print_json(&json!({
+                "input_shape": model.input_shape(),
+                "output_shape": model.output_shape(),
+                "parameters": model.count_params(),
+                "layers": model.layers().iter().map(layer).collect::<Vec<_>>(),
+                "signature": model.signature(),
+            }));
+        }
         let default = SummaryOptions::default();
         let summary = model.summary_with(SummaryOptions {
             line_length: self.line_length.unwrap_or(default.line_length),

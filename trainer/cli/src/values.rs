@@ -1,8 +1,9 @@
 //! Values of options, checked while the command line is parsed.
 
 use std::{
+    env,
     fmt::Display,
-    io::{IsTerminal, stdout},
+    io::{IsTerminal, stderr, stdout},
     str::FromStr,
 };
 
@@ -124,7 +125,7 @@ pub enum Verbosity {
     Bar,
     /// A line per epoch.
     Lines,
-    /// A bar on a terminal, lines elsewhere.
+    /// One line that is renewed on a terminal, lines elsewhere.
     Auto,
 }
 
@@ -135,10 +136,22 @@ impl Verbosity {
             Self::Silent => 0,
             Self::Bar => 1,
             Self::Lines => 2,
-            Self::Auto if stdout().is_terminal() => 1,
+            Self::Auto if is_terminal() => 1,
             Self::Auto => 2,
         }
     }
+
+    /// Whether one line is renewed in place of Keras' bars.
+    pub fn is_live(self) -> bool {
+        self == Self::Auto && is_terminal()
+    }
+}
+
+/// Whether somebody looks on: output goes to a terminal that can renew a line, and no robot started it.
+fn is_terminal() -> bool {
+    let dumb = env::var_os("TERM").is_some_and(|kind| kind == "dumb");
+    let robot = env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    stdout().is_terminal() && stderr().is_terminal() && !dumb && !robot
 }
 
 impl FromStr for Verbosity {

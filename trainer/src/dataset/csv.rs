@@ -11,7 +11,7 @@ use super::{
     dialect::DialectOptions,
     missing::Missing,
     source::Source,
-    table::{is_blank, line_at, read},
+    table::{is_blank, lines_at, read},
 };
 use crate::Result;
 
@@ -77,26 +77,46 @@ impl Dataset {
     /// The line of the file `path` on which data row `row` (from 1) begins, for messages about
     /// values found later; none where the rows came from elsewhere.
     pub fn line_of_row(&self, path: &Path, row: usize) -> Option<u64> {
+        self.lines_of_rows(path, &[row])?.pop()?
+    }
+
+    /// [`Self::line_of_row`] of several rows, in their order, by reading the file once.
+    pub fn lines_of_rows(&self, path: &Path, rows: &[usize]) -> Option<Vec<Option<u64>>> {
         let origin = self.origin.as_ref()?;
-        let row = row.checked_sub(1)?;
-        let read = match &origin.places {
-            Some(places) => *places.get(row)?,
-            None => row,
+        // Places among the rows of the file: rows that were dropped before shift them.
+        let place = |row: &usize| {
+            let row = row.checked_sub(1)?;
+            let mut place = match &origin.places {
+                Some(places) => *places.get(row)?,
+                None => row,
+            };
+            for dropped in &origin.dropped {
+                place += usize::from(*dropped <= place);
+            }
+            Some(place)
         };
-        // Rows that were dropped before it shift it.
-        let dropped = &origin.dropped;
-        let place = (0..)
-            .filter(|place| dropped.binary_search(place).is_err())
-            .nth(read)?;
+        let places: Vec<Option<usize>> = rows.iter().map(place).collect();
+        let last = places.iter().flatten().max().copied();
         let source = Source::file(path).ok()?;
         let mut reader = origin.dialect.reader(source.open().ok()?);
         let header = usize::from(origin.dialect.names.is_none());
-        let record = reader
+        let mut bytes = BTreeMap::new();
+        let records = reader
             .byte_records()
             .filter_map(|record| record.ok())
             .filter(|record| !is_blank(record))
-            .nth(place + header)?;
-        line_at(source.open().ok()?, record.position()?.byte()).ok()
+            .skip(header)
+            .take(last.map_or(0, |last| last + 1));
+        for (place, record) in records.enumerate() {
+            if places.contains(&Some(place)) {
+                bytes.insert(place, record.position()?.byte());
+            }
+        }
+        let wanted: Vec<u64> = bytes.values().copied().collect();
+        let lines = lines_at(source.open().ok()?, &wanted).ok()?;
+        let lines: BTreeMap<usize, u64> = bytes.into_keys().zip(lines).collect();
+        let line = |place: &Option<usize>| lines.get(&(*place)?).copied();
+        Some(places.iter().map(line).collect())
     }
 }
 
@@ -436,5 +456,9 @@ mod tests {
         assert_eq!(data.line_of_row(&path, 1), Some(3));
         assert_eq!(data.line_of_row(&path, 2), Some(6));
         assert_eq!(data.line_of_row(&path, 3), None);
+        assert_eq!(
+            data.lines_of_rows(&path, &[2, 0, 1, 2, 9]),
+            Some(vec![Some(6), None, Some(3), Some(6), None])
+        );
     }
 }

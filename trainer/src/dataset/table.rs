@@ -130,7 +130,7 @@ impl Table<'_> {
     }
 
     fn line(&self, byte: u64) -> Option<u64> {
-        line_at(self.source.open().ok()?, byte).ok()
+        lines_at(self.source.open().ok()?, &[byte]).ok()?.pop()
     }
 
     /// A reader behind the header, and the names of all columns.
@@ -350,17 +350,25 @@ impl Table<'_> {
     }
 }
 
-/// Line of the first byte at or after `byte` that does not end a line.
-pub(super) fn line_at(reader: impl Read, byte: u64) -> std::io::Result<u64> {
+/// Lines of the first byte at or after each of `bytes`, which ascend, that does not end a line.
+pub(super) fn lines_at(reader: impl Read, bytes: &[u64]) -> std::io::Result<Vec<u64>> {
     let mut line = 1;
+    let mut lines = Vec::new();
     for (place, next) in (0..).zip(BufReader::new(reader).bytes()) {
         let next = next?;
-        if place >= byte && !next.is_ascii_whitespace() {
+        while let Some(byte) = bytes.get(lines.len())
+            && place >= *byte
+            && !next.is_ascii_whitespace()
+        {
+            lines.push(line);
+        }
+        if lines.len() == bytes.len() {
             break;
         }
         line += u64::from(next == b'\n');
     }
-    Ok(line)
+    lines.resize(bytes.len(), line);
+    Ok(lines)
 }
 
 pub(super) fn is_blank(record: &ByteRecord) -> bool {

@@ -7,9 +7,11 @@ mod layers;
 mod page;
 mod quantization;
 mod run;
+mod search;
 
 pub use self::curves::Curves;
 pub use self::run::Findings;
+pub use self::search::{Searched, Tried};
 
 use std::path::{Path, PathBuf};
 

@@ -113,27 +113,29 @@ impl Findings<'_> {
         }
     }
 
-    /// Where in the file a row is; without one its number among those judged.
-    fn place(&self, row: usize) -> (bool, String) {
-        let at = self.range.start + row + 1;
-        match self.rows.data.line_of_row(&self.rows.x_path, at) {
-            Some(line) => (true, line.to_string()),
-            None => (false, (row + 1).to_string()),
-        }
+    /// Where in the file rows are, none where they are in none that has lines.
+    fn lines(&self, rows: &[usize]) -> Option<Vec<u64>> {
+        let numbers: Vec<usize> = rows.iter().map(|row| self.range.start + row + 1).collect();
+        let lines = self.rows.data.lines_of_rows(&self.rows.x_path, &numbers)?;
+        lines.into_iter().collect()
     }
 
     fn most_wrong(&self, found: &Answers) -> Markup {
         let wrong = found.most_wrong(MOST_WRONG);
         let numbers = matches!(found.evaluation(), Evaluation::Numbers(_));
         let several = wrong.iter().any(|wrong| wrong.output.is_some());
-        let in_file = self.place(0).0;
+        let places: Vec<usize> = wrong.iter().map(|wrong| wrong.row).collect();
+        let lines = self.lines(&places);
+        let in_file = lines.is_some();
         let mut head = vec![if in_file { "line" } else { "row" }];
         head.extend(several.then_some("output"));
         head.extend(["true", "predicted", if numbers { "error" } else { "by" }]);
         let rows: Vec<Vec<Markup>> = wrong
             .iter()
-            .map(|wrong| {
-                let mut cells = vec![cell(&self.place(wrong.row).1)];
+            .enumerate()
+            .map(|(place, wrong)| {
+                let line = lines.as_ref().map(|lines| lines[place].to_string());
+                let mut cells = vec![cell(&line.unwrap_or_else(|| (wrong.row + 1).to_string()))];
                 cells.extend(wrong.output.as_deref().map(cell));
                 cells.extend([
                     cell(&wrong.truth),

@@ -29,6 +29,7 @@ use super::{
     meaning::Meaning,
     models::check_keras_name,
     outputs::{self, Named},
+    report::{self, Searched, Tried},
     values::{self, positive},
 };
 
@@ -88,6 +89,9 @@ pub struct Search {
     /// Print a line of JSON for each candidate, and one for the best at the end
     #[arg(long)]
     json: bool,
+    /// Page with pictures to write: score against flash and instructions, and the networks that none beats
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Keras file to write, .h5 or .keras
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -134,7 +138,9 @@ impl Search {
             Named::of("--x", self.data.x.as_ref()),
             Named::of("--y", self.data.y.as_ref()),
         ];
-        outputs::check(inputs, [Named::of("--output", Some(&self.output))])?;
+        report::check_page(self.report.as_ref())?;
+        let report = Named::of("--report", self.report.as_ref());
+        outputs::check(inputs, [Named::of("--output", Some(&self.output)), report])?;
         let goal = self.goal()?;
         let options = SplitOptions {
             seed: self.seed,
@@ -153,6 +159,10 @@ impl Search {
             .with_data(goal.chosen(&goal.rows.data, &best.candidate));
         let (model, device) = goal.models(&best.candidate, rows)?;
         model.save(&self.output)?;
+        if let Some(path) = &self.report {
+            let page = goal.page(&trials, best) + "\n";
+            atomic_file::write_bytes(path, page.as_bytes())?;
+        }
         if self.json {
             return console::print_json(&json!({
                 "best": best,
@@ -484,6 +494,53 @@ impl Goal {
         commands.into_iter().map(line).collect()
     }
 
+    /// The report.
+    fn page(&self, trials: &[Trial], best: &Trial) -> String {
+        let tried = |trial: &Trial| Tried {
+            flash: trial.flash_bytes,
+            ram: trial.ram_bytes,
+            instructions: trial.instructions,
+            score: trial.mean,
+            data_type: trial.candidate.data_type.name().to_string(),
+            layers: trial.candidate.layers(&self.last) + &self.features_text(trial),
+        };
+        let path = &self.rows.x_path;
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Searched {
+            title: format!("Networks for {}", name.to_string_lossy()),
+            measure: self.measure(),
+            all: trials.iter().map(tried).collect(),
+            front: self.front(trials).into_iter().map(tried).collect(),
+            best: tried(best),
+            commands: &self.commands(&best.candidate),
+            note: self.how(best),
+        }
+        .to_html()
+    }
+
+    /// `, 3 of 4 features`, where not all are taken.
+    fn features_text(&self, trial: &Trial) -> String {
+        match trial.candidate.features < self.order.len() {
+            true => format!(
+                ", {} of {} features",
+                trial.candidate.features,
+                self.order.len()
+            ),
+            false => String::new(),
+        }
+    }
+
+    /// How the scores were found.
+    fn how(&self, best: &Trial) -> String {
+        format!(
+            "{} on {} from {} folds, each scored by a model that has not seen it; instructions are estimated for {} from counts in QEMU",
+            self.measure(),
+            best.candidate.data_type,
+            best.folds.len(),
+            self.core.name
+        )
+    }
+
     /// The front as a table, and how to get the best one again.
     fn text(&self, trials: &[Trial], best: &Trial) -> String {
         let mut text = format!(
@@ -495,14 +552,7 @@ impl Goal {
             "type"
         );
         for trial in self.front(trials) {
-            let of = match trial.candidate.features < self.order.len() {
-                true => format!(
-                    ", {} of {} features",
-                    trial.candidate.features,
-                    self.order.len()
-                ),
-                false => String::new(),
-            };
+            let of = self.features_text(trial);
             text += &format!(
                 "{:>8}  {:>6}  {:>12}  {:>9.4}  {:>8}  {}{of}\n",
                 trial.flash_bytes,
@@ -513,13 +563,7 @@ impl Goal {
                 trial.candidate.layers(&self.last),
             );
         }
-        text += &format!(
-            "\n{} on {} from {} folds, each scored by a model that has not seen it; instructions are estimated for {} from counts in QEMU\n",
-            self.measure(),
-            best.candidate.data_type,
-            best.folds.len(),
-            self.core.name
-        );
+        text += &format!("\n{}\n", self.how(best));
         for command in self.commands(&best.candidate) {
             text += &format!("{command}\n");
         }

@@ -2,6 +2,7 @@
 //! worse.
 
 use ndarray::{Axis, Slice};
+use serde_json::{Value, json};
 use thumbnet_trainer::{
     Sequential,
     evaluation::{Anomalies, Reconstruction, percent, rows_needed},
@@ -56,11 +57,11 @@ impl Train {
         self.set_targets(&mut parts, &split)?;
         (parts.test, parts.normal) = (Some(held), label);
         let trained = self.train(start, &parts, &split, true)?;
-        if self.verbose.level() > 0 {
-            self.print_anomalies(&trained, &parts, anomalies.as_ref())?;
-            console::print(&format!("saved {}\n", self.output.display()))?;
+        let mut found = Value::Null;
+        if self.level() > 0 || self.json {
+            found = self.judge_anomalies(&trained, &parts, anomalies.as_ref())?;
         }
-        Ok(())
+        self.end(&trained, json!({"anomalies": found}))
     }
 
     pub(super) fn false_alarms(&self) -> f64 {
@@ -168,15 +169,15 @@ impl Train {
         Ok(model.set_signature(Some(signature))?)
     }
 
-    /// What the model is worth, in float32 and on the device.
-    fn print_anomalies(
+    /// What the model is worth, in float32 and on the device: printed, and as JSON.
+    fn judge_anomalies(
         &self,
         trained: &Trained,
         parts: &Parts,
         anomalies: Option<&Labelled>,
-    ) -> Outcome {
+    ) -> Outcome<Value> {
         let Some(held) = &parts.test else {
-            return Ok(());
+            return Ok(Value::Null);
         };
         let model = &trained.model;
         let float = model
@@ -212,6 +213,12 @@ impl Train {
             held.data.rows(),
             promise(self.false_alarms())
         );
+        let mut all = json!({
+            "rows": held.data.rows(),
+            "false_alarms": self.false_alarms(),
+            "float32": {"threshold": float},
+            "int8": {"threshold": on_device},
+        });
         if let Some(anomalies) = anomalies {
             let is_normal: Vec<bool> = std::iter::repeat_n(true, held.data.rows())
                 .chain(std::iter::repeat_n(false, anomalies.data.rows()))
@@ -219,6 +226,7 @@ impl Train {
             let mut line = |name: &str, scores: [Vec<f32>; 2], threshold: f32| {
                 let found = Anomalies::new(&scores.concat(), |score| score > threshold, &is_normal);
                 text.push_str(&format!("{name}: {found}\n"));
+                all[name]["labelled"] = json!(found);
             };
             let (held, others) = (&held.data.x, &anomalies.data.x);
             let scores = [
@@ -234,6 +242,9 @@ impl Train {
                 line("int8", scores, above);
             }
         }
-        console::print(&text)
+        if self.level() > 0 {
+            console::print(&text)?;
+        }
+        Ok(all)
     }
 }

@@ -1,5 +1,6 @@
 //! `--cv`: the score of a training on rows that it has not seen, several times over.
 
+use serde_json::Value;
 use thumbnet_trainer::dataset::SplitOptions;
 
 use super::{
@@ -20,7 +21,7 @@ impl Train {
         start: &Start,
         split: &SplitArguments,
         rows: &Labelled,
-    ) -> Outcome {
+    ) -> Outcome<Vec<Value>> {
         let options = SplitOptions {
             seed: self.seed,
             stratify: true,
@@ -32,7 +33,7 @@ impl Train {
                 console::note(
                     "note: --cv shows no scores: the targets are not what the outputs say",
                 );
-                return Ok(());
+                return Ok(Vec::new());
             };
             self.say(&format!(
                 "fold {} of {folds}: {}\n",
@@ -41,7 +42,8 @@ impl Train {
             ))?;
             scores.push(found);
         }
-        self.say(&format!("{folds} folds: {}\n\n", summary(&scores)))
+        self.say(&format!("{folds} folds: {}\n\n", summary(&scores)))?;
+        Ok(scores.iter().map(Scores::json).collect())
     }
 
     fn score_fold(
@@ -69,7 +71,7 @@ impl Train {
     }
 
     fn say(&self, text: &str) -> Outcome {
-        match self.verbose.level() {
+        match self.level() {
             0 => Ok(()),
             _ => console::print(text),
         }

@@ -12,7 +12,7 @@ use std::{
 
 use clap::Args;
 use ndarray::Array1;
-use serde_json::Value;
+use serde_json::{Value, json};
 use thumbnet_trainer::{
     Error, History, Sequential, atomic_file,
     callbacks::SharedCallback,
@@ -35,6 +35,7 @@ use super::{
     head::Head,
     interrupt,
     layers::LayerSpec,
+    live::LiveLine,
     meaning::Meaning,
     models::{check_keras_name, check_row_shape, has_extension, read_keras},
     nan::StopAtNan,
@@ -189,9 +190,13 @@ pub struct Train {
     #[arg(long)]
     allow_nan: bool,
 
-    /// Output: 0 nothing, 1 a progress bar, 2 a line per epoch, auto 1 on a terminal and 2 elsewhere
+    /// Output: 0 nothing, 1 Keras' progress bars, 2 a line per epoch, auto one line that is renewed on a terminal
+    /// and 2 elsewhere
     #[arg(long, default_value = "auto", value_name = "0|1|2|auto")]
     verbose: Verbosity,
+    /// Print one JSON object at the end, with history, scores and tables, and nothing else
+    #[arg(long, conflicts_with = "verbose")]
+    json: bool,
     /// Loss and metrics of every epoch, as JSON
     #[arg(long, value_name = "FILE.json")]
     history: Option<PathBuf>,
@@ -274,18 +279,44 @@ impl Train {
         let split = self.split_or_default(rows.data.rows());
         self.note_epochs(&split);
         let parts = split.deal(rows, self.seed)?;
-        if let Some(folds) = self.split.cv {
-            self.cross_validate(folds, &start, &split, &parts.training)?;
-        }
+        let folds = match self.split.cv {
+            Some(folds) => self.cross_validate(folds, &start, &split, &parts.training)?,
+            None => Vec::new(),
+        };
         parts.warn_of_classes(parts.end(&split));
         let trained = self.train(start, &parts, &split, true)?;
-        if self.verbose.level() > 0 || self.report.is_some() {
-            self.judge(&trained, &parts)?;
+        let mut score = Value::Null;
+        if self.level() > 0 || self.report.is_some() || self.json {
+            score = self.judge(&trained, &parts)?;
         }
-        if self.verbose.level() > 0 {
-            console::print(&format!("saved {}\n", self.output.display()))?;
+        let folds = (!folds.is_empty()).then_some(folds);
+        self.end(&trained, json!({"score": score, "folds": folds}))
+    }
+
+    /// Says where the model is, or prints all that came of the training.
+    ///
+    /// * `found` - what is to be printed beside the history, by name
+    fn end(&self, trained: &Trained, found: Value) -> Outcome {
+        if self.json {
+            let mut object = json!({
+                "output": self.output.display().to_string(),
+                "epochs": trained.history.epoch.len(),
+                "history": trained.history.to_json(),
+            });
+            for (name, value) in found.as_object().into_iter().flatten() {
+                object[name] = value.clone();
+            }
+            return console::print_json(&object);
         }
-        Ok(())
+        match self.level() {
+            0 => Ok(()),
+            _ => console::print(&format!("saved {}\n", self.output.display())),
+        }
+    }
+
+    /// Keras' number of how much is said on the way.
+    fn level(&self) -> u8 {
+        if self.json { 0 } else { self.verbose.level() }
     }
 
     /// Trains on `parts`, and writes files where `saves`; silent where not.
@@ -300,11 +331,18 @@ impl Train {
         let mut model = self.model(start, &parts.training, end, saves)?;
         let given = self.validation(&model)?;
         let validation = given.as_ref().or(parts.validation.as_ref());
-        let callbacks = self.callbacks(&model, &parts.training, end, validation, saves)?;
+        let mut callbacks = self.callbacks(&model, &parts.training, end, validation, saves)?;
+        let live = saves && !self.json && self.verbose.is_live();
+        if live {
+            let validates = validation.is_some() || end < parts.training.data.rows();
+            let (monitor, mode) = self.callbacks.monitored(validates);
+            let upwards = mode.upwards(&monitor, &model).unwrap_or(false);
+            callbacks.push(LiveLine::new(self.last_epoch(), &monitor, upwards).into());
+        }
         let printed = console::follow(&mut model);
         let options = FitOptions {
             validation_split: parts.tail(split),
-            verbose: if saves { self.verbose.level() } else { 0 },
+            verbose: if saves && !live { self.level() } else { 0 },
             callbacks,
             ..self.fit_options(&parts.training, validation)?
         };
@@ -520,7 +558,7 @@ impl Train {
 
     /// What the model is worth on rows that it was not trained on, or on those that it was where there are
     /// no others: printed, and as a page where one is asked for.
-    fn judge(&self, trained: &Trained, parts: &Parts) -> Outcome {
+    fn judge(&self, trained: &Trained, parts: &Parts) -> Outcome<Value> {
         let training = &parts.training;
         let (end, count) = (trained.end, training.data.rows());
         let validation = trained.validation.as_ref().or(parts.validation.as_ref());
@@ -543,7 +581,11 @@ impl Train {
         let data_type = self.quantize_aware.unwrap_or_default();
         let trained_on = training.view(0..end).x;
         let scores = Scores::of(&trained.model, &view, &trained_on, data_type)?;
-        if let (Some(scores), true) = (&scores, self.verbose.level() > 0) {
+        let mut found = scores.as_ref().map_or(Value::Null, Scores::json);
+        if scores.is_some() {
+            (found["rows"], found["which"]) = (json!(range.len()), json!(which));
+        }
+        if let (Some(scores), true) = (&scores, self.level() > 0) {
             console::print(&format!(
                 "\n{} {which}: {}\n{}\n",
                 range.len(),
@@ -552,7 +594,7 @@ impl Train {
             ))?;
         }
         let Some(path) = &self.report else {
-            return Ok(());
+            return Ok(found);
         };
         let device = scores.as_ref().and_then(|scores| scores.device.as_ref());
         let quantized = device.map(|device| device.report(&trained.model, &view));
@@ -575,7 +617,8 @@ impl Train {
                 .map(|(device, report)| (device.data_type, &device.evaluation, report)),
             seed: self.seed,
         }
-        .write(path)
+        .write(path)?;
+        Ok(found)
     }
 
     /// Whether the settings and the optimizer of the model's file hold. An error where they would have to,
