@@ -45,6 +45,7 @@ mod search;
 mod signature;
 mod softfloat;
 mod splits;
+mod stream;
 mod tables;
 mod tflite;
 mod tfmot;

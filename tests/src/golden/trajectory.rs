@@ -364,6 +364,7 @@ fn run(folder: &Path, recipe: &Value, differences: &mut Differences) -> Result<(
         validation_data: with_data.then_some(validation),
         validation_split,
         shuffle: false,
+        shuffle_block: None,
         verbose: 0,
         callbacks: list,
         class_weight,

@@ -17,6 +17,14 @@ pub(super) struct Labels<'a> {
     called_by_numbers: bool,
 }
 
+/// Classes that were numbered as they appeared.
+pub(super) struct Appeared {
+    /// Sorted.
+    pub names: Vec<String>,
+    /// Among the names, by number.
+    pub places: Vec<usize>,
+}
+
 impl<'a> Labels<'a> {
     pub(super) fn new(known: Option<&'a [String]>) -> Self {
         let names = known
@@ -106,6 +114,29 @@ impl<'a> Labels<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Takes what was read so far but for the last one, by which labels of another kind are told: values, or numbers
+    /// of classes as they appeared.
+    pub(super) fn drain(&mut self) -> Vec<f32> {
+        let values = self.values.len().saturating_sub(1);
+        let text = self.text.len().saturating_sub(1);
+        let text: Vec<f32> = self.text.drain(..text).map(|index| index as f32).collect();
+        self.values.drain(..values).chain(text).collect()
+    }
+
+    /// The values that [`Self::drain`] left, and of text the classes' names and their places by the numbers that
+    /// they have as they appeared.
+    pub(super) fn finish_drained(mut self) -> (Vec<f32>, Option<Appeared>) {
+        if self.text.is_empty() {
+            return (self.values, None);
+        }
+        let rest = self.text.iter().map(|&index| index as f32).collect();
+        // One of each class, as they appeared.
+        self.text = (0..self.names.len()).collect();
+        let (places, names) = self.finish();
+        let places = places.into_iter().map(|place| place as usize).collect();
+        (rest, names.map(|names| Appeared { names, places }))
     }
 
     /// Values and class names. Names are sorted, so that they do not depend on the rows' order.

@@ -16,6 +16,7 @@ mod number;
 mod row_reader;
 mod source;
 mod split;
+mod spool;
 mod survey;
 mod table;
 
@@ -29,6 +30,7 @@ pub use self::labels::list;
 pub use self::missing::Missing;
 pub use self::npy::write_npy;
 pub use self::split::SplitOptions;
+pub use self::spool::SpooledTable;
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 

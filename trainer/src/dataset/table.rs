@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufReader, Read},
+    io::{BufReader, BufWriter, Read, Write},
     path::Path,
 };
 
@@ -18,6 +18,7 @@ use super::{
     missing::{Missing, fill},
     row_reader::{Groups, Rows},
     source::Source,
+    spool::HEAD,
     survey::{Kind, Refusal, Tally},
 };
 use crate::{Error, FormatKind, Result};
@@ -91,19 +92,7 @@ pub(super) struct Table<'a> {
 }
 
 pub(super) fn read(source: &Source, path: &Path, options: &CsvOptions) -> Result<Dataset> {
-    let dialect =
-        Dialect::find(&source.sample, &options.dialect).map_err(|message| Error::Format {
-            path: path.to_path_buf(),
-            line: Some(1),
-            kind: FormatKind::Content,
-            message,
-        })?;
-    let table = Table {
-        source,
-        path,
-        dialect,
-        options,
-    };
+    let table = Table::new(source, path, options)?;
     let kinds = BTreeMap::new();
     let data = match table.rows(&kinds, false) {
         // A second look costs time: only where a cell asks for it.
@@ -113,7 +102,116 @@ pub(super) fn read(source: &Source, path: &Path, options: &CsvOptions) -> Result
     data.map_err(|problem| table.locate(problem))
 }
 
-impl Table<'_> {
+/// What [`spool`] has read.
+pub(super) struct Spooled {
+    /// The first rows, with what is known of all.
+    pub head: Dataset,
+    pub rows: usize,
+    /// Of text labels: the place of each class by the number that it has in the file.
+    pub places: Option<Vec<usize>>,
+}
+
+/// Writes features and targets of all rows to files; `places` of [`Spooled`] says how the classes there are numbered.
+pub(super) fn spool(
+    path: &Path,
+    options: &CsvOptions,
+    x: &mut impl Write,
+    y: &mut impl Write,
+) -> Result<Spooled> {
+    let source = Source::file(path)?;
+    let table = Table::new(&source, path, options)?;
+    // Whatever the first rows look like: later ones may hold texts.
+    let kinds = table.survey();
+    let spooled = kinds.and_then(|kinds| table.spool(&kinds, x, y));
+    spooled.map_err(|problem| table.locate(problem))
+}
+
+impl<'a> Table<'a> {
+    fn new(source: &'a Source<'a>, path: &'a Path, options: &'a CsvOptions) -> Result<Self> {
+        let dialect =
+            Dialect::find(&source.sample, &options.dialect).map_err(|message| Error::Format {
+                path: path.to_path_buf(),
+                line: Some(1),
+                kind: FormatKind::Content,
+                message,
+            })?;
+        Ok(Self {
+            source,
+            path,
+            dialect,
+            options,
+        })
+    }
+
+    /// All rows, the first ones twice: which columns number the rows is known behind them.
+    fn spool(
+        &self,
+        kinds: &BTreeMap<usize, Kind>,
+        x: &mut impl Write,
+        y: &mut impl Write,
+    ) -> Result<Spooled, Problem> {
+        let head = self.first_rows(kinds, true, Some(HEAD))?;
+        let (mut reader, names) = self.open()?;
+        let columns = self.columns(names, kinds)?;
+        let kept: Vec<usize> = (0..columns.features.len())
+            .filter(|&place| head.feature_names.contains(&columns.features[place]))
+            .collect();
+        let mut rows = Rows {
+            table: self,
+            columns: &columns,
+            surveyed: true,
+            labels: Labels::new(self.options.class_names.as_deref()),
+            targets: Vec::new(),
+            groups: Groups::default(),
+        };
+        let io = |source| Problem::Other(Error::io(std::env::temp_dir(), source));
+        let (mut x, mut y) = (BufWriter::new(x), BufWriter::new(y));
+        let mut row = vec![0.0; columns.features.len()];
+        let mut record = ByteRecord::new();
+        let mut count = 0;
+        while self.next(&mut reader, &mut record)? {
+            if record.len() != columns.roles.len() {
+                let message = columns.wrong_length(record.len(), self.dialect.separator);
+                return Err(Problem::at(&record, message));
+            }
+            row.fill(0.0);
+            rows.push(&record, &mut row)?;
+            for &place in &kept {
+                x.write_all(&row[place].to_ne_bytes()).map_err(io)?;
+            }
+            count += 1;
+            if count % HEAD == 0 {
+                let drained = rows.targets.drain(..).chain(rows.labels.drain());
+                for value in drained {
+                    y.write_all(&value.to_ne_bytes()).map_err(io)?;
+                }
+            }
+        }
+        let (rest, classes) = rows.labels.finish_drained();
+        for value in rows.targets.into_iter().chain(rest) {
+            y.write_all(&value.to_ne_bytes()).map_err(io)?;
+        }
+        x.flush().and_then(|()| y.flush()).map_err(io)?;
+        let classes = classes.map(|classes| (classes.names, classes.places));
+        let (names, places) = classes.unzip();
+        let mut head = head;
+        // The classes of all rows, which may be others than those of the first.
+        if let (Some(names), Some(y)) = (&names, &mut head.y) {
+            let of_head = head.class_names.take().unwrap_or_default();
+            y.mapv_inplace(|class| {
+                let name = of_head.get(class as usize);
+                let place = name.and_then(|name| names.iter().position(|other| other == name));
+                place.map_or(class, |place| place as f32)
+            });
+        }
+        head.class_names = names;
+        Ok(Spooled {
+            head,
+            rows: count,
+            places: places.filter(|_| self.options.class_names.is_none()),
+        })
+    }
+
     /// Counts the lines up to the problem: only now, since it costs time.
     fn locate(&self, problem: Problem) -> Error {
         let (byte, message) = match problem {
@@ -243,6 +341,16 @@ impl Table<'_> {
 
     /// All rows; `surveyed` where the columns' kinds are known.
     fn rows(&self, kinds: &BTreeMap<usize, Kind>, surveyed: bool) -> Result<Dataset, Problem> {
+        self.first_rows(kinds, surveyed, None)
+    }
+
+    /// The first rows, or all.
+    fn first_rows(
+        &self,
+        kinds: &BTreeMap<usize, Kind>,
+        surveyed: bool,
+        most: Option<usize>,
+    ) -> Result<Dataset, Problem> {
         let (mut reader, names) = self.open()?;
         let columns = self.columns(names, kinds)?;
         let width = columns.features.len();
@@ -258,7 +366,7 @@ impl Table<'_> {
         let mut dropped = Vec::new();
         let mut record = ByteRecord::new();
         let mut place = 0;
-        while self.next(&mut reader, &mut record)? {
+        while most.is_none_or(|most| place < most) && self.next(&mut reader, &mut record)? {
             if record.len() != columns.roles.len() {
                 let message = columns.wrong_length(record.len(), self.dialect.separator);
                 return Err(Problem::at(&record, message));

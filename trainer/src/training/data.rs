@@ -1,5 +1,7 @@
 //! Data on its way into the passes: arrays checked once, batches as slices, shuffled rows.
 
+use std::ops::Range;
+
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
@@ -74,17 +76,18 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// A new random order of `rows` rows.
-    pub fn shuffle(&mut self, rows: usize, rng: &mut ChaCha8Rng) -> Result<()> {
-        let rows = u32::try_from(rows).map_err(|_| {
+    /// A new random order of these rows.
+    pub fn shuffle(&mut self, rows: Range<usize>, rng: &mut ChaCha8Rng) -> Result<()> {
+        let end = u32::try_from(rows.end).map_err(|_| {
             Error::value(format!(
-                "{rows} rows are too many to shuffle, expected at most {}; train without shuffling",
+                "{} rows are too many to shuffle, expected at most {}; train without shuffling",
+                rows.end,
                 u32::MAX
             ))
         })?;
         // From the same beginning in every epoch, so that an order depends on its epoch alone.
         self.indices.clear();
-        self.indices.extend(0..rows);
+        self.indices.extend(rows.start as u32..end); // below the end
         self.indices.shuffle(rng);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::{sync::atomic::Ordering, time::Instant};
 
 use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::callback_list::Callbacks;
@@ -44,7 +45,10 @@ impl<'a, 'o> Training<'a, 'o> {
     ) -> Result<Self> {
         let verbosity = Verbosity::new(options.verbose)?;
         let rows = data.x.rows();
-        let feed = Feed::new(rows, batch_size(options, rows)?, options.shuffle);
+        let mut feed = Feed::new(rows, batch_size(options, rows)?, options.shuffle);
+        if let Some(block) = options.shuffle_block {
+            feed.block = block.next_multiple_of(feed.batch_size);
+        }
         let output = model.output_shape().unwrap_or_default().to_vec();
         let targets = Targets::of(data.y, &output);
         model.build_optimizer();
@@ -195,7 +199,7 @@ impl<'a, 'o> Training<'a, 'o> {
         if callbacks.use_batches()? {
             callbacks.each_batch(|callback| callback.on_train_batch_begin(model, step))?;
         }
-        match self.feed.order.indices(start, stop) {
+        match self.feed.indices(start, stop) {
             None => model.train_step(self.data.slice(start, stop), self.targets)?,
             Some(indices) => {
                 let mut gathered = std::mem::take(&mut model.workspace.batch);
@@ -240,11 +244,13 @@ struct Feed {
     batch_size: usize,
     rows: usize,
     shuffle: bool,
+    /// Rows that are shuffled among each other, a multiple of the batch size or all.
+    block: usize,
     order: Order,
     /// Passes begun.
     passes: u64,
-    /// The pass that `order` is of.
-    ordered: u64,
+    /// The pass and the block of it that `order` is of.
+    ordered: (u64, usize),
     /// Batches taken from the current pass.
     taken: usize,
 }
@@ -255,9 +261,10 @@ impl Feed {
             batch_size,
             rows,
             shuffle,
+            block: rows.next_multiple_of(batch_size.max(1)).max(1),
             order: Order::default(),
             passes: 0,
-            ordered: 0,
+            ordered: (0, 0),
             taken: 0,
         }
     }
@@ -285,14 +292,29 @@ impl Feed {
         if !self.advance(first) {
             return Ok(None);
         }
-        if self.shuffle && self.ordered != self.passes {
+        let start = (self.taken - 1) * self.batch_size;
+        let block = start / self.block;
+        if self.shuffle && self.ordered != (self.passes, block) {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(2 * self.passes - 1);
-            self.order.shuffle(self.rows, &mut rng)?;
-            self.ordered = self.passes;
+            let mut blocks: Vec<usize> = (0..self.rows / self.block).collect();
+            // Far behind what blocks draw.
+            rng.set_word_pos(1 << 66);
+            blocks.shuffle(&mut rng);
+            // What is left stays last.
+            let first = blocks.get(block).copied().unwrap_or(block) * self.block;
+            rng.set_word_pos((block as u128) << 40);
+            let rows = first..(first + self.block).min(self.rows);
+            self.order.shuffle(rows, &mut rng)?;
+            self.ordered = (self.passes, block);
         }
-        let start = (self.taken - 1) * self.batch_size;
         Ok(Some((start, (start + self.batch_size).min(self.rows))))
+    }
+
+    /// Which rows those of a batch are, none where they come as they lie.
+    fn indices(&self, start: usize, stop: usize) -> Option<&[u32]> {
+        let block = start / self.block * self.block;
+        self.order.indices(start - block, stop - block)
     }
 
     /// Leaves the batches of an epoch out, up to `steps`.

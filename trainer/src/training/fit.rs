@@ -30,6 +30,10 @@ pub struct FitOptions<'a> {
     pub validation_split: f64,
     /// Whether rows come in a new random order in each epoch. Defaults to true.
     pub shuffle: bool,
+    /// Rows that are shuffled among each other, for data that does not fit into memory: blocks of so many, rounded
+    /// up to whole batches, come in a random order and each of them in one of its own; the last one, with what is
+    /// left, comes last. Defaults to none, all rows.
+    pub shuffle_block: Option<usize>,
     /// 0 for silence, 1 for a progress bar, 2 for one line per epoch. Defaults to 1.
     pub verbose: u8,
     /// Called in order. Defaults to none.
@@ -67,6 +71,7 @@ impl Default for FitOptions<'_> {
             validation_data: None,
             validation_split: 0.0,
             shuffle: true,
+            shuffle_block: None,
             verbose: 1,
             callbacks: Vec::new(),
             class_weight: None,
@@ -240,6 +245,7 @@ pub(super) fn batch_size(options: &FitOptions, rows: usize) -> Result<usize> {
         ("validation_batch_size", options.validation_batch_size),
         ("steps_per_epoch", options.steps_per_epoch),
         ("validation_steps", options.validation_steps),
+        ("shuffle_block", options.shuffle_block),
         ("threads", options.threads),
     ];
     let every = match options.validation_freq {
@@ -313,6 +319,40 @@ mod tests {
         assert_eq!(class_weights(&Samples::new(&y), &weights), [2.5, 1.0, 0.5]);
         let y = ndarray::arr1(&[2., 0., 1.]);
         assert_eq!(class_weights(&Samples::new(&y), &weights), [0.5, 1.0, 2.5]);
+    }
+
+    /// The row of each batch, as a layer sees it.
+    #[test]
+    fn blocks_hold_every_row_once_and_one_block_is_the_whole() {
+        use crate::layers::{Dense, Input};
+
+        let x = ndarray::Array2::from_shape_fn((23, 1), |(row, _)| row as f32 / 23.0);
+        let y = x.mapv(|x| x * 3.0);
+        let train = |shuffle_block, shuffle| {
+            let mut model = Sequential::new().with_seed(5);
+            model.add(Input::new([1])).unwrap();
+            model.add(Dense::new(1)).unwrap();
+            model.compile("sgd", "mse", [] as [&str; 0]).unwrap();
+            let options = FitOptions {
+                epochs: 3,
+                batch_size: Some(2),
+                shuffle,
+                shuffle_block,
+                verbose: 0,
+                seed: Some(1),
+                ..FitOptions::default()
+            };
+            let history = model.fit(&x, &y, options).unwrap();
+            (model.values().to_vec(), history)
+        };
+        let whole = train(None, true);
+        for one in [23, 24, 1000] {
+            assert!(train(Some(one), true) == whole, "{one}");
+        }
+        // Blocks of 6 rows, of 5 in whole batches, are another order, and the same each time.
+        let blocks = train(Some(5), true);
+        assert!(blocks == train(Some(6), true) && blocks != whole);
+        assert!(train(Some(5), false) == train(None, false));
     }
 
     #[test]

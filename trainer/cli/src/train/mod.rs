@@ -3,6 +3,7 @@
 mod autoencoder;
 mod cross_validation;
 mod model;
+mod stream;
 
 use std::{
     collections::BTreeMap,
@@ -129,6 +130,20 @@ pub struct Train {
     steps_per_epoch: Option<usize>,
     #[command(flatten)]
     split: SplitArguments,
+    /// For tables larger than memory: their numbers go to a temporary file of 4 bytes each, and blocks of so many
+    /// rows are shuffled among each other, in place of all [default: 100000]
+    #[arg(
+        long,
+        value_name = "ROWS",
+        num_args = 0..=1,
+        default_missing_value = "100000",
+        value_parser = positive::<usize>,
+        conflicts_with_all = [
+            "x", "y", "model", "weights", "autoencoder", "missing", "group", "test_split", "shuffle_split", "stratify", "cv",
+            "class_weight", "sample_weight", "quantize_aware", "q_metrics", "report"
+        ]
+    )]
+    stream: Option<usize>,
     /// CSV file to validate on
     #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["validation_x", "validation_split", "x"])]
     validation_data: Option<PathBuf>,
@@ -272,6 +287,9 @@ impl Train {
 
     pub fn run(&self) -> Outcome {
         self.check_outputs()?;
+        if let Some(block) = self.stream {
+            return self.run_stream(block);
+        }
         if !self.autoencoder.is_empty() {
             return self.run_autoencoder();
         }
@@ -328,21 +346,20 @@ impl Train {
         saves: bool,
     ) -> Outcome<Trained> {
         let end = parts.end(split);
-        let mut model = self.model(start, &parts.training, end, saves)?;
+        let view = parts.training.view(0..end);
+        let mut model = self.model(start, &parts.training, &view, saves)?;
         let given = self.validation(&model)?;
         let validation = given.as_ref().or(parts.validation.as_ref());
         let mut callbacks = self.callbacks(&model, &parts.training, end, validation, saves)?;
-        let live = saves && !self.json && self.verbose.is_live();
-        if live {
+        let mut verbose = 0;
+        if saves {
             let validates = validation.is_some() || end < parts.training.data.rows();
-            let (monitor, mode) = self.callbacks.monitored(validates);
-            let upwards = mode.upwards(&monitor, &model).unwrap_or(false);
-            callbacks.push(LiveLine::new(self.last_epoch(), &monitor, upwards).into());
+            (callbacks, verbose) = self.with_live_line(callbacks, &model, validates);
         }
         let printed = console::follow(&mut model);
         let options = FitOptions {
             validation_split: parts.tail(split),
-            verbose: if saves && !live { self.level() } else { 0 },
+            verbose,
             callbacks,
             ..self.fit_options(&parts.training, validation)?
         };
@@ -581,18 +598,7 @@ impl Train {
         let data_type = self.quantize_aware.unwrap_or_default();
         let trained_on = training.view(0..end).x;
         let scores = Scores::of(&trained.model, &view, &trained_on, data_type)?;
-        let mut found = scores.as_ref().map_or(Value::Null, Scores::json);
-        if scores.is_some() {
-            (found["rows"], found["which"]) = (json!(range.len()), json!(which));
-        }
-        if let (Some(scores), true) = (&scores, self.level() > 0) {
-            console::print(&format!(
-                "\n{} {which}: {}\n{}\n",
-                range.len(),
-                scores.line(),
-                scores.float.evaluation()
-            ))?;
-        }
+        let found = self.print_scores(scores.as_ref(), range.len(), which)?;
         let Some(path) = &self.report else {
             return Ok(found);
         };
@@ -619,6 +625,39 @@ impl Train {
         }
         .write(path)?;
         Ok(found)
+    }
+
+    /// Prints the scores of so many rows, and gives them as JSON.
+    fn print_scores(&self, scores: Option<&Scores>, rows: usize, which: &str) -> Outcome<Value> {
+        let Some(scores) = scores else {
+            return Ok(Value::Null);
+        };
+        let mut found = scores.json();
+        (found["rows"], found["which"]) = (json!(rows), json!(which));
+        if self.level() > 0 {
+            console::print(&format!(
+                "\n{rows} {which}: {}\n{}\n",
+                scores.line(),
+                scores.float.evaluation()
+            ))?;
+        }
+        Ok(found)
+    }
+
+    /// The callbacks with the line of a terminal, where somebody looks on, and how much else is said.
+    fn with_live_line<'a>(
+        &self,
+        mut callbacks: Vec<SharedCallback<'a>>,
+        model: &Sequential,
+        validates: bool,
+    ) -> (Vec<SharedCallback<'a>>, u8) {
+        if self.json || !self.verbose.is_live() {
+            return (callbacks, self.level());
+        }
+        let (monitor, mode) = self.callbacks.monitored(validates);
+        let upwards = mode.upwards(&monitor, model).unwrap_or(false);
+        callbacks.push(LiveLine::new(self.last_epoch(), &monitor, upwards).into());
+        (callbacks, 0)
     }
 
     /// Whether the settings and the optimizer of the model's file hold. An error where they would have to,

@@ -1,6 +1,6 @@
 //! The model of a training: its layers, compile settings and what it says of itself.
 
-use ndarray::{Axis, Slice};
+use ndarray::Axis;
 use serde_json::{Value, json};
 use thumbnet_trainer::{
     Sequential, Signature, Task,
@@ -17,7 +17,7 @@ use super::{
         Outcome,
         compile::{check_labels, task},
         console,
-        data::Labelled,
+        data::{Labelled, LabelledView},
         head::Head,
         layers::{self, LayerSpec},
         meaning::Meaning,
@@ -59,17 +59,19 @@ fn numbers(values: &[f64]) -> String {
 }
 
 impl Train {
-    /// The model to train, compiled, for rows of which those before `end` train; silent unless `tells`.
+    /// The model to train, compiled, for rows of which those in `training` train; silent unless `tells`.
+    ///
+    /// * `rows` - what is known of all, and some of them
     pub(super) fn model(
         &self,
         start: Start,
         rows: &Labelled,
-        end: usize,
+        training: &LabelledView,
         tells: bool,
     ) -> Outcome<Sequential> {
         let (mut model, targets) = match start.model {
             Some(model) => (model.with_seed(self.seed), None),
-            None => self.build(rows, end, start.settings.loss.as_ref())?,
+            None => self.build(rows, training, start.settings.loss.as_ref())?,
         };
         if let (Some(TargetScale { mean, deviation }), true) = (&targets, tells) {
             console::note(&format!(
@@ -111,15 +113,14 @@ impl Train {
     fn build(
         &self,
         rows: &Labelled,
-        end: usize,
+        training: &LabelledView,
         loss: Option<&Loss>,
     ) -> Outcome<(Sequential, Option<TargetScale>)> {
-        let training = Slice::from(..end);
         let normalization = match self.normalizes() {
             false => None,
             true => {
                 let mut normalization = Normalization::new();
-                normalization.adapt(&rows.data.x.slice_axis(Axis(0), training))?;
+                normalization.adapt(&training.x)?;
                 Some(normalization)
             }
         };
@@ -127,7 +128,7 @@ impl Train {
         if self.normalizes() {
             widen_constant_columns(&mut model)?;
         }
-        let targets = self.target_scale(&model, rows, end, loss);
+        let targets = self.target_scale(&model, rows, training, loss);
         if let Some(scale) = &targets {
             let TargetScale { mean, deviation } = scale;
             model.add(Rescaling::with_values(deviation.clone(), mean.clone()))?;
@@ -141,7 +142,7 @@ impl Train {
         &self,
         model: &Sequential,
         rows: &Labelled,
-        end: usize,
+        training: &LabelledView,
         loss: Option<&Loss>,
     ) -> Option<TargetScale> {
         let linear = matches!(
@@ -162,8 +163,9 @@ impl Train {
         if !(linear && suits && fits && numbers && stays && self.normalizes()) {
             return None;
         }
-        let y = y.slice_axis(Axis(0), Slice::from(..end));
-        let columns = y.to_shape((end, width)).ok()?.mapv(f64::from);
+        let y = &training.y;
+        let shape = (y.len_of(Axis(0)), width);
+        let columns = y.to_shape(shape).ok()?.mapv(f64::from);
         let mean = columns.mean_axis(Axis(0))?.to_vec();
         let deviation = columns.std_axis(Axis(0), 0.0);
         let deviation = deviation.mapv(|value| if value == 0.0 { 1.0 } else { value });
