@@ -24,6 +24,9 @@ pub enum Error {
     /// A property that cannot be understood, or does not fit the model.
     #[error("{0}")]
     Property(String),
+    /// A certificate that does not prove what it says.
+    #[error("the certificate is refused: {0}")]
+    Certificate(String),
 }
 
 /// A result with an [`Error`].
@@ -32,5 +35,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     pub(crate) fn property<T>(message: impl Into<String>) -> Result<T> {
         Err(Self::Property(message.into()))
+    }
+
+    pub(crate) fn certificate<T>(message: impl Into<String>) -> Result<T> {
+        Err(Self::Certificate(message.into()))
     }
 }

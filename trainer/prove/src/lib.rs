@@ -37,6 +37,8 @@
 #![forbid(unsafe_code)]
 
 mod bounds;
+mod certificate;
+mod check;
 mod domain;
 mod enumerate;
 mod error;
@@ -46,6 +48,7 @@ mod product;
 mod property;
 mod search;
 
+pub use certificate::Certificate;
 pub use error::{Error, Result};
 pub use goal::Goal;
 pub use network::Network;

@@ -24,12 +24,12 @@ pub struct Options {
     pub timeout: Duration,
     /// Defaults to as many as there are cores.
     pub threads: usize,
-    /// Whether the parts of the boxes are kept, for a certificate. Defaults to no.
+    /// Whether the parts of the boxes are kept, for a [`Certificate`](crate::Certificate). Defaults to no.
     pub parts: bool,
     /// Multiply-accumulates up to which a part is enumerated; larger ones are halved. Defaults to 1.5 million, about what
     /// the bounds of a part cost.
     pub enumeration: f64,
-    /// Inputs tried at random before the search. Defaults to 8192.
+    /// Inputs tried at random before the search. Defaults to 2048.
     pub samples: usize,
 }
 
@@ -40,7 +40,7 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(1, Into::into),
             parts: false,
             enumeration: 1.5e6,
-            samples: 8192,
+            samples: 2048,
         }
     }
 }
@@ -454,7 +454,7 @@ impl Search<'_> {
 /// Those of them around which others are tried.
 const KEPT: usize = 16;
 /// How often, ever nearer.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 12;
 
 /// [`Search::decide`] in the widest vectors of the machine.
 struct Deciding<'a>(&'a Search<'a>, &'a Task);

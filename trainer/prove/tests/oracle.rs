@@ -32,7 +32,7 @@ fn the_verdict_is_that_of_trying_every_input() {
                     samples: if case % 3 == 0 { 64 } else { 0 },
                     ..Options::default()
                 };
-                let property = property(ranges.clone(), goal.clone());
+                let property = property(&network, &ranges, &goal);
                 let outcome = prove(&network, &property, &options).unwrap();
                 match outcome.verdict {
                     Verdict::Holds => assert!(expected, "case {case}: {goal:?} does not hold"),

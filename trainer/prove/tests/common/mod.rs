@@ -1,6 +1,7 @@
 //! Small random models, and every input of them.
 #![allow(dead_code, reason = "each program uses what it needs")]
 
+use serde_json::{Value, json};
 use thumbnet_prove::{Goal, Network, Property};
 use thumbnet_runtime::{
     Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, WeightsSpec,
@@ -286,13 +287,40 @@ pub fn goal(random: &mut Random, outputs: &[Vec<f32>]) -> Goal {
     }
 }
 
-pub fn property(ranges: Vec<Option<[f64; 2]>>, goal: Goal) -> Property {
-    Property {
-        name: String::new(),
-        boxes: vec![ranges],
-        goal,
-        columns: Vec::new(),
-        outputs: Vec::new(),
-        source: serde_json::Value::Null,
+/// The goal as files have it.
+pub fn holds_when(goal: &Goal) -> Value {
+    let members =
+        |set: &[bool]| -> Vec<usize> { (0..set.len()).filter(|&index| set[index]).collect() };
+    match goal {
+        Goal::Class(set) => json!({"always_class": members(set)}),
+        Goal::Largest(set) => json!({"always_largest": members(set)}),
+        Goal::Smallest(set) => json!({"always_smallest": members(set)}),
+        Goal::Margin { index, by } => json!({"output": index, "margin": by}),
+        Goal::Output {
+            index,
+            at_least,
+            at_most,
+        } => {
+            let mut value = json!({"output": index});
+            for (key, bound) in [("at_least", at_least), ("at_most", at_most)] {
+                if bound.is_finite() {
+                    value[key] = json!(bound);
+                }
+            }
+            value
+        }
     }
+}
+
+/// A property of one box, as it is read from a file.
+pub fn property(network: &Network, ranges: &[Option<[f64; 2]>], goal: &Goal) -> Property {
+    let columns = ranges
+        .iter()
+        .enumerate()
+        .filter_map(|(index, range)| Some((index.to_string(), json!((*range)?))));
+    let columns: serde_json::Map<String, Value> = columns.collect();
+    let file = json!({"boxes": [columns], "holds_when": holds_when(goal)});
+    let property = Property::of("", file.as_object().unwrap(), network).unwrap();
+    assert_eq!((&property.goal, &property.boxes[0][..]), (goal, ranges));
+    property
 }
