@@ -235,3 +235,68 @@ fn a_property_that_does_not_fit_is_refused_in_a_line() {
         assert!(line.ends_with(expected), "{line}");
     }
 }
+
+#[test]
+fn a_certificate_is_checked_again_and_refused_for_another_model() {
+    let folder = model();
+    for (bound, code, word) in [(255, 0, "holds"), (254, 1, "fails")] {
+        let property =
+            format!("[[boxes]]\na = [0, 1e9]\n[holds_when]\noutput = 'left'\nat_most = {bound}\n");
+        assert_eq!(
+            prove(&folder, &property, "--certificate c.json").code,
+            Some(code)
+        );
+        let checked = thumbnet(folder.path(), ["prove", "m.tnet", "--check", "c.json"]);
+        assert_eq!(checked.code, Some(code), "{}", checked.stderr);
+        assert!(
+            checked
+                .stdout
+                .starts_with(&format!("{word}, as the certificate says")),
+            "{}",
+            checked.stdout
+        );
+    }
+    let text = fs::read_to_string(folder.path().join("c.json")).unwrap();
+    // No longer what the counterexample breaks.
+    fs::write(folder.path().join("c.json"), text.replace("254", "256")).unwrap();
+    let line = thumbnet(folder.path(), ["prove", "m.tnet", "--check", "c.json"]).error(2);
+    assert!(line.contains("breaks nothing"), "{line}");
+    let mut blob = fs::read(folder.path().join("m.tnet")).unwrap();
+    let at = blob.windows(4).position(|bytes| bytes == b"left").unwrap();
+    blob[at] = b'L';
+    let end = blob.len() - 4;
+    let crc = thumbnet_runtime::crc32(&blob[..end]).to_le_bytes();
+    blob[end..].copy_from_slice(&crc);
+    fs::write(folder.path().join("m.tnet"), blob).unwrap();
+    let line = thumbnet(folder.path(), ["prove", "m.tnet", "--check", "c.json"]).error(2);
+    assert!(
+        line.contains("the certificate is refused: it is of the model with CRC"),
+        "{line}"
+    );
+}
+
+/// 2 a + 1 against b: of (3, 5) 7 is greater by 2, and with a one less and b one more 5 is less than 6.
+#[test]
+fn rows_keep_their_class_within_a_radius_or_lose_it_to_an_example() {
+    let folder = model();
+    fs::write(folder.path().join("rows.csv"), "b,a\n5,3\n0,9\n").unwrap();
+    let run = |radius: &str| {
+        let line = format!("prove m.tnet --rows rows.csv --radius {radius}");
+        thumbnet(folder.path(), line.split_whitespace())
+    };
+    // Nothing within less than a half rounds to another number.
+    assert_eq!(run("0.49").code, Some(0));
+    let broken = run("1");
+    assert_eq!(broken.code, Some(1), "{}", broken.stderr);
+    assert!(
+        broken.stdout.contains("row 1: fails for a=2"),
+        "{}",
+        broken.stdout
+    );
+    assert!(broken.stdout.contains("row 2: holds"), "{}", broken.stdout);
+    assert!(
+        broken.stdout.ends_with("1 hold, 1 fail, 0 unknown\n"),
+        "{}",
+        broken.stdout
+    );
+}

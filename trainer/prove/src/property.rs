@@ -23,11 +23,11 @@
 //! A file with `properties`, a table of such tables by name, holds several; their `columns` and `outputs` may stand
 //! beside it. `text` says it in words; other keys of a table of properties (as `networks`) are left alone.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     error::{Error, Result},
-    goal::Goal,
+    goal::{Goal, class},
     network::Network,
 };
 
@@ -138,6 +138,28 @@ impl Property {
 }
 
 impl Property {
+    /// That a row keeps its class, whatever its inputs are within `radius` of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Property`] for a row that the model refuses, or a radius that is no number from 0 on.
+    pub fn robust(network: &Network, row: &[f32], radius: f64) -> Result<Self> {
+        if !(0.0..f64::INFINITY).contains(&radius) {
+            return Error::property(format!(
+                "the radius is {radius}, expected a number from 0 on"
+            ));
+        }
+        let outputs = network.predict(row)?;
+        let class = class(&outputs, network.model.threshold().unwrap_or(0.5));
+        let range = |(input, &x): (usize, &f32)| {
+            let x = f64::from(x);
+            (input.to_string(), json!([x - radius, x + radius]))
+        };
+        let ranges: Map<String, Value> = row.iter().enumerate().map(range).collect();
+        let table = json!({"boxes": [ranges], "holds_when": {"always_class": class}});
+        Self::of("", table.as_object().unwrap_or(&Map::new()), network)
+    }
+
     /// The name of an input, or its number.
     pub fn column(&self, input: usize) -> String {
         self.columns
