@@ -259,7 +259,12 @@ impl Search<'_> {
                 outcome.computed += count;
                 Node::Enumerated
             }
-            Done::Split { input, at, sums } => {
+            Done::Split {
+                input,
+                at,
+                upwards,
+                sums,
+            } => {
                 let tree = &mut outcome.parts[task.which];
                 let children = tree.len();
                 if self.options.parts {
@@ -271,7 +276,11 @@ impl Search<'_> {
                     };
                 }
                 let [low, high] = task.region.split(input, at);
-                for (region, node) in [(high, children + 1), (low, children)] {
+                let mut halves = [(high, children + 1), (low, children)];
+                if upwards {
+                    halves.reverse();
+                }
+                for (region, node) in halves {
                     shared.tasks.push(Task {
                         which: task.which,
                         region,
@@ -329,6 +338,7 @@ impl Search<'_> {
         Done::Split {
             input,
             at,
+            upwards: corner[input] > at,
             sums: bounded.sums,
         }
     }
@@ -488,5 +498,11 @@ enum Done {
     Broken(Counterexample),
     Bounded,
     Enumerated,
-    Split { input: usize, at: usize, sums: Sums },
+    /// `upwards`: the upper half first, where the bound is least.
+    Split {
+        input: usize,
+        at: usize,
+        upwards: bool,
+        sums: Sums,
+    },
 }
