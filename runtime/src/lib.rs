@@ -83,6 +83,7 @@ mod quantize;
 mod reader;
 #[cfg(feature = "layers")]
 mod rows;
+mod saturation;
 #[cfg(not(target_os = "none"))]
 mod spec;
 #[cfg(not(target_os = "none"))]
@@ -101,6 +102,7 @@ pub use limits::Limits;
 pub use model::{Class, LayerInfo, Model};
 pub use packing::Packing;
 pub use reader::blob_len;
+pub use saturation::Saturation;
 #[cfg(not(target_os = "none"))]
 pub use spec::{
     DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, ModelSpec, NormalizeSpec, OutputSpec,

@@ -466,7 +466,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// The values lie at the start of the scratch memory behind layers of even index, at its end
     /// behind the odd ones, so that what a layer reads and what it writes never overlap.
     #[inline(always)]
-    fn run(
+    pub(crate) fn run(
         &self,
         inputs: &[u32],
         scratch: &mut [u32],
@@ -525,7 +525,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
 /// One layer. False where a value is not finite: one that it quantizes, or one of its outputs.
 #[cfg(feature = "layers")]
 #[inline(always)]
-fn run(step: &Step, x: &[u32], y: &mut [u32], spare: &mut [u32]) -> bool {
+pub(crate) fn run(step: &Step, x: &[u32], y: &mut [u32], spare: &mut [u32]) -> bool {
     if step.rows == 1 {
         one(step, x, y)
     } else {
@@ -535,7 +535,7 @@ fn run(step: &Step, x: &[u32], y: &mut [u32], spare: &mut [u32]) -> bool {
 
 #[cfg(not(feature = "layers"))]
 #[inline(always)]
-fn run(step: &Step, x: &[u32], y: &mut [u32], _spare: &mut [u32]) -> bool {
+pub(crate) fn run(step: &Step, x: &[u32], y: &mut [u32], _spare: &mut [u32]) -> bool {
     one(step, x, y)
 }
 

@@ -2,10 +2,16 @@
 //!
 //! Models and rows are in `tests/golden/decisions/`, values from real Keras or counted by hand.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
-use thumbnet_tests::command::thumbnet;
+use thumbnet_tests::{
+    command::thumbnet,
+    iris::{TRAIN, folder, run},
+};
 use thumbnet_trainer::{Sequential, dataset::read_array};
 
 /// A file of `tests/golden/decisions/`.
@@ -317,5 +323,50 @@ fn names_of_inputs_are_stored_on_request() {
     assert_eq!(
         error("--input-names=a,a"),
         "input 1, \"a\", has the name of another one; give every input a name of its own on one line"
+    );
+}
+
+#[test]
+fn rows_and_values_at_the_ends_of_a_device_models_ranges_are_counted() {
+    let folder = folder();
+    let path = folder.path();
+    run(path, &format!("{TRAIN} --output model.h5")).ok();
+    run(
+        path,
+        "export model.h5 --calibrate iris.csv --output model.tnet",
+    )
+    .ok();
+    // The first column of every other row a hundred thousand times as large.
+    let text = fs::read_to_string(path.join("iris.csv")).unwrap();
+    let mut rows: Vec<String> = text.lines().map(str::to_string).collect();
+    for row in rows.iter_mut().skip(1).step_by(2) {
+        *row = row.replacen(',', "e5,", 1);
+    }
+    fs::write(path.join("far.csv"), rows.join("\n")).unwrap();
+    let ends = |data: &str| -> Value {
+        let said = run(
+            path,
+            &format!("evaluate model.tnet --data {data} --saturation --json"),
+        )
+        .ok();
+        serde_json::from_str::<Value>(&said).unwrap()["saturation"].clone()
+    };
+    let (near, far) = (ends("iris.csv"), ends("far.csv"));
+    let beyond = rows.len() / 2;
+    assert_eq!(near["rows_beyond"], 0);
+    assert_eq!(far["rows_beyond"], beyond);
+    assert_eq!(far["layers"][0]["values"], (rows.len() - 1) * 4);
+    let high = |ends: &Value| ends["layers"][0]["high"].as_u64().unwrap();
+    assert!(high(&near) < 5, "{near}");
+    assert!(high(&far) >= beyond as u64, "{far}");
+    let said = run(path, "evaluate model.tnet --data far.csv --saturation").ok();
+    let line = format!(
+        "{beyond} of {} rows have an input beyond the model's range",
+        rows.len() - 1
+    );
+    assert!(said.contains(&line), "{said}");
+    assert_eq!(
+        run(path, "evaluate model.h5 --data iris.csv --saturation").error(2),
+        "--saturation is for device models, and model.h5 is a Keras file; export it first"
     );
 }

@@ -120,6 +120,30 @@ pub(crate) fn each(step: &Step, x: impl Iterator<Item = f32>, from: usize, y: &m
     finite.all()
 }
 
+/// Whether the value of an input would be clamped, or is not finite once scaled.
+pub(crate) fn is_beyond(step: &Step, unit: usize, x: f32) -> bool {
+    let own = step.layer.operation() == Operation::QuantizeFeatures;
+    let pair = step
+        .blocks
+        .as_chunks::<8>()
+        .0
+        .get(if own { unit } else { 0 });
+    let [a, b] = pair.map_or([0; 2], |pair| first_words::<2>(pair));
+    let output = step.layer.output();
+    let limit = output.limit();
+    let mut finite = Finite::default();
+    let within = if NATIVE || output == Element::Float {
+        let (t, q) = affine(x, f32::from_bits(a), f32::from_bits(b), limit);
+        finite.see(t);
+        output == Element::Float || t.to_bits().cast_signed() == q
+    } else {
+        let (q, t) = without_floats(x.to_bits(), a, b);
+        finite.bits |= t;
+        q == float::clamp(q, limit)
+    };
+    !(within && finite.all())
+}
+
 /// `x * a + b` as a float, and its bits clamped to [`BASE`] and so many above and below.
 #[inline(always)]
 pub(crate) fn affine(x: f32, a: f32, b: f32, limit: i32) -> (f32, i32) {

@@ -10,8 +10,9 @@ use ndarray::ArrayD;
 use serde_json::{Map, Value, json};
 use thumbnet_trainer::{
     evaluation::{Anomalies, Answers, Evaluation, percent},
+    figures::thousands,
     history::{LogValue, Logs},
-    quantize::{self, DataType, DeviceModel, scores},
+    quantize::{self, DataType, DeviceModel, Saturation, scores},
     saving::Loaded,
     training::EvaluateOptions,
 };
@@ -58,6 +59,9 @@ pub struct Evaluate {
     /// healthy, benign, no, false or 0]
     #[arg(long, value_name = "LABEL")]
     normal: Option<String>,
+    /// Count, of a device model, rows with an input beyond its range and values of each layer at the ends of theirs
+    #[arg(long)]
+    saturation: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -98,7 +102,18 @@ impl Evaluate {
             AnyModel::Device(device) => Unknown::of(device, &rows, found.as_ref())?,
             AnyModel::Keras(_) => None,
         };
-        self.print(&results, found.as_ref().map(Answers::evaluation), unknown)
+        let saturation = match &model {
+            AnyModel::Device(model) if self.saturation => Some(model.saturation(&rows.data.x)?),
+            AnyModel::Keras(_) if self.saturation => {
+                return Err(Failure::usage(format!(
+                    "--saturation is for device models, and {} is a Keras file; export it first",
+                    self.model.display()
+                )));
+            }
+            AnyModel::Device(_) | AnyModel::Keras(_) => None,
+        };
+        let tables = found.as_ref().map(Answers::evaluation);
+        self.print(&results, tables, unknown, saturation.as_ref())
     }
 
     /// Which rows are anomalies, and where they are labelled how many of them are found.
@@ -260,7 +275,13 @@ impl Evaluate {
         Ok(logs)
     }
 
-    fn print(&self, logs: &Logs, tables: Option<&Evaluation>, unknown: Option<Unknown>) -> Outcome {
+    fn print(
+        &self,
+        logs: &Logs,
+        tables: Option<&Evaluation>,
+        unknown: Option<Unknown>,
+        saturation: Option<&Saturation>,
+    ) -> Outcome {
         // Keras shows the loss last, as its names are sorted; a reader looks for it first.
         let mut results: Vec<_> = logs.iter().collect();
         results.sort_by_key(|(name, _)| *name != "loss");
@@ -276,6 +297,9 @@ impl Evaluate {
             if let Some(unknown) = unknown {
                 object.insert("unknown".to_string(), json!(unknown.rows));
             }
+            if let Some(saturation) = saturation {
+                object.insert("saturation".to_string(), json!(saturation));
+            }
             console::print_json(&Value::Object(object))
         } else {
             let parts: Vec<String> = results
@@ -284,9 +308,28 @@ impl Evaluate {
                 .collect();
             let below = tables.map_or(String::new(), |tables| format!("\n{tables}"));
             let unknown = unknown.map_or(String::new(), |unknown| format!("\n{unknown}"));
-            console::print(&format!("{}\n{below}{unknown}", parts.join(" - ")))
+            let ends = saturation.map_or(String::new(), ends);
+            console::print(&format!("{}\n{below}{unknown}{ends}", parts.join(" - ")))
         }
     }
+}
+
+/// Rows beyond the range, and the layers' values at the ends of theirs.
+fn ends(saturation: &Saturation) -> String {
+    let mut text = format!(
+        "\n{} of {} rows have an input beyond the model's range\n",
+        saturation.rows_beyond, saturation.rows
+    );
+    for (index, layer) in saturation.layers.iter().enumerate() {
+        let share = |count: u32| percent(f64::from(count) / layer.values.max(1) as f64);
+        text.push_str(&format!(
+            "layer {index}: {} values, {} at the lower end, {} at the upper end\n",
+            thousands(layer.values),
+            share(layer.low),
+            share(layer.high)
+        ));
+    }
+    text
 }
 
 /// Rows whose class a device model does not know.

@@ -113,6 +113,18 @@ impl DeviceModel {
         self.model().input_names().map(str::to_owned).collect()
     }
 
+    /// Refuses rows of another width.
+    pub(super) fn check_width(&self, x: &Samples) -> Result<()> {
+        if x.rows() > 0 && x.width() != self.inputs() {
+            return Err(Error::shape(format!(
+                "rows have {} values, expected the model's {} inputs",
+                x.width(),
+                self.inputs()
+            )));
+        }
+        Ok(())
+    }
+
     /// The same model, which says this of rows that it takes for anomalies or does not know.
     ///
     /// # Errors
@@ -168,13 +180,8 @@ impl DeviceModel {
     ) -> Result<Vec<T>> {
         let model = self.model();
         let x = Samples::new(x);
-        let (rows, width) = (x.rows(), x.width());
-        if rows > 0 && width != model.inputs() {
-            return Err(Error::shape(format!(
-                "rows have {width} values, expected the model's {} inputs",
-                model.inputs()
-            )));
-        }
+        let width = x.width();
+        self.check_width(&x)?;
         let mut scratch = vec![0u32; model.scratch_len()];
         let mut y = vec![0.0; model.outputs()];
         let rows = x.values().chunks(width.max(1)).enumerate();
