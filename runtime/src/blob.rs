@@ -50,6 +50,8 @@ pub enum Operation {
     RowsFloat,
     /// Floats to floats: the maximum of each window.
     MaxPool,
+    /// Floats to floats: for each of them a row of a table.
+    Lookup,
 }
 
 #[cfg(feature = "defmt")]
@@ -291,6 +293,7 @@ impl Packed {
             10 => Operation::RowsInt16,
             11 => Operation::RowsFloat,
             12 => Operation::MaxPool,
+            13 => Operation::Lookup,
             _ => return None,
         };
         if packing > Packing::Mve as u8
@@ -431,7 +434,7 @@ impl Operation {
         }
         matches!(
             self.of_a_row(),
-            Self::DenseFloat | Self::Normalize | Self::Prelu | Self::MaxPool
+            Self::DenseFloat | Self::Normalize | Self::Prelu | Self::MaxPool | Self::Lookup
         )
     }
 
@@ -525,7 +528,7 @@ mod tests {
         if cfg!(miri) {
             assert!(count > 0);
         } else {
-            assert_eq!(count, 13 * 4 * 4 * 10);
+            assert_eq!(count, 14 * 4 * 4 * 10);
         }
     }
 

@@ -12,11 +12,14 @@ use crate::blob::{
 use crate::checksum::crc32;
 use crate::error::{Error, What, number};
 use crate::isa;
-use crate::layer::{ROWS, ROWS_HEAD, Rows, Shape, blocks_len, words::put_words};
+use crate::layer::{LOOKUP_HEAD, ROWS, ROWS_HEAD, Rows, Shape, blocks_len, words::put_words};
 use crate::limits::{Limits, SCALE_LIMIT, Wrong, scale_is_sound};
 use crate::packing::Packing;
 use crate::reader::{self, Reader, Tail};
-use crate::spec::{DenseSpec, FloatSpec, Integers, LayerSpec, ModelSpec, OutputSpec, Precision};
+use crate::spec::{
+    DenseSpec, FloatSpec, Integers, LayerSpec, LookupSpec, LookupTable, ModelSpec, OutputSpec,
+    Precision,
+};
 use crate::verdict::{self, Verdict};
 
 /// Bytes of the blob that [`encode`] writes.
@@ -307,11 +310,48 @@ fn tensor_len(layer: &Layer, spec: &LayerSpec) -> usize {
         }
         spec => (Packed::new(*layer), spec.inputs(), 0),
     };
-    blocks_len(packed, inputs)
+    own_blocks_len(packed, inputs, spec)
         .saturating_add(packed.table_len())
         .saturating_add(head)
         .checked_next_multiple_of(ALIGNMENT)
         .unwrap_or(usize::MAX)
+}
+
+/// Bytes of a layer's blocks; of a row where it goes row by row.
+fn own_blocks_len(layer: Packed, inputs: usize, spec: &LayerSpec) -> usize {
+    match spec {
+        LayerSpec::Lookup(lookup) => {
+            let table = match lookup.table {
+                LookupTable::Int8 { values, .. } => values.len().next_multiple_of(4),
+                LookupTable::Float(values) => values.len() * 4,
+            };
+            LOOKUP_HEAD + lookup.bounds.len() * 4 + table
+        }
+        _ => blocks_len(layer, inputs),
+    }
+}
+
+/// Writes a table and what is before it.
+fn put_lookup(lookup: &LookupSpec, bytes: &mut [u8]) {
+    let rows = lookup.table.len().checked_div(lookup.units).unwrap_or(0);
+    let scale = match lookup.table {
+        LookupTable::Int8 { scale, .. } => scale.to_bits(),
+        LookupTable::Float(_) => 0,
+    };
+    let [bounds, rows, units] = [lookup.bounds.len(), rows, lookup.units].map(number);
+    let head = [bounds, rows, units, scale, lookup.zeros.into(), 0, 0, 0];
+    let bounds = lookup.bounds.iter().map(|bound| bound.to_bits());
+    put_words(bytes, head.into_iter().chain(bounds));
+    let start = LOOKUP_HEAD + lookup.bounds.len() * 4;
+    let table = bytes.get_mut(start..).unwrap_or_default();
+    match lookup.table {
+        LookupTable::Int8 { values, .. } => {
+            for (to, value) in table.iter_mut().zip(values) {
+                *to = value.cast_unsigned();
+            }
+        }
+        LookupTable::Float(values) => put_words(table, values.iter().map(|v| v.to_bits())),
+    }
 }
 
 impl Layer {
@@ -385,7 +425,8 @@ fn describe_layer(
             | LayerSpec::Scale { .. }
             | LayerSpec::Normalize(_)
             | LayerSpec::Prelu { .. }
-            | LayerSpec::MaxPool(_),
+            | LayerSpec::MaxPool(_)
+            | LayerSpec::Lookup(_),
         )
         | None => Element::Int8,
     };
@@ -476,6 +517,25 @@ fn describe_layer(
         LayerSpec::MaxPool(pool) => {
             width(What::Inputs, spec.inputs())?;
             floats(Operation::MaxPool, pool.units(), &pool.then)
+        }
+        LayerSpec::Lookup(lookup) => {
+            let rows = lookup.table.len().checked_div(lookup.units).unwrap_or(0);
+            let expected = match lookup.bounds.len() {
+                0 => rows.clamp(1, MAX_WIDTH),
+                bounds => bounds.min(MAX_WIDTH) + 1,
+            };
+            length(What::Weights, expected * lookup.units, lookup.table.len())?;
+            if let LookupTable::Int8 { scale, .. } = lookup.table
+                && !(scale > 0.0 && scale.is_finite())
+            {
+                return Err(wrong(What::Scale, 0, scale.to_bits() as usize));
+            }
+            width(What::Inputs, lookup.inputs)?;
+            floats(
+                Operation::Lookup,
+                lookup.inputs.saturating_mul(lookup.units),
+                &lookup.then,
+            )
         }
         LayerSpec::Rows { rows, dense } => {
             let row = describe_layer(&LayerSpec::Dense(*dense), next, index)?;
@@ -618,7 +678,7 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
         put_words(head, [*rows, dense.inputs, dense.units].map(number));
         return tensor(&layer.of_a_row(dense), &LayerSpec::Dense(*dense), bytes);
     }
-    let blocks_len = blocks_len(Packed::new(*layer), spec.inputs());
+    let blocks_len = own_blocks_len(Packed::new(*layer), spec.inputs(), spec);
     let Some((blocks, table)) = bytes.split_at_mut_checked(blocks_len) else {
         return;
     };
@@ -666,6 +726,7 @@ fn tensor(layer: &Layer, spec: &LayerSpec, bytes: &mut [u8]) {
             ];
             return put_words(blocks, numbers.map(number));
         }
+        LayerSpec::Lookup(lookup) => return put_lookup(lookup, blocks),
         LayerSpec::Prelu { slopes, .. } => {
             return put_words(blocks, slopes.iter().map(|slope| slope.to_bits()));
         }

@@ -248,7 +248,7 @@ impl fmt::Display for Error {
             ),
             Self::NotFinite { layer } => write!(
                 f,
-                "layer {layer} gives a value beyond the range of f32, expected inputs like those that the model was trained on; check the sensor"
+                "layer {layer} gives a value beyond the range of f32, or was given a category that it does not have, expected inputs like those that the model was trained on; check the sensor"
             ),
             Self::SelfTest {
                 test,

@@ -72,6 +72,8 @@ mod isa;
 mod layer;
 mod limits;
 #[cfg(feature = "layers")]
+mod lookup;
+#[cfg(feature = "layers")]
 mod max_pool;
 mod model;
 #[cfg(feature = "layers")]
@@ -105,8 +107,8 @@ pub use reader::blob_len;
 pub use saturation::Saturation;
 #[cfg(not(target_os = "none"))]
 pub use spec::{
-    DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, ModelSpec, NormalizeSpec, OutputSpec,
-    Piece, Precision, SelfTest, WeightsSpec,
+    DenseSpec, FloatSpec, FloatTable, LayerSpec, LookupSpec, LookupTable, MaxPoolSpec, ModelSpec,
+    NormalizeSpec, OutputSpec, Piece, Precision, SelfTest, WeightsSpec,
 };
 #[cfg(not(target_os = "none"))]
 pub use tensors::Tensors;

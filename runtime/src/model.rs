@@ -12,7 +12,7 @@ use crate::reader::{self, Reader, Tail};
 use crate::verify::{self, Verified};
 use crate::{activation, float, isa};
 #[cfg(feature = "layers")]
-use crate::{max_pool, normalize, prelu, rows};
+use crate::{lookup, max_pool, normalize, prelu, rows};
 
 /// A model that borrows its weights from the blob.
 ///
@@ -555,6 +555,10 @@ fn one(step: &Step, x: &[u32], y: &mut [u32]) -> bool {
         Operation::MaxPool => {
             max_pool::max_pool(step, view::floats(x), view::floats_mut(y));
             return activated_floats(step, y);
+        }
+        Operation::Lookup => {
+            return lookup::lookup(step, view::floats(x), view::floats_mut(y))
+                && activated_floats(step, y);
         }
         operation if operation.quantizes() => return quantized(step, x, y) && scaled(step, y),
         _ => {}

@@ -63,6 +63,8 @@ pub enum LayerSpec<'a> {
     },
     /// Floats to floats: the greatest of each window. Needs the feature `layers`.
     MaxPool(MaxPoolSpec<'a>),
+    /// Floats to floats: for each of them a row of a table. Needs the feature `layers`.
+    Lookup(LookupSpec<'a>),
     /// Fully connected.
     Dense(DenseSpec<'a>),
     /// Fully connected, each row of the inputs by itself. Needs the feature `layers`.
@@ -145,6 +147,49 @@ impl MaxPoolSpec<'_> {
     }
 }
 
+/// A row of a table for each input.
+#[derive(Clone, Copy, Debug)]
+pub struct LookupSpec<'a> {
+    /// Values it reads.
+    pub inputs: usize,
+    /// Where rows end, ascending and finite: an input's row is how many of them it is not below. None of them: it is
+    /// the input itself, rounded towards zero.
+    pub bounds: &'a [f32],
+    /// Values of a row.
+    pub units: usize,
+    /// `[rows, units]`; of one row more than bounds, if there are any.
+    pub table: LookupTable<'a>,
+    /// Whether an input without a row gives zeros; else the prediction ends with
+    /// [`Error::NotFinite`](crate::Error::NotFinite).
+    pub zeros: bool,
+    /// What becomes of the values.
+    pub then: FloatSpec<'a>,
+}
+
+/// The values of a [`LookupSpec`].
+#[derive(Clone, Copy, Debug)]
+pub enum LookupTable<'a> {
+    /// A byte each.
+    Int8 {
+        /// Any.
+        values: &'a [i8],
+        /// What they are multiplied with, above 0.
+        scale: f32,
+    },
+    /// Finite floats.
+    Float(&'a [f32]),
+}
+
+impl LookupTable<'_> {
+    /// How many values it has.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Int8 { values, .. } => values.len(),
+            Self::Float(values) => values.len(),
+        }
+    }
+}
+
 impl<'a> LayerSpec<'a> {
     pub(crate) fn inputs(&self) -> usize {
         match self {
@@ -160,6 +205,7 @@ impl<'a> LayerSpec<'a> {
                 let channels = pool.blocks.saturating_mul(pool.channels);
                 channels.saturating_mul(pool.steps)
             }
+            Self::Lookup(lookup) => lookup.inputs,
             Self::Dense(dense) => dense.inputs,
             Self::Rows { rows, dense } => rows.saturating_mul(dense.inputs),
         }
@@ -172,6 +218,7 @@ impl<'a> LayerSpec<'a> {
             Self::Scale { then, .. } | Self::Prelu { then, .. } => then.table,
             Self::Normalize(normalize) => normalize.then.table,
             Self::MaxPool(pool) => pool.then.table,
+            Self::Lookup(lookup) => lookup.then.table,
             Self::Dense(dense) | Self::Rows { dense, .. } => match dense.output {
                 OutputSpec::Float { table, .. } => table,
                 OutputSpec::Int8 { .. } | OutputSpec::Int16 { .. } => None,

@@ -11,7 +11,7 @@ use crate::limits::SCALE_LIMIT;
 use crate::packing::Packing;
 use crate::reader::{Reader, Tail, head};
 #[cfg(feature = "layers")]
-use crate::{max_pool, normalize, rows};
+use crate::{lookup, max_pool, normalize, rows};
 
 /// A verified blob.
 #[derive(Clone, Debug)]
@@ -194,6 +194,7 @@ fn check<const LAYERS: usize>(
             if let Some(wrong) = match layer.operation() {
                 Operation::Normalize => normalize::wrong(step),
                 Operation::MaxPool => max_pool::wrong(step),
+                Operation::Lookup => lookup::wrong(step),
                 _ => None,
             } {
                 break 'wrong wrong;

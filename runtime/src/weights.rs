@@ -98,7 +98,7 @@ fn check(step: &Step) -> Result<(), Wrong> {
             }
         }
         // Slopes are below a limit, and of the others all is looked at before.
-        Operation::Normalize | Operation::Prelu | Operation::MaxPool => {}
+        Operation::Normalize | Operation::Prelu | Operation::MaxPool | Operation::Lookup => {}
         // A step has the operation of a row.
         operation => {
             if let Some(limits) = Limits::of(operation, step.layer.output()) {

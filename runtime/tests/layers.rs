@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Layer, Net, Output, PACKINGS, Random, Then, Weights, predict};
+use common::{Layer, Net, Output, PACKINGS, Random, Then, Values, Weights, predict};
 use thumbnet_runtime::{Activation, Error, Model, Packing, Precision, What};
 
 fn net(layers: Vec<Layer>) -> Net {
@@ -94,6 +94,69 @@ fn values_below_zero_get_their_own_slopes_then_the_activation() {
         outputs(&relu, &[-1.0, -1.0, 8.0, -3.0]),
         [0.0, 2.0, 8.0, 0.0]
     );
+}
+
+#[test]
+fn inputs_choose_rows_of_a_table() {
+    let table = |bounds: &[f32], values, zeros| {
+        let layer = Layer::Lookup(3, bounds.to_vec(), 2, values, zeros, Then::default());
+        net(vec![scale(3), layer])
+    };
+    let floats = Values::Float(vec![0.5, 1.0, -2.0, 3.5, 4.0, -7.25]);
+    // By the inputs themselves, rounded towards zero.
+    let found = outputs(&table(&[], floats.clone(), false), &[2.0, -0.5, 1.75]);
+    assert_eq!(found, [4.0, -7.25, 0.5, 1.0, -2.0, 3.5]);
+    // By the bounds that they reach.
+    let by_bounds = table(&[0.0, 10.0], floats.clone(), false);
+    let found = outputs(&by_bounds, &[-1e30, -0.0, 1e30]);
+    assert_eq!(found, [0.5, 1.0, -2.0, 3.5, 4.0, -7.25]);
+    let integers = Values::Int8(vec![127, -128, 3, 0, -1, 100], 0.5);
+    let found = outputs(&table(&[], integers, true), &[0.0, 3.0, 2.0]);
+    assert_eq!(found, [63.5, -64.0, 0.0, 0.0, -0.5, 50.0]);
+    for row in [[0.0, 0.0, 3.0], [-1.0, 0.0, 0.0], [0.0, 1e20, 0.0]] {
+        let refused = predict(&table(&[], floats.clone(), false).blob(Packing::Lane), &row);
+        assert_eq!(refused, Err(Error::NotFinite { layer: 1 }));
+    }
+}
+
+#[test]
+fn tables_that_do_not_fit_are_refused() {
+    let good = Layer::Lookup(
+        2,
+        vec![-1.0, 0.5],
+        2,
+        Values::Float(vec![1.0; 6]),
+        false,
+        Then::default(),
+    );
+    let blob = net(vec![scale(2), good]).blob(Packing::Lane);
+    assert!(Model::<16>::from_bytes(&blob).is_ok());
+    // The words behind the scale's four pairs: bounds, rows, units, scale, zeros, ...
+    let start = blob.len() - 4 - 64;
+    let word = |index: usize, value: u32| {
+        let mut blob = blob.clone();
+        let at = start + 4 * index;
+        blob[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        Model::<16>::from_bytes_without_crc(&blob).map(|_| ())
+    };
+    assert_eq!(word(0, 2), Ok(()));
+    for (index, value) in [
+        (0, 1),
+        (0, 3),
+        (1, 2),
+        (1, 0x1_0000),
+        (2, 3),
+        (2, 0),
+        (3, 1.0f32.to_bits()),
+        (3, (-1.0f32).to_bits()),
+        (4, 2),
+        (5, 1),
+        (8, 2.0f32.to_bits()),
+        (9, f32::NAN.to_bits()),
+        (10, f32::INFINITY.to_bits()),
+    ] {
+        assert!(word(index, value).is_err(), "word {index}: {value}");
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ use thumbnet_trainer::layers::{
 use thumbnet_trainer::quantize::{LayerTypes, QuantizeOptions, Quantized, quantize};
 use thumbnet_trainer::saving::Loaded;
 
+use crate::layers_around;
+
 /// Files of `golden/model_files`, with how far int8 may be from float: root mean square over the deviation of the
 /// outputs.
 const FILES: [(&str, f64); 11] = [
@@ -204,6 +206,58 @@ fn layers_of_every_kind_follow_float() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Files of `golden/layers_around` that turn categories into numbers, in floats and integers.
+fn categories(packing: Packing) -> Vec<RandomModel> {
+    let facts = golden::json(&layers_around::folder().join("categories.json"));
+    let mut models = Vec::new();
+    for (name, facts) in facts.as_object().expect("models") {
+        let file = layers_around::folder().join(format!("{name}.keras"));
+        let model = Sequential::load_uncompiled(file).expect("Keras' file");
+        let x = layers_around::samples(facts);
+        for dtype in ["float32", "int8"] {
+            let options = QuantizeOptions {
+                packing,
+                types: LayerTypes::All(dtype.parse().expect("a type")),
+                ..QuantizeOptions::default()
+            };
+            let device = quantize(&model, &x, &options).expect("a blob").device;
+            models.push(RandomModel {
+                description: format!("{name} {dtype}"),
+                blob: device.bytes().to_vec(),
+                inputs: device.inputs(),
+                x: x.iter().take(12 * device.inputs()).copied().collect(),
+            });
+        }
+    }
+    models
+}
+
+#[test]
+fn a_category_that_there_is_not_is_refused() {
+    let file = layers_around::folder().join("embedded.keras");
+    let model = Sequential::load_uncompiled(file).expect("Keras' file");
+    let facts = golden::json(&layers_around::folder().join("categories.json"));
+    let x = layers_around::samples(&facts["embedded"]);
+    let device = quantize(&model, &x, &QuantizeOptions::default());
+    let device = device.expect("a blob").device;
+    for bad in [7.0, -1.0, 1e20] {
+        let mut x = x.clone();
+        x[[2, 1]] = bad;
+        let refused = model.predict(&x).expect_err("category 7 of 7").to_string();
+        assert_eq!(
+            refused,
+            format!(
+                "layer \"embedding\": value 2 of row 3 is {bad}, expected a category from 0 to 6; number the categories from 0, or give the Embedding a larger input_dim"
+            )
+        );
+        let refused = device.predict(&x).expect_err("no such row").to_string();
+        assert!(
+            refused.contains("category that it does not have"),
+            "{refused}"
+        );
+    }
+}
+
 #[test]
 fn files_give_the_same_bits_on_every_core() {
     for (board, float) in [
@@ -215,7 +269,7 @@ fn files_give_the_same_bits_on_every_core() {
         (Board::Mps2An505, Float::Hard),
         (Board::Mps3An547, Float::Hard),
     ] {
-        let models = FILES.map(|(name, _)| {
+        let mut models = Vec::from(FILES.map(|(name, _)| {
             let model = Loaded::read(file(name)).expect("Keras' file").model;
             let shape = model.input_shape().expect("a built model").to_vec();
             RandomModel {
@@ -224,7 +278,8 @@ fn files_give_the_same_bits_on_every_core() {
                 inputs: shape.iter().product(),
                 x: rows(12, &shape, 3).iter().copied().collect(),
             }
-        });
+        }));
+        models.extend(categories(packing(board)));
         let firmware = Firmware {
             float,
             ..Firmware::release("parity", board)

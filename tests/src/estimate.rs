@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use thumbnet_boards::{Board, Firmware, Qemu, Result};
-use thumbnet_runtime::{Activation, FloatSpec, LayerSpec, MaxPoolSpec, NormalizeSpec};
+use thumbnet_runtime::{
+    Activation, FloatSpec, LayerSpec, LookupSpec, LookupTable, MaxPoolSpec, NormalizeSpec,
+};
 use thumbnet_trainer::quantize::instructions::{CoreCost, DenseCost};
 
 use crate::{
@@ -93,7 +95,8 @@ pub fn fit(boards: &[Board]) -> Result<BTreeMap<String, CoreCost>> {
 ///
 /// Where a count fails.
 fn between(count: impl Fn(&RandomModel) -> Result<f64>) -> Result<BTreeMap<String, [f64; 3]>> {
-    let mut rows = BTreeMap::from(["normalize", "prelu", "max_pool"].map(|name| (name, vec![])));
+    let mut rows =
+        BTreeMap::from(["normalize", "prelu", "max_pool", "lookup"].map(|name| (name, vec![])));
     for (groups, run) in [(1, 8), (1, 64), (4, 16), (16, 4), (10, 30), (1, 300)] {
         let inputs = groups * run;
         let slopes = vec![0.25; inputs];
@@ -128,6 +131,19 @@ fn between(count: impl Fn(&RandomModel) -> Result<f64>) -> Result<BTreeMap<Strin
             before: 0,
             then: FloatSpec::default(),
         });
+        let units = run.div_ceil(4).min(8);
+        let values = vec![1; 16 * units];
+        let table = LayerSpec::Lookup(LookupSpec {
+            inputs,
+            bounds: &[],
+            units,
+            table: LookupTable::Int8 {
+                values: &values,
+                scale: 0.5,
+            },
+            zeros: true,
+            then: FloatSpec::default(),
+        });
         let slopes = LayerSpec::Prelu {
             slopes: &slopes,
             then: FloatSpec::default(),
@@ -137,6 +153,7 @@ fn between(count: impl Fn(&RandomModel) -> Result<f64>) -> Result<BTreeMap<Strin
             ("prelu", slopes, 1),
             ("max_pool", pool, run / 2 * groups),
             ("max_pool", whole, groups),
+            ("lookup", table, inputs * units),
         ] {
             let counted = count(&alone(layer, inputs))?;
             let terms = [1.0, parts as f64, inputs as f64];

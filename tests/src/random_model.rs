@@ -3,9 +3,9 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use thumbnet_runtime::{
-    Activation, DenseSpec, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, Model, ModelSpec,
-    NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, Verdict, WeightsSpec, encode,
-    encode_verdict, encoded_len,
+    Activation, DenseSpec, FloatSpec, FloatTable, LayerSpec, LookupSpec, LookupTable, MaxPoolSpec,
+    Model, ModelSpec, NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, Verdict,
+    WeightsSpec, encode, encode_verdict, encoded_len,
 };
 
 /// Limits within which a model is drawn.
@@ -115,6 +115,8 @@ enum Between {
     Normalize([usize; 4], [f32; 4]),
     /// Blocks, steps and channels; windows of two rows, one after the other.
     MaxPool([usize; 3]),
+    /// A row of the bounds' number for each value.
+    Lookup(Vec<f32>, Vec<i8>),
 }
 
 impl Between {
@@ -125,6 +127,11 @@ impl Between {
         }
         let blocks = factor(rng, width);
         let steps = factor(rng, width / blocks);
+        if rng.random_range(0..6) == 0 {
+            let mut bounds: Vec<f32> = (0..7).map(|_| rng.random_range(-3.0..3.0)).collect();
+            bounds.sort_by(f32::total_cmp);
+            return Self::Lookup(bounds, (0..8).map(|_| rng.random()).collect());
+        }
         if rng.random_range(0..3) == 0 {
             return Self::MaxPool([blocks, steps, width / blocks / steps]);
         }
@@ -143,13 +150,24 @@ impl Between {
         Self::Normalize([blocks, steps, groups, run], floats[rng.random_range(0..3)])
     }
 
-    fn spec(&self, activation: Activation) -> LayerSpec<'_> {
+    fn spec(&self, inputs: usize, activation: Activation) -> LayerSpec<'_> {
         let then = FloatSpec {
             activation,
             table: None,
         };
         match self {
             Self::Prelu(slopes) => LayerSpec::Prelu { slopes, then },
+            Self::Lookup(bounds, values) => LayerSpec::Lookup(LookupSpec {
+                inputs,
+                bounds,
+                units: 1,
+                table: LookupTable::Int8 {
+                    values,
+                    scale: 0.0625,
+                },
+                zeros: false,
+                then,
+            }),
             &Self::MaxPool([blocks, steps, channels]) => LayerSpec::MaxPool(MaxPoolSpec {
                 blocks,
                 steps,
@@ -271,6 +289,7 @@ pub fn random_model(seed: u64, rows: usize, limits: &Limits) -> RandomModel {
             let between = Layer::between(rng, n);
             description += match &between.between {
                 Some(Between::Prelu(_)) => " -> slopes",
+                Some(Between::Lookup(..)) => " -> looked up",
                 Some(Between::MaxPool([blocks, steps, channels])) => {
                     n = blocks * steps.div_ceil(2) * channels;
                     " -> greatest"
@@ -648,7 +667,7 @@ impl Layer {
 
     fn spec(&self) -> LayerSpec<'_> {
         if let Some(between) = &self.between {
-            return between.spec(self.activation);
+            return between.spec(self.inputs, self.activation);
         }
         if self.units == 0 {
             return LayerSpec::Quantize {

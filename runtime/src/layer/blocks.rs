@@ -34,6 +34,8 @@
 //! A kernel may read its inputs up to the end of their last word; what lies there does not
 //! matter, since it meets zero weights.
 
+#[cfg(feature = "layers")]
+use super::words::first_words;
 use crate::blob::{OWN, Operation, Packed};
 use crate::packing::Packing;
 
@@ -158,6 +160,11 @@ const MAX_POOL_LEN: usize = 32;
 #[cfg(any(feature = "layers", not(target_os = "none")))]
 pub(crate) const ROWS_HEAD: usize = 16;
 
+/// What a lookup has before its bounds: how many they are, the rows of the table, their values, the scale of int8
+/// values or zero for floats, what is done without a row, and zeros.
+#[cfg(any(feature = "layers", not(target_os = "none")))]
+pub(crate) const LOOKUP_HEAD: usize = 32;
+
 /// The blocks of a layer: of a quantization its pairs, of f32 weights the units, whose last block
 /// is as narrow as needed.
 pub(crate) struct Blocks {
@@ -199,6 +206,29 @@ impl Blocks {
             scales_len,
             count,
         }
+    }
+
+    /// The bounds and the table of a lookup, whose tensors say how long they are; whole words. `None` where they are
+    /// too long.
+    #[cfg(feature = "layers")]
+    #[inline(never)]
+    pub fn of_lookup(tensors: &[u8]) -> Option<Self> {
+        let [bounds, rows, units, scale] = first_words::<4>(tensors);
+        if bounds.max(rows).max(units) > u16::MAX.into() {
+            return None;
+        }
+        // Below 2^32.
+        let values = rows * units;
+        let table = match scale {
+            0 => values.checked_mul(4)?,
+            _ => values.checked_add(3)? & !3,
+        };
+        let before = LOOKUP_HEAD as u32 + bounds * 4;
+        Some(Self {
+            len: table.checked_add(before)? as usize,
+            scales_len: 0,
+            count: 1,
+        })
     }
 }
 

@@ -6,14 +6,16 @@ mod rows;
 pub(crate) mod view;
 pub(crate) mod words;
 
-#[cfg(any(feature = "layers", not(target_os = "none")))]
-pub(crate) use blocks::ROWS_HEAD;
 #[cfg(not(target_os = "none"))]
 pub(crate) use blocks::blocks_len;
 pub(crate) use blocks::{Blocks, ROWS, Shape};
+#[cfg(any(feature = "layers", not(target_os = "none")))]
+pub(crate) use blocks::{LOOKUP_HEAD, ROWS_HEAD};
 #[cfg(not(target_os = "none"))]
 pub(crate) use rows::Rows;
 
+#[cfg(feature = "layers")]
+use crate::blob::Operation;
 use crate::blob::{ALIGNMENT, Packed};
 
 /// A layer with its tensors, as kernels take it.
@@ -43,6 +45,12 @@ impl<'a> Step<'a> {
     pub fn take(layer: Packed, inputs: usize, tensors: &'a [u8]) -> Option<Self> {
         #[cfg(feature = "layers")]
         let (layer, inputs, rows, tensors) = of_rows(layer, inputs, tensors)?;
+        #[cfg(feature = "layers")]
+        let shape = match layer.operation() {
+            Operation::Lookup => Blocks::of_lookup(tensors)?,
+            _ => Blocks::of(layer, inputs),
+        };
+        #[cfg(not(feature = "layers"))]
         let shape = Blocks::of(layer, inputs);
         let (blocks, rest) = tensors.split_at_checked(shape.len.checked_mul(shape.count)?)?;
         let (table, rest) = rest.split_at_checked(layer.table_len())?;

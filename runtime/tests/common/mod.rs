@@ -2,9 +2,9 @@
 #![allow(dead_code, reason = "each test has its own use")]
 
 use thumbnet_runtime::{
-    Activation, DenseSpec, Error, FloatSpec, FloatTable, LayerSpec, MaxPoolSpec, Model, ModelSpec,
-    NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest, WeightsSpec, encode,
-    encoded_len,
+    Activation, DenseSpec, Error, FloatSpec, FloatTable, LayerSpec, LookupSpec, LookupTable,
+    MaxPoolSpec, Model, ModelSpec, NormalizeSpec, OutputSpec, Packing, Piece, Precision, SelfTest,
+    WeightsSpec, encode, encoded_len,
 };
 
 pub const PACKINGS: [Packing; 4] = [Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve];
@@ -81,9 +81,18 @@ pub enum Layer {
     Prelu(Vec<f32>, Then),
     /// Blocks, steps, channels, windows, size, stride, before.
     MaxPool([usize; 7], Then),
+    /// Inputs, bounds, values of a row, the table, whether what has no row gives zeros.
+    Lookup(usize, Vec<f32>, usize, Values, bool, Then),
     Dense(usize, usize, Weights, Output),
     /// So many rows of a dense layer.
     Rows(usize, Box<Layer>),
+}
+
+/// Those of a table.
+#[derive(Clone, Debug)]
+pub enum Values {
+    Int8(Vec<i8>, f32),
+    Float(Vec<f32>),
 }
 
 /// An activation of floats.
@@ -157,13 +166,18 @@ impl Net {
         for i in 0..dense {
             if element == Signal::Float && cfg!(feature = "layers") {
                 // One at most, for a model of 16 layers.
-                match random.below(4) {
+                match random.below(5) {
                     0 => {
                         let (pooling, units) = Self::greatest(random, width);
                         layers.push(pooling);
                         width = units;
                     }
-                    1 | 2 => layers.push(Self::of_floats(random, width)),
+                    1 if width < 60 => {
+                        let (table, units) = Self::looked_up(random, width);
+                        layers.push(table);
+                        width = units;
+                    }
+                    1..3 => layers.push(Self::of_floats(random, width)),
                     _ => {}
                 }
             }
@@ -214,9 +228,11 @@ impl Net {
         match layer {
             Layer::Quantize(.., Precision::Int8) => Signal::Int8,
             Layer::Quantize(.., Precision::Int16) => Signal::Int16,
-            Layer::Scale(..) | Layer::Normalize(..) | Layer::Prelu(..) | Layer::MaxPool(..) => {
-                Signal::Float
-            }
+            Layer::Scale(..)
+            | Layer::Normalize(..)
+            | Layer::Prelu(..)
+            | Layer::MaxPool(..)
+            | Layer::Lookup(..) => Signal::Float,
             Layer::Rows(_, row) => Self::output_of(row),
             Layer::Dense(.., Output::Int8(..)) => Signal::Int8,
             Layer::Dense(.., Output::Int16(..)) => Signal::Int16,
@@ -268,6 +284,31 @@ impl Net {
         let numbers = [blocks, steps, channels, windows, size, stride, before];
         let pooling = Layer::MaxPool(numbers, Then::random(random));
         (pooling, blocks * windows * channels)
+    }
+
+    /// Rows of a table, and how many values that are.
+    fn looked_up(random: &mut Random, width: usize) -> (Layer, usize) {
+        let bounds = random.below(4);
+        let mut bounds = random.vec(bounds, Random::unit);
+        bounds.sort_by(f32::total_cmp);
+        bounds.dedup();
+        let rows = match bounds.len() {
+            0 => 1 + random.below(9),
+            bounds => bounds + 1,
+        };
+        let units = 1 + random.below(3);
+        let values = match random.below(2) {
+            0 => Values::Int8(
+                random.vec(rows * units, |r| r.between(-128, 127) as i8),
+                0.01,
+            ),
+            _ => Values::Float(random.vec(rows * units, Random::unit)),
+        };
+        let then = Then::random(random);
+        (
+            Layer::Lookup(width, bounds, units, values, true, then),
+            width * units,
+        )
     }
 
     /// A layer between floats.
@@ -507,6 +548,22 @@ impl Layer {
                     size,
                     stride,
                     before,
+                    then: then.spec(),
+                })
+            }
+            Self::Lookup(inputs, bounds, units, values, zeros, then) => {
+                LayerSpec::Lookup(LookupSpec {
+                    inputs: *inputs,
+                    bounds,
+                    units: *units,
+                    table: match values {
+                        Values::Int8(values, scale) => LookupTable::Int8 {
+                            values,
+                            scale: *scale,
+                        },
+                        Values::Float(values) => LookupTable::Float(values),
+                    },
+                    zeros: *zeros,
                     then: then.spec(),
                 })
             }

@@ -1,6 +1,6 @@
 """Models with the layers around dense ones: their files, what they predict, and where a training of some ends.
 
-    python3 make.py
+    python3 make.py, python3 make.py --categories
 """
 
 import json
@@ -93,6 +93,51 @@ def predicting():
     yield "operations", keras.Model(x, y)
 
 
+def categories():
+    """With how many categories there are, 0 for numbers."""
+    yield "embedded", 7, True, sequential(
+        (4,), layers.Embedding(7, 3), layers.Flatten(), layers.Dense(5, activation="tanh"), layers.Dense(1)
+    )
+    yield "embedded_mean", 7, True, sequential(
+        (4,), layers.Embedding(7, 3, "glorot_uniform", "l2"), layers.GlobalAveragePooling1D(), layers.Dense(1)
+    )
+    yield "embedded_zero", 7, False, sequential((4,), layers.Embedding(7, 3, mask_zero=True), layers.Flatten(), layers.Dense(1))
+    for mode in ["one_hot", "multi_hot", "count"]:
+        encoding = layers.CategoryEncoding(5, output_mode=mode)
+        yield mode, 7, mode == "count", sequential((4,), encoding, layers.Flatten(), layers.Dense(5, "relu"), layers.Dense(1))
+    yield "one_hot_one", 5, False, sequential((1,), layers.CategoryEncoding(5, output_mode="one_hot"), layers.Dense(1))
+    bounds = [-0.75, 0.0, 0.1, 0.5]
+    yield "binned", 0, True, sequential(
+        (3,), layers.Discretization(bounds), layers.CategoryEncoding(5, output_mode="one_hot"), layers.Flatten(), layers.Dense(1)
+    )
+    yield "binned_embedded", 0, False, sequential((3,), layers.Discretization(bounds), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(1))
+    for mode in ["int", "one_hot", "multi_hot", "count"]:
+        yield f"binned_{mode}", 0, False, sequential((3,), layers.Discretization(bounds, output_mode=mode), layers.Flatten(), layers.Dense(1))
+
+
+def main_of_categories():
+    random = np.random.default_rng(10)
+    facts = {}
+    for name, count, trains, model in categories():
+        shape = (48, *model.input_shape[1:])
+        x = (random.integers(0, count, shape) + 0.25 if count else random.normal(size=shape).round(1)).astype("float32")
+        for weights in model.weights:
+            if weights.shape.rank == 2 and "embedding" in weights.path:
+                weights.assign(random.normal(size=weights.shape))
+        facts[name] = {"shape": list(shape), "x": x.ravel().tolist()}
+        if trains:
+            y = (np.abs(x).mean(axis=1)[:, None] - np.floor(x[:, :1]) ** 2 / 9).astype("float32")
+            model.compile(keras.optimizers.SGD(0.05, momentum=0.5), loss="mse", metrics=["mae"])
+            facts[name]["y"] = y.tolist()
+        model.save(here / f"{name}.keras")
+        model.save(here / f"{name}.h5")
+        if trains:
+            facts[name]["history"] = model.fit(x, y, epochs=4, batch_size=16, shuffle=False, verbose=0).history
+            facts[name]["weights"] = [w.numpy().ravel().tolist() for w in model.weights]
+        facts[name]["predictions"] = model.predict(x, verbose=0).ravel().tolist()
+    (here / "categories.json").write_text(json.dumps(facts))
+
+
 def rows(shape, random):
     return (random.normal(size=(48, *shape)) + 0.25).astype("float32")
 
@@ -141,4 +186,7 @@ def main():
 
 if __name__ == "__main__":
     keras.utils.set_random_seed(8)
-    keras_2() if KERAS_2 else main()
+    if "--categories" in sys.argv:
+        main_of_categories()
+    else:
+        keras_2() if KERAS_2 else main()

@@ -192,6 +192,7 @@ pub fn operation(operation: runtime::Operation) -> String {
         Operation::Normalize => "normalize".to_string(),
         Operation::Prelu => "slopes below zero".to_string(),
         Operation::MaxPool => "max_pool".to_string(),
+        Operation::Lookup => "lookup".to_string(),
         Operation::RowsInt8 => "rows, dense int8".to_string(),
         Operation::RowsInt4 => "rows, dense int4".to_string(),
         Operation::RowsInt16 => "rows, dense int16x8".to_string(),

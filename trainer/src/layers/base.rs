@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
 use super::arguments::Config;
+use super::lookup::LookupStep;
 use super::windows::Windows;
 use crate::activations::Activation;
 use crate::constraints::Constraint;
@@ -321,6 +322,10 @@ pub(crate) trait Op {
     fn logits<'a>(&self, x: &'a [f32], _scratch: &'a [f32]) -> &'a [f32] {
         x
     }
+    /// Refuses samples that the layer cannot take, where it is the first; values of all rows, one after the other.
+    fn check_inputs(&self, _x: &[f32]) -> Result<()> {
+        Ok(())
+    }
     /// Whether training is defined with these options; inference may be without.
     fn check_training(&self) -> Result<()> {
         Ok(())
@@ -345,6 +350,10 @@ pub(crate) enum OnDevice {
     Prelu(Vec<f64>),
     /// The greatest of windows, along one axis after the other.
     MaxPool(Vec<MaxPoolStep>),
+    /// Rows of a table.
+    Lookup(LookupStep),
+    /// One after the other.
+    Steps(Vec<OnDevice>),
     /// It does not run there; what to do.
     Refused(&'static str),
 }

@@ -111,6 +111,7 @@ impl Layer {
     pub(crate) fn mask(&self) -> Mask {
         match self {
             Self::Masking(_) => Mask::Made,
+            Self::Embedding(embedding) if embedding.mask_zero => Mask::Made,
             Self::Softmax(_) | Self::GlobalAveragePooling1D(_) => Mask::Used,
             Self::Input(_)
             | Self::Dense(_)
@@ -136,6 +137,9 @@ impl Layer {
             | Self::Sequential(_)
             | Self::Custom(_) => Mask::Passed,
             Self::Flatten(_)
+            | Self::Embedding(_)
+            | Self::CategoryEncoding(_)
+            | Self::Discretization(_)
             | Self::Reshape(_)
             | Self::RMSNormalization(_)
             | Self::Permute(_)

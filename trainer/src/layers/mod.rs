@@ -5,12 +5,15 @@ mod activation;
 mod arguments;
 mod base;
 mod batch_normalization;
+mod category_encoding;
 mod custom;
 mod dense;
+mod embedding;
 pub(crate) mod functional;
 mod group_normalization;
 mod groups;
 mod layer_normalization;
+mod lookup;
 mod masking;
 mod naming;
 mod nested;
@@ -31,8 +34,10 @@ use serde_json::{Value, json};
 pub use activation::{Activation, ELU, LeakyReLU, ReLU, Softmax};
 pub use base::Base;
 pub use batch_normalization::BatchNormalization;
+pub use category_encoding::{CategoryEncoding, Discretization, OutputMode};
 pub use custom::Custom;
 pub use dense::Dense;
+pub use embedding::Embedding;
 pub use group_normalization::GroupNormalization;
 pub use layer_normalization::{LayerNormalization, UnitNormalization};
 pub use masking::Masking;
@@ -54,6 +59,7 @@ pub(crate) use base::{
     Backward, Built, Flow, Forward, MOST_VALUES, MaxPoolStep, NormalizeStep, OnDevice, Op, Scratch,
     Weights, dtype_policy, value_count,
 };
+pub(crate) use lookup::LookupStep;
 pub(crate) use masking::after as mask_after;
 pub(crate) use naming::Names;
 pub(crate) use shape::batch_shape;
@@ -170,6 +176,9 @@ layers! {
     SpatialDropout1D = "SpatialDropout1D",
     SpatialDropout2D = "SpatialDropout2D",
     Masking = "Masking",
+    Embedding = "Embedding",
+    CategoryEncoding = "CategoryEncoding",
+    Discretization = "Discretization",
     // TensorFlow's own names of the class in older files.
     BatchNormalization = "BatchNormalization" | "BatchNormalizationV1" | "BatchNormalizationV2",
     LayerNormalization = "LayerNormalization",

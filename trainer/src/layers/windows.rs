@@ -52,6 +52,14 @@ impl Windows {
         self.ends.push(self.terms.len());
     }
 
+    /// Adds an output that is these inputs' sum.
+    pub fn push_sum(&mut self, inputs: impl Iterator<Item = usize>) {
+        let weight = 1.0;
+        self.terms
+            .extend(inputs.map(|input| Term { input, weight }));
+        self.ends.push(self.terms.len());
+    }
+
     /// Adds an output that is this input.
     pub fn push(&mut self, input: usize) {
         self.push_mean([input].into_iter());

@@ -3,8 +3,8 @@
 use ndarray::{Array2, ArrayView2, s};
 use thumbnet_runtime as runtime;
 use thumbnet_runtime::{
-    DenseSpec, FloatSpec, LayerSpec, MaxPoolSpec, ModelSpec, NormalizeSpec, OutputSpec, Packing,
-    Precision, SelfTest, WeightsSpec,
+    DenseSpec, FloatSpec, LayerSpec, LookupSpec, LookupTable, MaxPoolSpec, ModelSpec,
+    NormalizeSpec, OutputSpec, Packing, Precision, SelfTest, WeightsSpec,
 };
 
 use super::chain::FloatKind;
@@ -53,9 +53,12 @@ impl Metadata {
 /// The numbers of a step in the device's types, for the blob's description to borrow.
 #[derive(Default)]
 struct Numbers {
-    /// Of a step that scales; slopes are a scale, too.
+    /// Of a step that scales; slopes are a scale, too, and so is a table of floats.
     scale: Vec<f32>,
+    /// The bounds of a lookup, too.
     offset: Vec<f32>,
+    /// A table of int8.
+    bytes: Vec<i8>,
     /// Weights and biases of a dense layer in floats.
     kernel: Vec<f32>,
     bias: Vec<f32>,
@@ -145,6 +148,20 @@ fn describe<'a>(step: &'a Step, numbers: &'a Numbers, packing: Packing) -> Layer
                 size: pool.size,
                 stride: pool.stride,
                 before: pool.before,
+                then: numbers.then(),
+            }),
+            FloatKind::Lookup(lookup) => LayerSpec::Lookup(LookupSpec {
+                inputs: lookup.inputs,
+                bounds: &numbers.offset,
+                units: lookup.units,
+                table: match lookup.scale {
+                    Some(scale) => LookupTable::Int8 {
+                        values: &numbers.bytes,
+                        scale: scale as f32, // it came from f32
+                    },
+                    None => LookupTable::Float(&numbers.scale),
+                },
+                zeros: lookup.zeros,
                 then: numbers.then(),
             }),
             FloatKind::Normalize(normalize) => {
@@ -267,6 +284,17 @@ fn numbers(step: &Step) -> Numbers {
                     numbers.offset = narrow(&affine.offset);
                 }
                 FloatKind::Prelu(slopes) => numbers.scale = narrow(slopes),
+                FloatKind::Lookup(lookup) => {
+                    numbers.offset = narrow(&lookup.bounds);
+                    match lookup.scale {
+                        // Whole numbers of 8 bits.
+                        Some(scale) => {
+                            let whole = |value: &f64| (value / scale).round() as i8;
+                            numbers.bytes = lookup.table.iter().map(whole).collect();
+                        }
+                        None => numbers.scale = narrow(&lookup.table),
+                    }
+                }
                 FloatKind::Normalize(_) | FloatKind::MaxPool(_) => {}
             }
             numbers.form = Some(Form::of(&step.activation));

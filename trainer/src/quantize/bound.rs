@@ -84,10 +84,10 @@ impl Spread {
         }
     }
 
-    /// Through a step in floats; none through a normalization.
+    /// Through a step in floats; none through a normalization or a table.
     fn bent(mut self, step: &FloatStep) -> Option<Self> {
         let slopes = match &step.kind {
-            FloatKind::Normalize(_) => return None,
+            FloatKind::Normalize(_) | FloatKind::Lookup(_) => return None,
             FloatKind::MaxPool(step) => {
                 let greatest = |values: &Array1<f64>| -> Array1<f64> {
                     let terms = step.terms().map(|terms| terms.map(|i| values[i]));

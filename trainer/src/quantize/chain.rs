@@ -5,7 +5,7 @@
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use crate::activations::Activation;
-use crate::layers::{MaxPoolStep, NormalizeStep};
+use crate::layers::{LookupStep, MaxPoolStep, NormalizeStep};
 
 /// `y = scale * x + offset`, elementwise over features.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,7 @@ pub enum FloatKind {
     /// `x`, or where it is below zero `x` times the slope.
     Prelu(Array1<f64>),
     MaxPool(MaxPoolStep),
+    Lookup(LookupStep),
 }
 
 impl FloatStep {
@@ -68,6 +69,7 @@ impl FloatStep {
     fn outputs(&self) -> Option<usize> {
         match &self.kind {
             FloatKind::MaxPool(step) => Some(step.blocks * step.windows * step.channels),
+            FloatKind::Lookup(step) => Some(step.outputs()),
             FloatKind::Scale(_) | FloatKind::Normalize(_) | FloatKind::Prelu(_) => None,
         }
     }
@@ -103,8 +105,25 @@ impl FloatStep {
                 }
                 *x = y;
             }
+            FloatKind::Lookup(step) => {
+                let mut y = Array2::zeros((x.nrows(), step.outputs()));
+                for (x, mut y) in x.rows().into_iter().zip(y.rows_mut()) {
+                    y.assign(&Array1::from(step.apply(x.iter().copied())));
+                }
+                *x = y;
+            }
         }
         activate(&self.activation, x);
+    }
+
+    /// As the device has it: the tables of integer models in int8.
+    pub fn on_device(mut self, integers: bool) -> Self {
+        if let FloatKind::Lookup(step) = &mut self.kind
+            && integers
+        {
+            *step = step.clone().rounded();
+        }
+        self
     }
 }
 

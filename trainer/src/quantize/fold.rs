@@ -26,37 +26,11 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
     for leaf in leaves {
         let layer = leaf.layer(model.layers());
         let weights = Weights { model, leaf, layer };
-        match layer.op().on_device(&weights.built()) {
-            OnDevice::Nothing => {}
-            OnDevice::Dense => {
-                let (rows, kernel, bias) = weights.dense()?;
-                builder.dense(layer.name(), rows, kernel, bias)?;
-            }
-            OnDevice::Scale(map) => builder.affine(&Affine {
-                scale: weights.repeat(&map.scale)?,
-                offset: weights.repeat(&map.offset)?,
-            }),
-            OnDevice::Sums(windows) => builder.sums(&windows),
-            OnDevice::Normalize(normalized) => {
-                builder.float(layer.name(), FloatKind::Normalize(normalized.step))?;
-                let map = Affine {
-                    scale: normalized.scale.into(),
-                    offset: normalized.offset.into(),
-                };
-                if map != Affine::identity(leaf.outputs) {
-                    builder.affine(&map);
-                }
-            }
-            OnDevice::Prelu(slopes) => {
-                builder.float(layer.name(), FloatKind::Prelu(slopes.into()))?;
-            }
-            OnDevice::MaxPool(axes) => {
-                for axis in axes.into_iter().filter(|axis| axis.steps > 1) {
-                    builder.float(layer.name(), FloatKind::MaxPool(axis))?;
-                }
-            }
-            OnDevice::Refused(instead) => return Err(weights.unsupported(instead)),
-        }
+        place(
+            &mut builder,
+            &weights,
+            layer.op().on_device(&weights.built()),
+        )?;
         if let Some(activation) = layer.op().activation() {
             let of_all = activation.is_elementwise() || leaf.outputs == leaf.width;
             if !of_all && !builder.ends_with_rows(leaf.width) {
@@ -66,6 +40,48 @@ pub fn fold(model: &Sequential) -> Result<Chain> {
         }
     }
     builder.finish()
+}
+
+/// Adds what a layer is on the device, but for its activation.
+fn place(builder: &mut ChainBuilder, weights: &Weights, form: OnDevice) -> Result<()> {
+    match form {
+        OnDevice::Nothing => {}
+        OnDevice::Dense => {
+            let (rows, kernel, bias) = weights.dense()?;
+            builder.dense(weights.layer.name(), rows, kernel, bias)?;
+        }
+        OnDevice::Scale(map) => builder.affine(&Affine {
+            scale: weights.repeat(&map.scale)?,
+            offset: weights.repeat(&map.offset)?,
+        }),
+        OnDevice::Sums(windows) => builder.sums(&windows),
+        OnDevice::Normalize(normalized) => {
+            builder.float(weights.layer.name(), FloatKind::Normalize(normalized.step))?;
+            let map = Affine {
+                scale: normalized.scale.into(),
+                offset: normalized.offset.into(),
+            };
+            if map != Affine::identity(weights.leaf.outputs) {
+                builder.affine(&map);
+            }
+        }
+        OnDevice::Prelu(slopes) => {
+            builder.float(weights.layer.name(), FloatKind::Prelu(slopes.into()))?;
+        }
+        OnDevice::MaxPool(axes) => {
+            for axis in axes.into_iter().filter(|axis| axis.steps > 1) {
+                builder.float(weights.layer.name(), FloatKind::MaxPool(axis))?;
+            }
+        }
+        OnDevice::Lookup(step) => builder.float(weights.layer.name(), FloatKind::Lookup(step))?,
+        OnDevice::Steps(steps) => {
+            for step in steps {
+                place(builder, weights, step)?;
+            }
+        }
+        OnDevice::Refused(instead) => return Err(weights.unsupported(instead)),
+    }
+    Ok(())
 }
 
 /// One layer's weights, by name.

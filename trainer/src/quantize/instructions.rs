@@ -51,7 +51,7 @@ impl CoreCost {
         if let Some(name) = between(layer.operation) {
             let [each, part, input] = self.between.get(name).copied().unwrap_or_default();
             let parts = match layer.operation {
-                Operation::MaxPool => layer.units,
+                Operation::MaxPool | Operation::Lookup => layer.units,
                 _ => layer.rows,
             };
             let own = each + part * parts as f64 + input * layer.inputs as f64;
@@ -110,7 +110,8 @@ pub fn data_type(operation: Operation) -> Option<&'static str> {
         | Operation::QuantizeFeatures
         | Operation::Normalize
         | Operation::Prelu
-        | Operation::MaxPool => None,
+        | Operation::MaxPool
+        | Operation::Lookup => None,
     }
 }
 
@@ -120,6 +121,7 @@ fn between(operation: Operation) -> Option<&'static str> {
         Operation::Normalize => Some("normalize"),
         Operation::Prelu => Some("prelu"),
         Operation::MaxPool => Some("max_pool"),
+        Operation::Lookup => Some("lookup"),
         _ => None,
     }
 }

@@ -294,6 +294,11 @@ impl Plan {
     /// Ranges that f32 cannot hold.
     pub fn new(chain: &Chain, calibration: &Calibration, options: &PlanOptions) -> Result<Self> {
         let mut steps = Vec::with_capacity(chain.layers.len() + 1);
+        let integers = options.types.iter().any(|t| *t != DataType::Float32);
+        let floats = |steps: &[FloatStep]| -> Vec<FloatStep> {
+            let steps = steps.iter().cloned();
+            steps.map(|step| step.on_device(integers)).collect()
+        };
         let limit = options.types.first().and_then(|t| t.input_limit());
         let mut signal = match limit.filter(|_| chain.quantizes_inputs()) {
             Some(limit) => {
@@ -303,8 +308,12 @@ impl Plan {
             }
             None => {
                 steps.push(Step::Scale(chain.input.clone()));
-                steps.extend(chain.first.iter().cloned().map(Step::Float));
-                Signal::Floats(chain.first_inputs(&calibration.rows.view()))
+                let mut x = chain.scaled_inputs(&calibration.rows.view());
+                for step in floats(&chain.first) {
+                    step.apply(&mut x);
+                    steps.push(Step::Float(step));
+                }
+                Signal::Floats(x)
             }
         };
         for (index, (layer, trace)) in chain.layers.iter().zip(&calibration.layers).enumerate() {
@@ -333,8 +342,9 @@ impl Plan {
             let (mut planned, center, after) =
                 plan_row(layer, &sums, data_type, output, of_rows, options);
             let mut after = after.of_samples(layer.rows);
+            let then = floats(&layer.then);
             if let Signal::Floats(y) = &mut after {
-                layer.then.iter().for_each(|step| step.apply(y));
+                then.iter().for_each(|step| step.apply(y));
             }
             planned.signal_to_noise = after.signal_to_noise(&trace.outputs);
             steps.push(Step::Dense(Box::new(planned)));
@@ -349,7 +359,7 @@ impl Plan {
                     offset,
                 })
             }));
-            steps.extend(layer.then.iter().cloned().map(Step::Float));
+            steps.extend(then.into_iter().map(Step::Float));
             signal = after;
         }
         let outputs = match signal {

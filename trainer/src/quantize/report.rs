@@ -174,7 +174,7 @@ impl Report {
                 )
             }
             None => format!(
-                "{sums}; how far an output can be from float is not, through a normalization by a sample's own deviation"
+                "{sums}; how far an output can be from float is not, through a normalization by a sample's own deviation, or a table of categories"
             ),
         }
     }
@@ -188,6 +188,7 @@ fn steps(steps: &[FloatStep]) -> Vec<String> {
             FloatKind::Normalize(_) => "normalize",
             FloatKind::Prelu(_) => "slopes below zero",
             FloatKind::MaxPool(_) => "max pooling",
+            FloatKind::Lookup(_) => "rows of a table",
         };
         match &step.activation {
             Activation::Linear => format!("{}: {what}", step.name),

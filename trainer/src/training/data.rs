@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::Sequential;
 use crate::engine::{Gathered, grow};
+use crate::layers::Flow;
 use crate::samples::Samples;
 use crate::sequential::targets::Targets;
 use crate::{Error, Result};
@@ -141,10 +142,17 @@ impl Sequential {
         if x.rows() == 0 {
             return Err(Error::shape("x has no rows, expected at least one"));
         }
-        match &self.input {
-            Some(input) => input.check_values(x.values()),
-            None => Ok(()),
+        if let Some(input) = &self.input {
+            input.check_values(x.values())?;
         }
+        for leaf in self.leaves() {
+            let op = leaf.layer(self.layers()).op();
+            op.check_inputs(x.values())?;
+            if op.flow(false) != Flow::Same {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Checks that targets and weights go with `x` and with the loss.

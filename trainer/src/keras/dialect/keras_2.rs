@@ -9,17 +9,20 @@ use crate::keras::functional_layers;
 pub(crate) const VERSION: &str = "2.15.0";
 
 /// Layers that Keras 2.6 to 2.15 have with the same meaning.
-const LAYERS: [&str; 37] = [
+const LAYERS: [&str; 40] = [
     "Activation",
     "ActivityRegularization",
     "AlphaDropout",
     "AveragePooling1D",
     "AveragePooling2D",
     "BatchNormalization",
+    "CategoryEncoding",
     "Cropping1D",
     "Dense",
+    "Discretization",
     "Dropout",
     "ELU",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
