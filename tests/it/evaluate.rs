@@ -303,6 +303,22 @@ fn names_of_inputs_are_stored_on_request() {
     );
     let text = thumbnet(folder, ["inspect", "with.tnet"]).ok();
     assert!(text.contains("  names       a, b\n"), "{text}");
+    // Tables are matched by them.
+    let table = fs::read_to_string(golden("th.csv")).unwrap();
+    let swapped: Vec<String> = table
+        .lines()
+        .map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            [&[cells[1], cells[0]], &cells[2..]].concat().join(",")
+        })
+        .collect();
+    fs::write(folder.join("swapped.csv"), swapped.join("\n")).unwrap();
+    let predict = |model: &str, rows: &str| thumbnet(folder, ["predict", model, "--data", rows]);
+    let expected = predict("with.tnet", &golden("th.csv")).ok();
+    assert_eq!(predict("with.tnet", "swapped.csv").ok(), expected);
+    assert_ne!(predict("without.tnet", "swapped.csv").ok(), expected);
+    let line = predict("given.tnet", "swapped.csv").error(1);
+    assert!(line.contains("none of the model's columns u, µ"), "{line}");
     let (model, rows) = (golden("th.h5"), golden("th.csv"));
     let error = |names: &str| {
         let command = [

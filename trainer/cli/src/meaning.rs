@@ -12,6 +12,8 @@ pub struct Meaning {
     /// The model's file; empty for one that is still to be trained.
     pub model: String,
     signature: Option<Signature>,
+    /// The names of a device model's inputs, where it has them.
+    inputs: Vec<String>,
     /// The names of a device model's classes.
     labels: Vec<String>,
 }
@@ -27,6 +29,7 @@ impl Meaning {
         Self {
             model: path.display().to_string(),
             signature: model.signature().cloned(),
+            inputs: Vec::new(),
             labels: Vec::new(),
         }
     }
@@ -36,6 +39,7 @@ impl Meaning {
         Self {
             model: path.display().to_string(),
             signature: None,
+            inputs: model.input_names(),
             labels: model.class_names(),
         }
     }
@@ -44,7 +48,7 @@ impl Meaning {
     pub fn features(&self) -> &[String] {
         self.signature
             .as_ref()
-            .map_or(&[], |signature| &signature.features)
+            .map_or(&self.inputs, |signature| &signature.features)
     }
 
     /// The columns of the targets, none where they are not known.
