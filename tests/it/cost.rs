@@ -18,6 +18,8 @@ fn spread(board: Board, float: Float, kind: Kind) -> Option<(f64, f64)> {
         float,
         ..Firmware::release("bench", board)
     })?;
+    // Its float32 layers run again without vectors where a number is subnormal.
+    let vectors = board == Board::Mps3An547 && float == Float::Hard && kind == Kind::Float;
     // Of a row that is measured once the count is exact to 40 instructions.
     let repetitions = 80;
     let mut worst = (0.0, f64::MAX);
@@ -36,6 +38,7 @@ fn spread(board: Board, float: Float, kind: Kind) -> Option<(f64, f64)> {
         for (i, row) in model.x.chunks_mut(5).enumerate() {
             let factor = match i % 10 {
                 7 => 0.0,
+                8 | 9 if vectors => 2.0,
                 8 => 1e-39,
                 9 if kind == Kind::Float && last != Activation::Exponential => 1e30,
                 _ => 1.0,
