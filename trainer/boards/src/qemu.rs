@@ -22,7 +22,7 @@ pub struct Qemu {
 pub struct Run<'a> {
     /// The board to emulate.
     pub board: Board,
-    /// The program, as [`Firmware::build`] made it.
+    /// The program, as [`Firmware::build`](crate::Firmware::build) made it.
     pub elf: &'a Path,
     /// Where the firmware's files are.
     pub folder: &'a Path,
