@@ -7,9 +7,9 @@ use thumbnet_runtime::{
     Precision, SelfTest, Verdict, WeightsSpec, What, blob_len, encode_verdict,
 };
 
-/// The model of the worked example: two inputs, one sigmoid.
-fn example() -> Vec<u8> {
-    let layers = [
+/// Two inputs in steps of 0.5, and a layer of them.
+fn dense<'a>(weights: &'a [i8], bias: &'a [i32], scales: &'a [f32]) -> [LayerSpec<'a>; 2] {
+    [
         LayerSpec::Quantize {
             inputs: 2,
             scale: &[0.5],
@@ -18,19 +18,21 @@ fn example() -> Vec<u8> {
         },
         LayerSpec::Dense(DenseSpec {
             inputs: 2,
-            units: 1,
+            units: bias.len(),
             packing: Packing::Plain,
-            weights: WeightsSpec::Int8 {
-                weights: &[5, -6],
-                bias: &[7],
-            },
+            weights: WeightsSpec::Int8 { weights, bias },
             output: OutputSpec::Float {
-                scales: &[0.25],
+                scales,
                 activation: Activation::Linear,
                 table: None,
             },
         }),
-    ];
+    ]
+}
+
+/// The model of the worked example: two inputs, one sigmoid.
+fn example() -> Vec<u8> {
+    let layers = dense(&[5, -6], &[7], &[0.25]);
     let spec = ModelSpec {
         layers: &layers,
         labels: &["no", "yes"],
@@ -147,28 +149,7 @@ fn names_of_inputs_and_answers_are_there_for_those_who_ask() {
 
 /// As the worked example, with as many outputs as inputs, and these names.
 fn autoencoder(names: &[&str]) -> Vec<u8> {
-    let layers = [
-        LayerSpec::Quantize {
-            inputs: 2,
-            scale: &[0.5],
-            zero_point: &[-1],
-            output: Precision::Int8,
-        },
-        LayerSpec::Dense(DenseSpec {
-            inputs: 2,
-            units: 2,
-            packing: Packing::Plain,
-            weights: WeightsSpec::Int8 {
-                weights: &[5, -6, 1, 1],
-                bias: &[7, 0],
-            },
-            output: OutputSpec::Float {
-                scales: &[0.25, 0.5],
-                activation: Activation::Linear,
-                table: None,
-            },
-        }),
-    ];
+    let layers = dense(&[5, -6, 1, 1], &[7, 0], &[0.25, 0.5]);
     common::written(&ModelSpec {
         layers: &layers,
         input_names: names,

@@ -10,20 +10,14 @@ use std::{
 use ndarray::arr1;
 use thumbnet_tests::{
     command::{Finished, command},
-    iris::{TRAIN, files, folder as iris_folder, run},
+    iris::{TRAIN, files, folder as iris_folder, models as iris_models, run},
 };
 use thumbnet_trainer::{Dataset, Sequential, dataset};
 
 /// A folder with iris.csv, x.npy of its features, model.h5 and model.tnet.
 fn models() -> tempfile::TempDir {
-    let folder = iris_folder();
+    let folder = iris_models();
     let path = folder.path();
-    run(path, &format!("{TRAIN} --output model.h5")).ok();
-    run(
-        path,
-        "export model.h5 --calibrate iris.csv --output model.tnet",
-    )
-    .ok();
     let rows = Dataset::iris();
     dataset::write_npy(&path.join("x.npy"), &rows.x).unwrap();
     folder

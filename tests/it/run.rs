@@ -33,6 +33,14 @@ fn exported() -> tempfile::TempDir {
     folder
 }
 
+/// The bits of what `m.tnet` predicts for each row.
+fn predicted_bits(folder: &Path) -> Vec<Vec<u32>> {
+    let predicted = run(folder, "predict m.tnet --data iris.csv").ok();
+    let bits = |y: &str| y.parse::<f32>().unwrap().to_bits();
+    let rows = predicted.lines().skip(1);
+    rows.map(|row| row.split(',').map(bits).collect()).collect()
+}
+
 /// Whether something that firmware takes is not on this machine, which `THUMBNET_REQUIRE_QEMU` forbids.
 fn is_missing(finished: &Finished) -> bool {
     let missing = [
@@ -82,16 +90,7 @@ fn rows_give_the_same_bits_on_emulated_boards() {
         )
         .ok();
         let json: Value = serde_json::from_str(&json).unwrap();
-        let predicted = run(path, "predict m.tnet --data iris.csv").ok();
-        let predicted: Vec<Vec<u32>> = predicted
-            .lines()
-            .skip(1)
-            .map(|line| {
-                line.split(',')
-                    .map(|y| y.parse::<f32>().unwrap().to_bits())
-                    .collect()
-            })
-            .collect();
+        let predicted = predicted_bits(path);
         assert_eq!(json["bits"], serde_json::to_value(predicted).unwrap());
         assert_eq!(
             (&json["same"], &json["cycles"]),
@@ -158,16 +157,7 @@ fn stands_for_probe_rs(folder: &Path, script: &str) {
 fn rows_on_a_board_are_read_from_the_log_of_probe_rs() {
     let folder = exported();
     let path = folder.path();
-    let predicted = run(path, "predict m.tnet --data iris.csv").ok();
-    let rows: Vec<Vec<u32>> = predicted
-        .lines()
-        .skip(1)
-        .map(|line| {
-            line.split(',')
-                .map(|y| y.parse::<f32>().unwrap().to_bits())
-                .collect()
-        })
-        .collect();
+    let rows = predicted_bits(path);
     // As probe-rs prints it, with what may stand around it; like a board, it does not end.
     let log: Vec<String> = (rows.iter().enumerate())
         .map(|(i, bits)| {

@@ -7,7 +7,7 @@ use thumbnet_boards::{Board, Firmware, Float, Qemu, Run};
 use thumbnet_runtime::{Activation, Model};
 use thumbnet_tests::{
     cost::packing,
-    iris::{TRAIN, folder, run},
+    iris::{models, run},
     qemu::prepare,
     random_model::{Kind, chain},
     size::flash_bytes,
@@ -201,14 +201,8 @@ fn an_updatable_model_costs_so_much_flash() {
 
 #[test]
 fn a_model_is_signed_and_verified() {
-    let folder = folder();
+    let folder = models();
     let path = folder.path();
-    run(path, &format!("{TRAIN} --output model.h5")).ok();
-    run(
-        path,
-        "export model.h5 --calibrate iris.csv --output model.tnet",
-    )
-    .ok();
     let said = run(path, "keygen --output key").ok();
     assert!(
         said.starts_with("pub const MODEL_KEY: [u8; 32] = [0x"),

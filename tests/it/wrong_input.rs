@@ -3,20 +3,14 @@
 use std::fs;
 
 use ndarray::{Array1, Array2, ArrayD, Axis};
-use thumbnet_tests::iris::{TRAIN, files, folder as iris_folder, run};
+use thumbnet_tests::iris::{files, models, run};
 use thumbnet_trainer::dataset;
 
 /// Commands that must fail in a folder with iris.csv and a trained model.h5, and how.
 #[test]
 fn wrong_input_is_one_line_that_says_what_to_do() {
-    let folder = iris_folder();
+    let folder = models();
     let path = folder.path();
-    run(path, &format!("{TRAIN} --output model.h5")).ok();
-    run(
-        path,
-        "export model.h5 --calibrate iris.csv --output model.tnet",
-    )
-    .ok();
     for (name, text) in [
         ("empty.csv", ""),
         ("header.csv", "a,b,label\n"),

@@ -31,6 +31,19 @@ pub fn run(folder: &Path, line: &str) -> Finished {
 /// A quick training that all of iris takes part in.
 pub const TRAIN: &str = "train --data iris.csv --layers 8:relu,3:softmax --epochs 40 --batch-size 8 --learning-rate 0.01 --verbose 0";
 
+/// [`folder`] with model.h5, trained so, and model.tnet of it.
+pub fn models() -> tempfile::TempDir {
+    let folder = folder();
+    let path = folder.path();
+    run(path, &format!("{TRAIN} --output model.h5")).ok();
+    run(
+        path,
+        "export model.h5 --calibrate iris.csv --output model.tnet",
+    )
+    .ok();
+    folder
+}
+
 /// Names of the files in a folder, in order.
 pub fn files(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)

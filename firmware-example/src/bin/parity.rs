@@ -1,15 +1,19 @@
 //! Classifies whatever the host asks for and writes every output bit and each decision back, so that
-//! one program serves any model. The host's side and the format are in `trainer/src/emulator/parity.rs`.
+//! one program serves any model. The host's side and the format are in `trainer/boards/src/parity.rs`.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-mod firmware {
-    use core::{fmt, fmt::Write as _, panic::PanicInfo, slice};
+#[path = "../fault.rs"]
+mod fault;
 
-    use cortex_m_rt::{ExceptionFrame, entry, exception};
+#[cfg(target_os = "none")]
+mod firmware {
+    use core::{fmt, fmt::Write as _, slice};
+
+    use cortex_m_rt::entry;
     use semihosting::{
-        eprintln, fs,
+        fs,
         io::{Read as _, Write as _},
         process,
     };
@@ -147,18 +151,6 @@ mod firmware {
                 self.put(&words[..text.len().div_ceil(4)]);
             }
         }
-    }
-
-    #[panic_handler]
-    fn panic(info: &PanicInfo) -> ! {
-        eprintln!("{info}");
-        process::exit(101)
-    }
-
-    #[exception]
-    unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-        eprintln!("hard fault at {:#010x}", frame.pc());
-        process::exit(102)
     }
 }
 

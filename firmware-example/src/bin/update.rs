@@ -5,17 +5,20 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+#[path = "../fault.rs"]
+mod fault;
+#[cfg(target_os = "none")]
 #[path = "../flash.rs"]
 mod flash;
 
 #[cfg(target_os = "none")]
 mod firmware {
-    use core::{arch::asm, panic::PanicInfo};
+    use core::arch::asm;
 
     use cortex_m::peripheral::{SYST, syst::SystClkSource};
-    use cortex_m_rt::{ExceptionFrame, entry, exception};
+    use cortex_m_rt::entry;
     use semihosting::{
-        eprintln, fs,
+        fs,
         io::{Read as _, Seek as _, SeekFrom, Write as _},
         println, process,
     };
@@ -210,18 +213,6 @@ mod firmware {
         fn bytes(&self) -> &[u8] {
             self.flash.bytes()
         }
-    }
-
-    #[panic_handler]
-    fn panic(info: &PanicInfo) -> ! {
-        eprintln!("{info}");
-        process::exit(101)
-    }
-
-    #[exception]
-    unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-        eprintln!("hard fault at {:#010x}", frame.pc());
-        process::exit(102)
     }
 }
 

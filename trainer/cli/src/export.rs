@@ -168,8 +168,12 @@ impl Export {
         if is_device(&self.model)? {
             return self.emit_device(emit.as_ref());
         }
-        let (Quantized { device, report }, rows, promise) =
-            self.quantized_as(self.dtype.clone(), self.budget)?;
+        let Exported {
+            quantized: Quantized { device, report },
+            rows,
+            promise,
+            ..
+        } = self.quantized()?;
         let place = self.board.map(Place::board);
         if let Some(place) = &place {
             self.check_fit(&device, place)?;
@@ -211,9 +215,8 @@ impl Export {
     }
 
     /// The model, quantized and compared, and the rows of `--calibrate`.
-    pub fn quantized(&self) -> Outcome<(Quantized, Dataset)> {
-        let (quantized, rows, _) = self.quantized_as(self.dtype.clone(), self.budget)?;
-        Ok((quantized, rows))
+    pub fn quantized(&self) -> Outcome<Exported> {
+        self.quantized_as(self.dtype.clone(), self.budget)
     }
 
     /// Refuses a model that is too large for its board, and says what would make it fit: other data types are
@@ -231,19 +234,15 @@ impl Export {
         for data_type in [DataType::Int8, DataType::Int4] {
             let types = DataTypes(LayerTypes::All(data_type));
             if self.budget.is_some() || self.dtype.as_ref() != Some(&types) {
-                let (quantized, ..) = self.quantized_as(Some(types), None)?;
-                tried.push((data_type, Fit::of(&quantized.device, place)));
+                let tried_with = self.quantized_as(Some(types), None)?;
+                tried.push((data_type, Fit::of(&tried_with.quantized.device, place)));
             }
         }
         Err(Error::value(fit.refusal(Some(&tried))).into())
     }
 
-    /// As [`Self::quantized`], with what the thresholds promise.
-    fn quantized_as(
-        &self,
-        dtype: Option<DataTypes>,
-        budget: Option<f64>,
-    ) -> Outcome<(Quantized, Dataset, String)> {
+    /// As [`Self::quantized`], in these data types.
+    fn quantized_as(&self, dtype: Option<DataTypes>, budget: Option<f64>) -> Outcome<Exported> {
         let Some(calibrate) = &self.calibrate else {
             return Err(Failure::usage(format!(
                 "{} is a Keras file, which is quantized first; give it rows: --calibrate rows.csv",
@@ -335,17 +334,14 @@ impl Export {
             _ => (device, String::new()),
         };
         report.flash_bytes = device.bytes().len();
-        Ok((Quantized { device, report }, rows, promise))
-    }
-
-    /// Names of the inputs: those that the model was trained on, else those of the rows.
-    pub fn columns_of(&self, rows: &Dataset) -> Outcome<Vec<String>> {
-        let model = load_keras(&self.model, &self.architecture)?.model;
-        let own = model
-            .signature()
-            .map(|signature| signature.features.clone());
-        let own = own.filter(|names| !names.is_empty());
-        Ok(own.unwrap_or_else(|| rows.feature_names.clone()))
+        let own = model.signature().map(|signature| &signature.features);
+        let columns = own.filter(|names| !names.is_empty());
+        Ok(Exported {
+            quantized: Quantized { device, report },
+            columns: columns.unwrap_or(&rows.feature_names).clone(),
+            rows,
+            promise,
+        })
     }
 
     /// The export for a core, with the defaults of everything else.
@@ -628,6 +624,17 @@ impl Export {
         meaning.say(&data, path);
         Ok(data)
     }
+}
+
+/// What came of an export.
+pub struct Exported {
+    pub quantized: Quantized,
+    /// Of `--calibrate`.
+    pub rows: Dataset,
+    /// Names of the inputs: those that the model was trained on, else those of the rows.
+    pub columns: Vec<String>,
+    /// What the thresholds promise, a line or nothing.
+    promise: String,
 }
 
 /// How a model finds anomalies.

@@ -24,7 +24,7 @@ const FEATURES: [(&str, usize); 6] = [
     ("int16", 1_800),
     ("f32", 1_400),
     ("activations", 800),
-    ("layers", 3_200),
+    ("layers", 5_000),
     ("portable", 1_000),
 ];
 /// What the crate esp-hal adds, at most.

@@ -8,7 +8,13 @@ use thumbnet_trainer::{
     training::PredictOptions,
 };
 
-use super::{Failure, Outcome, architecture::ArchitectureArguments, console, meaning::Meaning};
+use super::{
+    Failure, Outcome,
+    architecture::ArchitectureArguments,
+    console,
+    data::{self, ColumnArguments, Part},
+    meaning::Meaning,
+};
 
 /// A model of either kind.
 pub enum AnyModel {
@@ -61,10 +67,7 @@ impl AnyModel {
     pub fn check_rows(&self, rows: &Dataset, path: &Path) -> Outcome {
         match self {
             Self::Keras(loaded) => check_row_shape(&loaded.model, rows, path),
-            Self::Device(model) => {
-                let width: usize = rows.row_shape().iter().product();
-                check_width(model.inputs(), width, rows, path)
-            }
+            Self::Device(model) => check_device_rows(model, rows, path),
         }
     }
 }
@@ -108,8 +111,28 @@ pub fn check_row_shape(model: &Sequential, rows: &Dataset, path: &Path) -> Outco
     }
 }
 
+/// Rows for a device model, of a table or an array.
+///
+/// * `path` - where the model was read from
+pub fn device_rows(
+    device: &DeviceModel,
+    path: &Path,
+    rows_path: &Path,
+    columns: &ColumnArguments,
+) -> Outcome<Dataset> {
+    let meaning = Meaning::of_device(device, path);
+    let rows = data::features(rows_path, columns, &meaning, Part::Test)?;
+    check_device_rows(device, &rows, rows_path)?;
+    Ok(rows)
+}
+
+fn check_device_rows(device: &DeviceModel, rows: &Dataset, path: &Path) -> Outcome {
+    let width: usize = rows.row_shape().iter().product();
+    check_width(device.inputs(), width, rows, path)
+}
+
 /// Refuses rows of another width than the model's.
-pub fn check_width(inputs: usize, width: usize, rows: &Dataset, path: &Path) -> Outcome {
+fn check_width(inputs: usize, width: usize, rows: &Dataset, path: &Path) -> Outcome {
     if inputs == width {
         return Ok(());
     }

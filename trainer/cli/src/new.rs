@@ -19,12 +19,11 @@ use thumbnet_trainer::{
 
 use super::{
     Failure, Outcome, console,
-    data::{self, ColumnArguments, Part},
+    data::ColumnArguments,
     export::{DataTypes, Export},
     firmware::{self, Firmware, Place, Program, Samples, Source},
     fit::Fit,
-    meaning::Meaning,
-    models::{check_width, is_device},
+    models::{device_rows, is_device},
     values,
 };
 
@@ -139,12 +138,7 @@ impl SourceArguments {
 impl New {
     pub fn run(&self) -> Outcome {
         let place = self.place.place()?;
-        if let Some(why) = place.refused() {
-            return Err(Failure::usage(format!(
-                "no firmware is written for {}: {why}",
-                place.name
-            )));
-        }
+        place.check()?;
         let source = self.source.source()?;
         check_free(&self.dir)?;
         let (device, samples) = self.model(&place)?;
@@ -190,10 +184,11 @@ impl New {
                 self.dtype.clone(),
                 core,
             );
-            let (quantized, rows) = export.quantized()?;
-            export.check_fit(&quantized.device, place)?;
-            let names = export.columns_of(&rows)?;
-            return Ok((quantized.device, samples(&rows.x, names, calibrate)));
+            let exported = export.quantized()?;
+            let device = exported.quantized.device;
+            export.check_fit(&device, place)?;
+            let samples = samples(&exported.rows.x, exported.columns, calibrate);
+            return Ok((device, samples));
         }
         if self.dtype.is_some() {
             return Err(Failure::usage(format!(
@@ -215,10 +210,7 @@ impl New {
                 origin: "A sample to begin with.".to_string(),
             },
             Some(rows_path) => {
-                let meaning = Meaning::of_device(&device, path);
-                let rows = data::features(rows_path, &self.columns, &meaning, Part::Test)?;
-                let width: usize = rows.row_shape().iter().product();
-                check_width(device.inputs(), width, &rows, rows_path)?;
+                let rows = device_rows(&device, path, rows_path, &self.columns)?;
                 let names = Some(names).filter(|names| !names.is_empty());
                 samples(
                     &rows.x,

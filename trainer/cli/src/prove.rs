@@ -14,11 +14,7 @@ use thumbnet_prove::{
 };
 use thumbnet_trainer::{atomic_file, quantize::DeviceModel};
 
-use super::{
-    Failure, Outcome, console,
-    data::{self, ColumnArguments, Part},
-    models::AnyModel,
-};
+use super::{Failure, Outcome, console, data::ColumnArguments, models::device_rows};
 
 /// Proofs of a device model: a property holds for every input of a box, or here is one that breaks it
 ///
@@ -79,7 +75,7 @@ impl Prove {
         let found = match (&self.property, &self.rows, &self.check) {
             (Some(path), _, _) => self.properties(&network, path, &options)?,
             (_, Some(path), _) => {
-                let rows = self.rows(path)?;
+                let rows = self.rows(&device, path)?;
                 let of_row = |(number, row): (usize, &Vec<f32>)| {
                     let property = Property::robust(&network, row, self.radius.unwrap_or(0.0));
                     let name = format!("row {}", number + 1);
@@ -150,11 +146,8 @@ impl Prove {
         Ok(properties)
     }
 
-    fn rows(&self, path: &Path) -> Outcome<Vec<Vec<f32>>> {
-        let model = AnyModel::Device(DeviceModel::load(&self.model).map_err(usage)?);
-        let meaning = model.meaning(&self.model);
-        let data = data::features(path, &self.columns, &meaning, Part::Test).map_err(usage)?;
-        model.check_rows(&data, path).map_err(usage)?;
+    fn rows(&self, device: &DeviceModel, path: &Path) -> Outcome<Vec<Vec<f32>>> {
+        let data = device_rows(device, &self.model, path, &self.columns).map_err(usage)?;
         let rows = data.x.outer_iter();
         Ok(rows.map(|row| row.iter().copied().collect()).collect())
     }

@@ -449,9 +449,7 @@ impl Stage {
 
 /// Whether a unit's integer is clamped at the lower and at the upper end of its sums.
 fn is_clamped(layer: &Layer, unit: usize, sums: [i32; 2]) -> [bool; 2] {
-    let multiplier = i64::from(layer.multipliers[unit]);
-    let half = 1 << (layer.shift - 1);
-    let [low, high] = sums.map(|sum| (i64::from(sum) * multiplier + half) >> layer.shift);
+    let [low, high] = sums.map(|sum| layer.scaled(unit, sum.into()));
     [low < -i64::from(layer.limit), high > i64::from(layer.limit)]
 }
 

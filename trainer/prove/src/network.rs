@@ -261,8 +261,14 @@ impl<'a> Layer<'a> {
 
     /// The integer of a sum before the table: rises with the sum, since multipliers are not negative.
     pub fn level(&self, unit: usize, sum: i64) -> i32 {
+        let limit = i64::from(self.limit);
+        self.scaled(unit, sum).clamp(-limit, limit) as i32 // in the range of i32
+    }
+
+    /// The integer of a sum before any clamp.
+    pub fn scaled(&self, unit: usize, sum: i64) -> i64 {
         let product = sum * i64::from(self.multipliers[unit]) + (1 << (self.shift - 1));
-        (product >> self.shift).clamp((-self.limit).into(), self.limit.into()) as i32 // in the range of i32
+        product >> self.shift
     }
 
     /// What an integer becomes by the table.

@@ -325,8 +325,8 @@ impl Op for Discretization {
     }
 
     fn forward(&self, pass: Forward) {
-        let bounds = self.bounds();
-        let found = |&x: &f32| Some(bounds.partition_point(|bound| *bound <= f64::from(x)));
+        let bounds = &self.bin_boundaries;
+        let found = |&x: &f32| Some(bounds.partition_point(|&bound| bound as f32 <= x));
         let found = pass.x.iter().map(found);
         self.output_mode
             .encode(found, self.inputs, self.bins(), pass.y);

@@ -39,8 +39,8 @@ impl LookupStep {
         self.inputs * self.units
     }
 
-    /// With the table in int8.
-    pub fn rounded(mut self) -> Self {
+    /// Puts the table into int8, where it may be rounded.
+    pub fn round(&mut self) {
         let largest = self
             .table
             .iter()
@@ -53,7 +53,6 @@ impl LookupStep {
             }
             self.scale = Some(scale);
         }
-        self
     }
 
     /// The values of a sample's rows. What has no row takes the nearest one, where it does not give zeros: such

@@ -47,14 +47,15 @@ impl Windows {
     /// Adds an output that is these inputs' mean, or 0 where there are none.
     pub fn push_mean(&mut self, inputs: impl ExactSizeIterator<Item = usize>) {
         let weight = 1.0 / inputs.len() as f32; // a small count
-        self.terms
-            .extend(inputs.map(|input| Term { input, weight }));
-        self.ends.push(self.terms.len());
+        self.push_weighted(inputs, weight);
     }
 
     /// Adds an output that is these inputs' sum.
     pub fn push_sum(&mut self, inputs: impl Iterator<Item = usize>) {
-        let weight = 1.0;
+        self.push_weighted(inputs, 1.0);
+    }
+
+    fn push_weighted(&mut self, inputs: impl Iterator<Item = usize>, weight: f32) {
         self.terms
             .extend(inputs.map(|input| Term { input, weight }));
         self.ends.push(self.terms.len());

@@ -121,7 +121,7 @@ impl FloatStep {
         if let FloatKind::Lookup(step) = &mut self.kind
             && integers
         {
-            *step = step.clone().rounded();
+            step.round();
         }
         self
     }

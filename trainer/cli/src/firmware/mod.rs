@@ -14,7 +14,7 @@ use thumbnet_boards::{Hardware, Memory, Start};
 use thumbnet_runtime::cores::Core;
 use thumbnet_trainer::{Error, atomic_file, quantize::DeviceModel};
 
-use super::Outcome;
+use super::{Failure, Outcome};
 
 pub use features::features;
 pub use names::package;
@@ -82,11 +82,18 @@ impl Place {
         }
     }
 
-    /// Why no firmware is written for it.
-    pub fn refused(&self) -> Option<&'static str> {
+    /// Refuses a board that no firmware is written for.
+    ///
+    /// # Errors
+    ///
+    /// Such a board, with the reason.
+    pub fn check(&self) -> Outcome {
         match self.start {
-            Start::Other(why) => Some(why),
-            _ => None,
+            Start::Other(why) => Err(Failure::usage(format!(
+                "no firmware is written for {}: {why}",
+                self.name
+            ))),
+            _ => Ok(()),
         }
     }
 

@@ -13,11 +13,10 @@ use thumbnet_trainer::{Error, figures::thousands, quantize::DeviceModel};
 
 use super::{
     Failure, Outcome, console,
-    data::{self, ColumnArguments, Part},
+    data::ColumnArguments,
     firmware::Place,
     fit::Fit,
-    meaning::Meaning,
-    models::{check_width, is_device},
+    models::{device_rows, is_device},
     values,
 };
 use rows::{Answer, Where};
@@ -68,10 +67,7 @@ impl Run {
             ));
         };
         let device = DeviceModel::load(&self.file)?;
-        let meaning = Meaning::of_device(&device, &self.file);
-        let rows = data::features(rows_path, &self.columns, &meaning, Part::Test)?;
-        let width: usize = rows.row_shape().iter().product();
-        check_width(device.inputs(), width, &rows, rows_path)?;
+        let rows = device_rows(&device, &self.file, rows_path, &self.columns)?;
         let (board, place) = self.place()?;
         let answers = self.answers(&device, board, place, &rows.x)?;
         self.compare(&device, board, &rows.x, &answers)
@@ -82,12 +78,7 @@ impl Run {
         let board = self.board;
         if self.probe {
             let place = Place::board(board);
-            if let Some(why) = place.refused() {
-                return Err(Failure::usage(format!(
-                    "no firmware is written for {}: {why}",
-                    board.name
-                )));
-            }
+            place.check()?;
             if board.chip.is_none() {
                 return Err(Failure::usage(format!(
                     "{} is there in QEMU only; leave --probe out",

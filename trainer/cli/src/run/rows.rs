@@ -48,11 +48,9 @@ pub fn run(
     place: Where,
     rows: &[f32],
 ) -> Outcome<Vec<Answer>> {
-    let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), error))?;
-    let folder = fs::canonicalize(folder.path())
-        .map(|path| (path, folder))
-        .map_err(|error| Error::io(std::env::temp_dir(), error))?;
-    let (folder, _keep) = folder;
+    let io = |error| Error::io(std::env::temp_dir(), error);
+    let temporary = tempfile::tempdir().map_err(io)?;
+    let folder = fs::canonicalize(temporary.path()).map_err(io)?;
     let firmware = Firmware {
         name: NAME.to_string(),
         place: &Place::board(board),
