@@ -383,15 +383,21 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         outputs: &mut [f32],
     ) -> Result<Class<'a>, Error> {
         self.predict(inputs, scratch, outputs)?;
+        Ok(self.class_of(outputs))
+    }
+
+    /// The class that [`classify`](Self::classify) decides for, of outputs that were predicted before.
+    #[inline]
+    pub fn class_of(&self, outputs: &[f32]) -> Class<'a> {
         let (mut index, score) = float::first_greatest(outputs);
         if outputs.len() == 1 {
             index = float::at_least(score, self.threshold().unwrap_or(0.5));
         }
-        Ok(Class {
+        Class {
             index,
             score,
             label: self.label(index).unwrap_or(""),
-        })
+        }
     }
 
     /// Runs the blob's own test vectors and compares every bit.

@@ -1,6 +1,5 @@
 //! The numbers of a layer, for hosts that reason about a model.
 
-use crate::activation;
 use crate::blob::{Element, Operation};
 use crate::isa::{portable, requantize};
 use crate::layer::{
@@ -8,7 +7,7 @@ use crate::layer::{
     words::{first_words, words},
 };
 use crate::model::{Model, are_finite};
-use crate::quantize;
+use crate::{activation, float, quantize};
 
 /// A layer's weights and its arithmetic, one value at a time, whatever its packing. By
 /// [`Model::tensors`].
@@ -44,17 +43,41 @@ impl Tensors<'_> {
     /// An input of a layer that quantizes to the integer that it becomes; `None` where that is not finite.
     pub fn quantize(&self, input: usize, x: f32) -> Option<i32> {
         let own = self.operation() == Operation::QuantizeFeatures;
-        let pair = self
-            .step
-            .blocks
-            .as_chunks::<8>()
-            .0
-            .get(if own { input } else { 0 });
-        let [a, b] = pair
-            .map_or([0; 2], |pair| first_words::<2>(pair))
-            .map(f32::from_bits);
+        let pair = self.step.blocks.as_chunks::<8>().0;
+        let pair = pair.get(if own { input } else { 0 }).unwrap_or(&[0; 8]);
+        let (t, q) = self.affine(x, pair);
+        t.is_finite().then_some(q)
+    }
+
+    /// [`quantize`](Self::quantize) of a whole row, `[inputs]`, each integer as a float. False where one is not
+    /// finite.
+    #[inline(always)]
+    pub fn quantize_row(&self, x: &[f32], to: &mut [f32]) -> bool {
+        let pairs = self.step.blocks.as_chunks::<8>().0;
+        let mut finite = true;
+        let mut each = |x: f32, to: &mut f32, pair: &[u8; 8]| {
+            let (t, q) = self.affine(x, pair);
+            finite &= t.is_finite();
+            *to = q as f32; // at most 32767
+        };
+        if self.operation() == Operation::QuantizeFeatures {
+            for ((&x, to), pair) in x.iter().zip(to).zip(pairs) {
+                each(x, to, pair);
+            }
+        } else if let Some(pair) = pairs.first() {
+            for (&x, to) in x.iter().zip(to) {
+                each(x, to, pair);
+            }
+        }
+        finite
+    }
+
+    /// What an input is once scaled, and the integer that it becomes.
+    #[inline(always)]
+    fn affine(&self, x: f32, pair: &[u8; 8]) -> (f32, i32) {
+        let [a, b] = first_words::<2>(pair).map(f32::from_bits);
         let (t, q) = quantize::affine(x, a, b, self.step.layer.output().limit());
-        t.is_finite().then_some(q - quantize::BASE)
+        (t, q - quantize::BASE)
     }
 
     /// A weight of a dense layer of integers.
@@ -86,8 +109,32 @@ impl Tensors<'_> {
         }
     }
 
+    /// [`integer`](Self::integer) of many sums, in place, each with the [`scale`](Self::scale) of its unit.
+    #[inline(always)]
+    pub fn integers(&self, sums: &mut [i32], scales: &[u32]) {
+        let limit = self.step.layer.output().limit();
+        let shift = requantize::shift(&self.step);
+        for (sum, &scale) in sums.iter_mut().zip(scales) {
+            *sum = requantize::requantize(*sum, shift, scale.cast_signed(), limit);
+        }
+        if !self.step.table.is_empty() {
+            for sum in sums {
+                *sum = self.looked_up(*sum).unwrap_or(*sum);
+            }
+        }
+    }
+
+    /// [`float`](Self::float) of many sums, each with the [`scale`](Self::scale) of its unit.
+    #[inline(always)]
+    pub fn floats(&self, sums: &[i32], scales: &[u32], to: &mut [f32]) {
+        for ((to, &sum), &scale) in to.iter_mut().zip(sums).zip(scales) {
+            *to = float::scale(sum, f32::from_bits(scale));
+        }
+    }
+
     /// What a level of a layer that writes integers, a requantized and clamped sum, becomes by its table;
     /// `None` where it has none.
+    #[inline]
     pub fn looked_up(&self, level: i32) -> Option<i32> {
         if self.step.table.is_empty() {
             return None;

@@ -77,10 +77,16 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
     ) -> Result<f32, Error> {
         crate::model::length(crate::What::Outputs, self.inputs(), self.outputs())?;
         self.predict(inputs, scratch, outputs)?;
+        Ok(self.score_of(inputs, outputs))
+    }
+
+    /// [`score`](Self::score) of outputs that were predicted before for these inputs, as many as outputs.
+    #[inline]
+    pub fn score_of(&self, inputs: &[f32], outputs: &[f32]) -> f32 {
         let (_, _, normalization) = self.record();
         let mut numbers = words(normalization).map(f32::from_bits);
         let mut sum = 0.0;
-        for (&x, &y) in inputs.iter().zip(&*outputs) {
+        for (&x, &y) in inputs.iter().zip(outputs) {
             let z = match (numbers.next(), numbers.next()) {
                 (Some(mean), Some(factor)) => float::multiply(float::subtract(x, mean), factor),
                 _ => x,
@@ -91,11 +97,11 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
         // At most 65535.
         let count = float::from_u32(self.inputs() as u32);
         let mean = float::multiply(sum, float::divide(1.0, count));
-        Ok(if mean.is_finite() {
+        if mean.is_finite() {
             mean
         } else {
             f32::INFINITY
-        })
+        }
     }
 
     /// [`score`](Self::score), and whether it is above the threshold.
@@ -110,10 +116,16 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
         outputs: &mut [f32],
     ) -> Result<Detection, Error> {
         let score = self.score(inputs, scratch, outputs)?;
+        Ok(self.detection_of(score))
+    }
+
+    /// Whether a [`score`](Self::score) is above the threshold.
+    #[inline]
+    pub fn detection_of(&self, score: f32) -> Detection {
         let is_anomaly = self
             .anomaly_above()
             .is_some_and(|threshold| float::at_least(threshold, score) == 0);
-        Ok(Detection { score, is_anomaly })
+        Detection { score, is_anomaly }
     }
 
     /// Whether what [`classify`](Self::classify) found is a class that the model knows: whether its probability,

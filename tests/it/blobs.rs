@@ -5,13 +5,16 @@
 //! version of the format, beside the old ones.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
 };
 
+use ndarray::Array2;
 use serde_json::{Map, Value, json};
-use thumbnet_runtime::{Activation, Model, Packing};
+use thumbnet_runtime::{Activation, Element, Model, Packing};
 use thumbnet_tests::random_model::{Kind, Limits, RandomModel, chain, random_model};
+use thumbnet_trainer::quantize::DeviceModel;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/blobs")
@@ -123,4 +126,54 @@ fn a_blob_of_version_1_is_refused_by_its_number() {
         <Model>::from_bytes(&blob).unwrap_err().to_string(),
         "blob version 1, expected 2; export the model again"
     );
+}
+
+#[test]
+fn many_rows_at_once_have_the_bits_of_each_by_itself() {
+    let limits = Limits {
+        width: 40,
+        weights: 600,
+        packing: None,
+    };
+    // Models of integers from the inputs to the outputs, whose sums a matrix product computes.
+    let mut of_integers = BTreeMap::new();
+    let mut refused = 0;
+    for seed in 0..600 {
+        let drawn = random_model(seed, 150, &limits);
+        let device = DeviceModel::from_bytes(&drawn.blob).unwrap();
+        let model = device.model();
+        let x = Array2::from_shape_vec((150, drawn.inputs), drawn.x.clone()).unwrap();
+        let (mut scratch, mut y) = (vec![0; model.scratch_len()], vec![0.0; model.outputs()]);
+        let mut each = || -> Result<Vec<u32>, String> {
+            let mut bits = Vec::new();
+            for (row, x) in x.outer_iter().enumerate() {
+                model
+                    .predict(&x.to_vec(), &mut scratch, &mut y)
+                    .map_err(|error| format!("data row {}: {error}", row + 1))?;
+                bits.extend(y.iter().map(|y| y.to_bits()));
+            }
+            Ok(bits)
+        };
+        let expected = each();
+        let found = device.predict(&x).map_err(|error| error.to_string());
+        let found = found.map(|y| y.iter().map(|y| y.to_bits()).collect::<Vec<u32>>());
+        assert_eq!(found, expected, "seed {seed}: {}", drawn.description);
+        refused += usize::from(expected.is_err());
+        let inner = model.layers().len() - 1;
+        let integers = model
+            .layers()
+            .take(inner)
+            .all(|layer| layer.output != Element::Float);
+        if integers {
+            for layer in model.layers().skip(1) {
+                *of_integers
+                    .entry(format!("{:?}", layer.operation))
+                    .or_insert(0) += 1;
+            }
+        }
+    }
+    assert!(refused > 10, "{refused} models refuse a row");
+    for operation in ["DenseInt8", "DenseInt4", "DenseInt16"] {
+        assert!(of_integers[operation] > 50, "{of_integers:?}");
+    }
 }

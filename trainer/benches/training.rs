@@ -10,6 +10,7 @@ use ndarray::{Array1, Array2};
 use thumbnet_trainer::{
     Sequential,
     layers::{BatchNormalization, Dense, Dropout, Input},
+    quantize::{DataType, LayerTypes, QuantizeOptions, quantize},
     sequential::CompileOptions,
     training::FitOptions,
 };
@@ -196,6 +197,36 @@ fn predict(criterion: &mut Criterion) {
         group.bench_function(network.id(), |bench| {
             bench.iter(|| black_box(model.predict(&x).expect("rows that fit")));
         });
+    }
+    // Of a device model: all rows at once, and one after the other.
+    let network = &NETWORKS[1];
+    let (x, _) = network.rows(ROWS);
+    let mut model = network.model("adam");
+    model.build(&[network.units[0]]).expect("an input shape");
+    for data_type in DataType::ALL {
+        let options = QuantizeOptions {
+            types: LayerTypes::All(data_type),
+            ..QuantizeOptions::default()
+        };
+        let device = quantize(&model, &x, &options)
+            .expect("a model that quantizes")
+            .device;
+        group.bench_function(format!("{} in {data_type}", network.name), |bench| {
+            bench.iter(|| black_box(device.predict(&x).expect("rows that fit")));
+        });
+        let model = device.model();
+        let (mut scratch, mut y) = (vec![0; model.scratch_len()], vec![0.0; model.outputs()]);
+        group.bench_function(
+            format!("{} in {data_type}, by rows", network.name),
+            |bench| {
+                bench.iter(|| {
+                    for x in x.outer_iter() {
+                        let x = x.as_slice().expect("a row lies together");
+                        model.predict(x, &mut scratch, &mut y).expect("a row");
+                    }
+                });
+            },
+        );
     }
     group.finish();
 }

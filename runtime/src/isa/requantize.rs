@@ -22,6 +22,16 @@ pub(crate) fn requantize(acc: i32, shift: u32, multiplier: i32, limit: i32) -> i
     float::clamp(multiply_high(acc.wrapping_shl(shift), multiplier), limit)
 }
 
+/// The `shift` of [`requantize`] for a layer.
+#[inline(always)]
+pub(crate) fn shift(step: &Step) -> u32 {
+    if cfg!(feature = "int16") && step.layer.operation() == Operation::DenseInt16 {
+        0
+    } else {
+        8
+    }
+}
+
 /// Finishes the sum of a unit. `scale` is its word of the block's tail.
 #[inline]
 pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32]) {
@@ -33,12 +43,8 @@ pub(crate) fn put(step: &Step, acc: i32, scale: u32, unit: usize, y: &mut [u32])
         }
         return;
     }
-    let shift = if cfg!(feature = "int16") && step.layer.operation() == Operation::DenseInt16 {
-        0
-    } else {
-        8
-    };
-    let q = requantize(acc, shift, scale.cast_signed(), step.layer.output().limit());
+    let limit = step.layer.output().limit();
+    let q = requantize(acc, shift(step), scale.cast_signed(), limit);
     // An empty table has no entry: the value stays.
     let q = if cfg!(feature = "int16") && step.layer.output() == Element::Int16 {
         interpolate(q, entries(step.table))

@@ -1,15 +1,19 @@
 //! A blob in the host's memory, run by the device's own code.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array2, ArrayBase, ArrayD, Data, Dimension};
 use thumbnet_runtime::{Detection, Model, Verdict, encode_verdict};
 
+use super::batch::{self, Batch};
 use crate::samples::Samples;
-use crate::{Error, Number, Result, atomic_file};
+use crate::{Error, Number, Result, atomic_file, threads};
 
 /// Layers that the host can run; a device chooses its own number.
 const LAYERS: usize = 64;
+/// Rows from which a model's weights are worth being taken apart.
+const BATCH: usize = 64;
 
 /// A model in the form that runs on the device, on the host.
 ///
@@ -149,7 +153,19 @@ impl DeviceModel {
         &self,
         x: &ArrayBase<S, D>,
     ) -> Result<Vec<Detection>> {
-        self.each(x, |model, x, scratch, y| model.detect(x, scratch, y))
+        let (inputs, outputs) = (self.inputs(), self.outputs());
+        if inputs != outputs {
+            return Err(Error::value(format!(
+                "the model has {inputs} inputs and {outputs} outputs; a score needs a model that gives back its \
+                 inputs, as thumbnet train --autoencoder makes them"
+            )));
+        }
+        let model = self.model();
+        let x = Samples::new(x);
+        let y = self.predict_samples(&x)?;
+        let rows = x.values().chunks(inputs).zip(y.chunks(outputs));
+        let scores = rows.map(|(x, y)| model.score_of(x, y));
+        Ok(scores.map(|score| model.detection_of(score)).collect())
     }
 
     /// The class of each row, and whether it is known; as [`Self::predict`].
@@ -161,35 +177,12 @@ impl DeviceModel {
         &self,
         x: &ArrayBase<S, D>,
     ) -> Result<Vec<(usize, bool)>> {
-        self.each(x, |model, x, scratch, y| {
-            let class = model.classify(x, scratch, y)?;
-            Ok((class.index, model.is_known(&class)))
-        })
-    }
-
-    /// What the runtime says of each row.
-    fn each<S: Data<Elem: Number>, D: Dimension, T>(
-        &self,
-        x: &ArrayBase<S, D>,
-        mut ask: impl FnMut(
-            &Model<LAYERS>,
-            &[f32],
-            &mut [u32],
-            &mut [f32],
-        ) -> std::result::Result<T, thumbnet_runtime::Error>,
-    ) -> Result<Vec<T>> {
         let model = self.model();
-        let x = Samples::new(x);
-        let width = x.width();
-        self.check_width(&x)?;
-        let mut scratch = vec![0u32; model.scratch_len()];
-        let mut y = vec![0.0; model.outputs()];
-        let rows = x.values().chunks(width.max(1)).enumerate();
-        rows.map(|(row, x)| {
-            ask(&model, x, &mut scratch, &mut y)
-                .map_err(|error| Error::value(format!("data row {}: {error}", row + 1)))
-        })
-        .collect()
+        let y = self.predict_samples(&Samples::new(x))?;
+        let classes = y.chunks(self.outputs()).map(|y| model.class_of(y));
+        Ok(classes
+            .map(|class| (class.index, model.is_known(&class)))
+            .collect())
     }
 
     /// Predicts rows: `[rows, ...]` with `inputs()` values each, to `[rows, outputs()]`.
@@ -201,13 +194,58 @@ impl DeviceModel {
         &self,
         x: &ArrayBase<S, D>,
     ) -> Result<ArrayD<f32>> {
-        let rows = self.each(x, |model, x, scratch, y| {
-            model.predict(x, scratch, y)?;
-            Ok(y.to_vec())
-        })?;
-        let shape = (rows.len(), self.outputs());
-        let y =
-            Array2::from_shape_vec(shape, rows.concat()).expect("a row of outputs for each row");
+        let x = Samples::new(x);
+        let y = self.predict_samples(&x)?;
+        let y = Array2::from_shape_vec((x.rows(), self.outputs()), y)
+            .expect("a row of outputs for each row");
         Ok(y.into_dyn())
     }
+
+    /// The outputs of all rows, on every core.
+    fn predict_samples(&self, x: &Samples) -> Result<Vec<f32>> {
+        self.check_width(x)?;
+        let model = self.model();
+        let (width, outputs) = (model.inputs(), model.outputs());
+        let mut y = vec![0.0; x.rows() * outputs];
+        let batch = (x.rows() >= BATCH).then(|| Batch::new(&model)).flatten();
+        let values = model.layers().map(|layer| layer.units).max().unwrap_or(1);
+        let rows = (threads::PIECE / model.macs().max(values)).clamp(BATCH, 1024);
+        let refused: Mutex<Option<(usize, thumbnet_runtime::Error)>> = Mutex::new(None);
+        threads::chunks([&mut y], rows * outputs, |first, [y]| {
+            let start = first / outputs;
+            let x = &x.values()[start * width..][..y.len() / outputs * width];
+            if let Some(batch) = &batch
+                && batch.predict(x, &mut batch::Buffers::default(), y)
+            {
+                return;
+            }
+            if let Err((row, error)) = each(&model, x, y) {
+                let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+                let row = start + row;
+                if refused.as_ref().is_none_or(|(first, _)| row < *first) {
+                    *refused = Some((row, error));
+                }
+            }
+        });
+        match refused.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some((row, error)) => Err(Error::value(format!("data row {}: {error}", row + 1))),
+            None => Ok(y),
+        }
+    }
+}
+
+/// Predicts row by row, or says which is refused.
+fn each(
+    model: &Model<LAYERS>,
+    x: &[f32],
+    y: &mut [f32],
+) -> std::result::Result<(), (usize, thumbnet_runtime::Error)> {
+    let mut scratch = vec![0u32; model.scratch_len()];
+    let rows = x.chunks(model.inputs()).zip(y.chunks_mut(model.outputs()));
+    for (row, (x, y)) in rows.enumerate() {
+        model
+            .predict(x, &mut scratch, y)
+            .map_err(|error| (row, error))?;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Post-training quantization: from a trained model to the blob that the device runs.
 
 mod aware;
+mod batch;
 mod blob;
 mod bound;
 mod calibrate;
