@@ -95,6 +95,18 @@ impl<'a> Network<'a> {
                         if index + 1 != infos.len() {
                             return refused("writes floats that another layer reads");
                         }
+                        if info.rows > 1
+                            && matches!(
+                                info.activation,
+                                Activation::Softmax | Activation::LogSoftmax
+                            )
+                        {
+                            return Err(Error::Layer {
+                                layer: index,
+                                what: "applies a softmax to each of its rows".into(),
+                                fix: "export the model without its last activation",
+                            });
+                        }
                         scales = (0..info.units)
                             .map(|unit| f32::from_bits(tensors.scale(unit % layer.row.0)))
                             .collect();
