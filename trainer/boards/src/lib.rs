@@ -145,10 +145,21 @@ fn failure(command: &mut Command) -> Result<Option<String>> {
     Ok(Some(reason.unwrap_or("cargo failed").to_string()))
 }
 
+/// The workspace that this library was built from. A build whose bytes are to be the same from every folder sets
+/// `THUMBNET_SOURCES` for it.
+pub(crate) fn workspace() -> Option<&'static Path> {
+    const CRATE: &str = match option_env!("THUMBNET_SOURCES") {
+        Some(folder) => folder,
+        None => env!("CARGO_MANIFEST_DIR"),
+    };
+    Path::new(CRATE).ancestors().nth(2)
+}
+
 /// The folder `firmware-example` of the workspace that this library was built from.
 fn source() -> Result<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
-    let folder = workspace.unwrap_or(Path::new(".")).join("firmware-example");
+    let folder = workspace()
+        .unwrap_or(Path::new("."))
+        .join("firmware-example");
     if folder.join("Cargo.toml").is_file() {
         Ok(folder)
     } else {

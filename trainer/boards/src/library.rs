@@ -143,7 +143,7 @@ impl Library {
 
 /// The clone of the repository that this library was built from, where it is still there.
 pub fn clone() -> Option<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?;
+    let workspace = crate::workspace()?;
     let whole =
         workspace.join("runtime/c/Cargo.toml").is_file() && workspace.join("Cargo.lock").is_file();
     whole.then(|| workspace.to_path_buf())
