@@ -122,6 +122,56 @@ fn an_autoencoder_finds_anomalies_with_the_false_alarms_that_it_promises() {
 }
 
 #[test]
+fn a_report_shows_the_scores_of_normal_rows_and_of_anomalies() {
+    let folder = trained();
+    let page = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let training = TRAIN.replace("a.h5", "b.h5 --verbose 0 --report t.html");
+    run(folder.path(), &training).ok();
+    let text = page("t.html");
+    // The loss, the scores in float32 and in int8, ROC, precision and recall, and the layers.
+    for part in [
+        "Scores of the rows, in float32",
+        "Scores of the rows, in int8",
+        "ROC curve",
+        "area under the ROC curve, in int8",
+        "of 100 anomalies found, in float32",
+        ">an anomaly<",
+        ">normal<",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
+    assert!(text.matches("<svg").count() > 8);
+    for model in ["a.h5", "a.tnet"] {
+        let evaluate = format!("evaluate {model} --data new.csv --target state --normal normal");
+        let found = run(folder.path(), &format!("{evaluate} --report e.html --json")).ok();
+        let found: Value = serde_json::from_str(&found).unwrap();
+        let text = page("e.html");
+        let anomalies = &found["anomalies"];
+        let share = 100.0 * anomalies["found"].as_f64().unwrap() / 300.0;
+        assert!(
+            text.contains(&format!("<b>{share:.2} %</b> <span>of 300 anomalies found"))
+                || text.contains(&format!("<b>{share:.2} %</b><span>of 300 anomalies found")),
+            "{share}"
+        );
+        assert!(text.contains(&format!("{:.4}</b>", anomalies["auc"].as_f64().unwrap())));
+        // The anomalies are the last 300 lines of the file.
+        let first = text.split("<th>is</th>").nth(1).unwrap();
+        let line = first.split("<td>").nth(1).unwrap();
+        let line: usize = line.split('<').next().unwrap().parse().unwrap();
+        assert!((3002..3302).contains(&line), "line {line}");
+    }
+    // Without labels only the rows above the threshold are counted.
+    fs::write(folder.path().join("plain.csv"), sensors(50, 5, false, 5)).unwrap();
+    run(
+        folder.path(),
+        "evaluate a.h5 --data plain.csv --report e.html",
+    )
+    .ok();
+    let text = page("e.html");
+    assert!(text.contains("of 55 rows are anomalies") && !text.contains("ROC"));
+}
+
+#[test]
 fn rows_without_labels_are_all_normal_and_too_few_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("d.csv"), sensors(800, 0, false, 3)).unwrap();

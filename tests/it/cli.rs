@@ -285,6 +285,25 @@ fn archives_and_idx_files_go_where_tables_go() {
 }
 
 #[test]
+fn a_search_takes_its_options_from_a_file() {
+    let folder = iris_folder();
+    let path = folder.path();
+    let search = "search --data iris.csv --flash 300 --trials 4 --seed 3 --output a.h5";
+    let printed = run(path, &format!("{search} --print-config")).ok();
+    assert!(
+        printed.starts_with("# thumbnet search --config FILE\n"),
+        "{printed}"
+    );
+    assert!(printed.contains("flash = 300\n"), "{printed}");
+    assert_eq!(files(path), ["iris.csv", "numbers.csv"]);
+    fs::write(path.join("run.toml"), printed.replace("a.h5", "b.h5")).unwrap();
+    run(path, search).ok();
+    run(path, "search --config run.toml").ok();
+    let bytes = |name: &str| fs::read(path.join(name)).unwrap();
+    assert_eq!(bytes("a.h5"), bytes("b.h5"));
+}
+
+#[test]
 fn options_of_a_file_make_the_run_that_was_printed() {
     let folder = iris_folder();
     let path = folder.path();

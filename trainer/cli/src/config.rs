@@ -1,20 +1,43 @@
 //! `--config run.toml`: options from a file, each under its name, and `--print-config`, which writes them.
 
-use std::{collections::HashMap, ffi::OsString, fmt::Write as _, ops::Range, path::Path};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    fmt::Write as _,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
-use clap::{Arg, ArgMatches, CommandFactory, parser::ValueSource};
+use clap::{Arg, ArgMatches, Args, CommandFactory, parser::ValueSource};
 use thumbnet_trainer::{Error, dataset::nearest, input};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use super::{Cli, Outcome};
+use super::{Cli, Outcome, outputs::Named};
 
 /// The option that names the file.
 const OPTION: &str = "config";
 /// The option that writes one.
 const PRINT: &str = "print-config";
+
+/// Options of verbs that take theirs from a file.
+#[derive(Debug, Args)]
+pub struct ConfigArguments {
+    /// Options from a TOML file, such as seed = 20; those typed count more
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Print all options of this run as --config reads them, and do nothing
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl ConfigArguments {
+    pub fn input(&self) -> Option<Named<'_>> {
+        Named::of("--config", self.config.as_ref())
+    }
+}
 
 /// A command line, with what a file gave to it.
 #[derive(Debug, Default)]
@@ -197,8 +220,14 @@ fn text(name: &str, value: &DeValue) -> Result<String, String> {
     })
 }
 
-/// All options of a verb that have a value, defaults included, as `--config` reads them.
-pub fn printed(verb: &str, matches: &ArgMatches) -> String {
+/// All options of a verb that have a value, defaults included, as `--config` reads them; none where they are not
+/// asked for.
+pub fn printed(matches: &ArgMatches) -> Option<String> {
+    let (verb, matches) = matches.subcommand()?;
+    let asked = matches.try_get_one::<bool>(&PRINT.replace('-', "_"));
+    if asked.ok()? != Some(&true) {
+        return None;
+    }
     let command = Cli::command();
     let options = command
         .find_subcommand(verb)
@@ -238,7 +267,7 @@ pub fn printed(verb: &str, matches: &ArgMatches) -> String {
         };
         let _ = writeln!(out, "{name} = {value}");
     }
-    out
+    Some(out)
 }
 
 /// A number as it is, all else as a text.

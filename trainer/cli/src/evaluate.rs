@@ -28,7 +28,7 @@ use super::{
     head::Head,
     models::{AnyModel, silent},
     outputs::{self, Named},
-    report::{self, Findings},
+    report::{self, Findings, Scored, Watched},
     scores::OnDevice,
     values::BatchSize,
 };
@@ -118,9 +118,9 @@ impl Evaluate {
 
     /// Which rows are anomalies, and where they are labelled how many of them are found.
     fn anomalies(&self, detector: &Detector, model: &AnyModel) -> Outcome {
-        if self.compile.are_given() || self.report.is_some() {
+        if self.compile.are_given() {
             return Err(Failure::usage(format!(
-                "{} finds anomalies, for which there are no --loss, --metrics, --compile and --report; leave them out",
+                "{} finds anomalies, for which there are no --loss, --metrics and --compile; leave them out",
                 self.model.display()
             )));
         }
@@ -136,6 +136,28 @@ impl Evaluate {
             .filter(|score| detector.is_anomaly(**score))
             .count();
         let threshold = detector.threshold;
+        if let Some(to) = &self.report {
+            let numbers: Vec<usize> = (1..=scores.len()).collect();
+            Watched {
+                title: format!("{} on {}", report::name(&self.model), report::name(&path)),
+                curves: None,
+                normal: normal.as_ref().map(|normal| &normal.rows[..]),
+                lines: data.lines_of_rows(&path, &numbers),
+                keras: match model {
+                    AnyModel::Keras(loaded) => Some((&loaded.model, &data.x)),
+                    AnyModel::Device(_) => None,
+                },
+                scored: &[Scored {
+                    name: match model {
+                        AnyModel::Keras(_) => "float32".to_string(),
+                        AnyModel::Device(_) => "the device's bits".to_string(),
+                    },
+                    threshold,
+                    scores: scores.clone(),
+                }],
+            }
+            .write(to)?;
+        }
         let found = normal.map(|normal| {
             let found = Anomalies::new(&scores, |score| detector.is_anomaly(score), &normal.rows);
             (normal.label, found)

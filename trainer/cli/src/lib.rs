@@ -110,11 +110,10 @@ pub fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return usage(&error, &line),
     };
+    if let Some(options) = config::printed(&matches) {
+        return code(console::print(&options));
+    }
     let outcome = threads(env::var("THUMBNET_THREADS").ok()).and_then(|()| match cli.verb {
-        Verb::Train(verb) if verb.print_config => match matches.subcommand() {
-            Some((name, matches)) => console::print(&config::printed(name, matches)),
-            None => Ok(()),
-        },
         Verb::Train(verb) => verb.run_recorded(&line.arguments),
         Verb::Reproduce(verb) => verb.run(),
         Verb::Search(verb) => verb.run(),
@@ -136,6 +135,10 @@ pub fn main() -> ExitCode {
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
     });
+    code(outcome)
+}
+
+fn code(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => end(&failure),

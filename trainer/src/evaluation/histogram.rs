@@ -26,12 +26,19 @@ impl Histogram {
         if low == high {
             (low, high) = (low - 0.5, high + 0.5);
         }
+        let counts = vec![0; bins];
+        Some(Self { low, high, counts }.of(values))
+    }
+
+    /// Of other values, in the same steps; those beyond the ends are left out.
+    pub fn of(&self, values: impl Iterator<Item = f64>) -> Self {
+        let (low, high, bins) = (self.low, self.high, self.counts.len());
         let mut counts = vec![0; bins];
-        for value in values {
+        for value in values.filter(|value| (low..=high).contains(value)) {
             let place = ((value - low) / (high - low) * bins as f64) as usize;
             counts[place.min(bins - 1)] += 1;
         }
-        Some(Self { low, high, counts })
+        Self { low, high, counts }
     }
 }
 

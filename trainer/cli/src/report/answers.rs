@@ -136,7 +136,7 @@ fn share(name: &'static str) -> Axis {
     }
 }
 
-fn guide(from: (f64, f64), to: (f64, f64)) -> Series {
+pub fn guide(from: (f64, f64), to: (f64, f64)) -> Series {
     Series {
         name: String::new(),
         color: 0,
@@ -158,6 +158,18 @@ fn curves(answers: &Answers) -> Markup {
         true => format!("the {MOST_CURVES} of {all} that are told worst"),
         false => String::new(),
     };
+    let drawn = roc_and_precision(&curves, &left_out);
+    html! {
+        div.figures {
+            @if let Some(drawn) = &drawn { (drawn) }
+            @if let Some(calibration) = answers.calibration() { (calibration_chart(&calibration)) }
+        }
+        @if drawn.is_none() { p.note { "No ROC curve: the rows are of one class." } }
+    }
+}
+
+/// The two charts of curves, each with a place among the colours; none where the rows are of one class.
+pub fn roc_and_precision(curves: &[(usize, Curve)], left_out: &str) -> Option<Markup> {
     let series = |points: &dyn Fn(&Curve) -> Option<Points>,
                   worth: &dyn Fn(&Curve) -> Option<f64>| {
         let drawn = curves.iter().filter_map(|(place, curve)| {
@@ -171,7 +183,9 @@ fn curves(answers: &Answers) -> Markup {
         drawn.collect::<Vec<_>>()
     };
     let mut roc = series(&|curve| curve.roc(), &|curve| curve.area());
-    let missing = roc.is_empty();
+    if roc.is_empty() {
+        return None;
+    }
     roc.insert(0, guide((0.0, 0.0), (1.0, 1.0)));
     let roc = Chart {
         x: share("false alarms, of all that are not"),
@@ -185,16 +199,10 @@ fn curves(answers: &Answers) -> Markup {
             curve.average_precision()
         }),
     };
-    html! {
-        div.figures {
-            @if !missing {
-                (figure("ROC curve", &joined("area under it", &left_out), &roc))
-                (figure("Precision and recall", &joined("average precision", &left_out), &precision))
-            }
-            @if let Some(calibration) = answers.calibration() { (calibration_chart(&calibration)) }
-        }
-        @if missing { p.note { "No ROC curve: the rows are of one class." } }
-    }
+    Some(html! {
+        (figure("ROC curve", &joined("area under it", left_out), &roc))
+        (figure("Precision and recall", &joined("average precision", left_out), &precision))
+    })
 }
 
 fn joined(first: &str, second: &str) -> String {

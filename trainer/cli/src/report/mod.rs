@@ -1,5 +1,6 @@
 //! Reports: one HTML file each, which needs nothing else.
 
+mod anomalies;
 mod answers;
 mod chart;
 mod curves;
@@ -9,13 +10,14 @@ mod quantization;
 mod run;
 mod search;
 
+pub use self::anomalies::{Scored, Watched};
 pub use self::curves::Curves;
 pub use self::run::Findings;
 pub use self::search::{Searched, Tried};
 
 use std::path::{Path, PathBuf};
 
-use thumbnet_trainer::{atomic_file, quantize::Report};
+use thumbnet_trainer::{atomic_file, error::visible, quantize::Report};
 
 use super::{Failure, Outcome, models::has_extension};
 
@@ -38,6 +40,12 @@ pub fn check_page(path: Option<&PathBuf>) -> Outcome {
 pub fn check_plot(path: Option<&PathBuf>) -> Outcome {
     let expected = "curves are drawn as SVG, expected a name that ends in .svg; browsers show it, and Inkscape or rsvg-convert make other formats of it";
     path.map_or(Ok(()), |path| check_name(path, &["svg"], expected))
+}
+
+/// The name of a file without its folder, which is nobody's business.
+pub fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    visible(&name.to_string_lossy())
 }
 
 fn check_name(path: &Path, extensions: &[&str], expected: &str) -> Outcome {

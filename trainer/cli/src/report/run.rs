@@ -6,7 +6,6 @@ use maud::{Markup, html};
 use ndarray::ArrayD;
 use thumbnet_trainer::{
     Result, Sequential, atomic_file,
-    error::visible,
     evaluation::{Answers, Evaluation, Headline, Importance, flat, permutation_importance},
     figures::thousands,
     quantize::{DataType, Report},
@@ -18,7 +17,7 @@ use super::{
         data::Labelled,
         scores::{always, spread_out, stride},
     },
-    Curves, answers, layers,
+    Curves, answers, layers, name,
     page::{bar, card, cell, number, page, percent, table},
     quantization,
 };
@@ -212,12 +211,6 @@ impl Findings<'_> {
             }
         })
     }
-}
-
-/// Without its folder, which is nobody's business.
-fn name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    visible(&name.to_string_lossy())
 }
 
 /// Columns with their places; those that one text became (`mode=walk`, `mode=ride`) are one.

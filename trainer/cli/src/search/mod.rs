@@ -24,7 +24,9 @@ use self::{
     trial::{AWARE_EPOCHS, Trial},
 };
 use super::{
-    Failure, Outcome, console,
+    Failure, Outcome,
+    config::ConfigArguments,
+    console,
     data::{DataArguments, Labelled},
     meaning::Meaning,
     models::check_keras_name,
@@ -35,6 +37,8 @@ use super::{
 
 /// Candidates between two looks at what is best so far.
 const GENERATION: usize = 12;
+/// How long is searched where no option says it.
+const TIME: Duration = Duration::from_secs(60);
 
 /// Search the network with the best score within limits of flash, RAM and instructions
 #[derive(Debug, Args)]
@@ -71,9 +75,9 @@ pub struct Search {
         default_value = "int8,int4"
     )]
     dtype: Vec<DataType>,
-    /// How long to search, such as 90s or 5m; the candidates that were begun are finished
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
-    time: Duration,
+    /// How long to search, such as 90s or 5m; the candidates that were begun are finished [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    time: Option<Duration>,
     /// How many candidates to try, in place of --time: the same number finds the same network
     #[arg(long, value_name = "N", conflicts_with = "time", value_parser = positive::<usize>)]
     trials: Option<usize>,
@@ -95,6 +99,8 @@ pub struct Search {
     /// Keras file to write, .h5 or .keras
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 /// What is searched for.
@@ -137,6 +143,7 @@ impl Search {
             Named::of("--data", self.data.data.as_ref()),
             Named::of("--x", self.data.x.as_ref()),
             Named::of("--y", self.data.y.as_ref()),
+            self.config.input(),
         ];
         report::check_page(self.report.as_ref())?;
         let report = Named::of("--report", self.report.as_ref());
@@ -262,7 +269,7 @@ impl Search {
             self.say(goal, &trials, before, tried)?;
             let over = match self.trials {
                 Some(trials) => tried >= trials,
-                None => begun.elapsed() >= self.time,
+                None => begun.elapsed() >= self.time.unwrap_or(TIME),
             };
             if over {
                 return Ok(trials);

@@ -1,7 +1,7 @@
 //! `--autoencoder`: a model that is trained to give back normal rows, and takes for anomalies what it gives back
 //! worse.
 
-use ndarray::{Axis, Slice};
+use ndarray::{ArrayD, Axis, Slice};
 use serde_json::{Value, json};
 use thumbnet_trainer::{
     Sequential,
@@ -18,6 +18,7 @@ use super::{
         console,
         data::{Labelled, Part},
         meaning::Meaning,
+        report::{self, Scored, Watched},
         scores::{CALIBRATION_ROWS, spread_out},
         split::{Parts, SplitArguments},
     },
@@ -58,7 +59,7 @@ impl Train {
         (parts.test, parts.normal) = (Some(held), label);
         let trained = self.train(start, &parts, &split, true)?;
         let mut found = Value::Null;
-        if self.level() > 0 || self.json {
+        if self.level() > 0 || self.json || self.report.is_some() {
             found = self.judge_anomalies(&trained, &parts, anomalies.as_ref())?;
         }
         self.end(&trained, json!({"anomalies": found}))
@@ -169,7 +170,7 @@ impl Train {
         Ok(model.set_signature(Some(signature))?)
     }
 
-    /// What the model is worth, in float32 and on the device: printed, and as JSON.
+    /// What the model is worth, in float32 and on the device: printed, as a page where one is asked for, and as JSON.
     fn judge_anomalies(
         &self,
         trained: &Trained,
@@ -219,28 +220,53 @@ impl Train {
             "float32": {"threshold": float},
             "int8": {"threshold": on_device},
         });
-        if let Some(anomalies) = anomalies {
-            let is_normal: Vec<bool> = std::iter::repeat_n(true, held.data.rows())
-                .chain(std::iter::repeat_n(false, anomalies.data.rows()))
-                .collect();
-            let mut line = |name: &str, scores: [Vec<f32>; 2], threshold: f32| {
-                let found = Anomalies::new(&scores.concat(), |score| score > threshold, &is_normal);
+        let all_rows: Vec<&ArrayD<f32>> = std::iter::once(&held.data.x)
+            .chain(anomalies.map(|anomalies| &anomalies.data.x))
+            .collect();
+        let scored = |name: &str, threshold, of: &dyn Fn(&ArrayD<f32>) -> Outcome<Vec<f32>>| {
+            let scores: Outcome<Vec<_>> = all_rows.iter().map(|x| of(x)).collect();
+            Ok::<_, Failure>(Scored {
+                name: name.to_string(),
+                threshold,
+                scores: scores?.concat(),
+            })
+        };
+        let mut by = vec![scored("float32", float, &|x| anomaly::scores(model, x))?];
+        if let (Some(device), Some(above)) = (&device, on_device) {
+            by.push(scored("int8", above, &|x| {
+                anomaly::device_scores(device, x)
+            })?);
+        }
+        let is_normal: Vec<bool> = (0..by[0].scores.len())
+            .map(|row| row < held.data.rows())
+            .collect();
+        if anomalies.is_some() {
+            for Scored {
+                name,
+                threshold,
+                scores,
+            } in &by
+            {
+                let found = Anomalies::new(scores, |score| score > *threshold, &is_normal);
                 text.push_str(&format!("{name}: {found}\n"));
                 all[name]["labelled"] = json!(found);
-            };
-            let (held, others) = (&held.data.x, &anomalies.data.x);
-            let scores = [
-                anomaly::scores(model, held)?,
-                anomaly::scores(model, others)?,
-            ];
-            line("float32", scores, float);
-            if let (Some(device), Some(above)) = (&device, on_device) {
-                let scores = [
-                    anomaly::device_scores(device, held)?,
-                    anomaly::device_scores(device, others)?,
-                ];
-                line("int8", scores, above);
             }
+        }
+        if let Some(path) = &self.report {
+            let validates = parts.validation.is_some() || trained.end < parts.training.data.rows();
+            Watched {
+                title: format!(
+                    "{} on {}",
+                    report::name(&self.output),
+                    report::name(&held.x_path)
+                ),
+                curves: Some(self.curves(model, &trained.history, validates)),
+                normal: Some(&is_normal),
+                scored: &by,
+                lines: None,
+                keras: Some((model, &held.data.x)),
+            }
+            .write(path)?;
         }
         if self.level() > 0 {
             console::print(&text)?;

@@ -28,6 +28,7 @@ use super::{
     Failure, Outcome,
     callbacks::CallbackArguments,
     compile::{self, CompileArguments, check_labels},
+    config::ConfigArguments,
     console,
     data::{
         DataArguments, Labelled, Part, check_finite, labelled_archive, labelled_arrays,
@@ -79,7 +80,7 @@ pub struct Train {
         value_delimiter = ',',
         conflicts_with_all = [
             "layers", "model", "weights", "classes", "y", "loss", "metrics", "compile", "cv", "stratify", "group",
-            "validation_data", "validation_x", "sample_weight", "class_weight", "quantize_aware", "q_metrics", "report"
+            "validation_data", "validation_x", "sample_weight", "class_weight", "quantize_aware", "q_metrics"
         ]
     )]
     autoencoder: Vec<LayerSpec>,
@@ -233,12 +234,8 @@ pub struct Train {
     /// reproduce
     #[arg(long, value_name = "FILE.json")]
     record: Option<PathBuf>,
-    /// Options from a TOML file, such as epochs = 20; those typed count more
-    #[arg(long, value_name = "FILE.toml")]
-    config: Option<PathBuf>,
-    /// Print all options of this run as --config reads them, and do nothing
-    #[arg(long)]
-    pub print_config: bool,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 /// Epochs at most, and how many of them the validation's loss may stand still, where no option says it.
@@ -751,7 +748,7 @@ impl Train {
                 self.validation_sample_weight.as_ref(),
             ),
             Named::of("--sample-weight", self.sample_weight.as_ref()),
-            Named::of("--config", self.config.as_ref()),
+            self.config.input(),
         ];
         inputs
             .into_iter()
