@@ -17,7 +17,7 @@ use thumbnet_tests::{
 };
 
 /// Whether this machine has a compiler for C, and the emulator; says what is missing.
-fn is_ready() -> bool {
+pub fn is_ready() -> bool {
     for program in ["arm-none-eabi-g++", "make"] {
         let found = Command::new(program).arg("--version").output();
         if !found.is_ok_and(|output| output.status.success()) {
@@ -70,7 +70,7 @@ fn emitted(folder: &Path, model: &RandomModel, core: &str) {
 }
 
 /// What the example prints: bits, class and label of each row.
-fn expected(model: &RandomModel) -> String {
+pub fn expected(model: &RandomModel) -> String {
     let job = Job {
         blob: &model.blob,
         shift: 0,
@@ -159,7 +159,7 @@ fn no_panic_is_left(lib: &Path) {
 }
 
 /// A model for M4, and `m.tnet` of it in the folder.
-fn exported(folder: &Path) -> RandomModel {
+pub fn exported(folder: &Path) -> RandomModel {
     let model = chain(
         &[4, 8, 3],
         Kind::Int8,

@@ -56,4 +56,5 @@ mod trajectories;
 mod unit_tables;
 mod update;
 mod without_a_loss;
+mod wrappers;
 mod wrong_input;

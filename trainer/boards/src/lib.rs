@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod archive;
 pub mod bench;
 mod board;
 pub mod chips;

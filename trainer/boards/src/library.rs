@@ -10,7 +10,7 @@ use std::{
 
 use thumbnet_runtime::cores::{CORES, Target};
 
-use crate::{Error, Result, cargo_build, check_target, failure, lock};
+use crate::{Error, Result, archive, cargo_build, check_target, failure, lock};
 
 /// One way to compile the library.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Library {
         })
     }
 
-    /// Compiles the library into `folder`, and returns its archive there.
+    /// Compiles the library into `folder`, and returns its archive there: what its functions need of it.
     ///
     /// # Errors
     ///
@@ -123,8 +123,11 @@ impl Library {
             .join(self.target.triple)
             .join("release")
             .join("libthumbnet.a");
+        let bytes = fs::read(&built).map_err(|error| Error::io(&built, error))?;
+        let needed = archive::needed(&bytes, "thumbnet-")
+            .map_err(|error| Error::Build(format!("{} is no archive: {error}", built.display())))?;
         let archive = folder.join(format!("{}.a", Self::name(self.target)));
-        copy(&built, &archive)?;
+        fs::write(&archive, needed).map_err(|error| Error::io(&archive, error))?;
         Ok(archive)
     }
 

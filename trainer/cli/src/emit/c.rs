@@ -17,8 +17,8 @@ use thumbnet_trainer::{Error, atomic_file, figures::thousands, quantize::DeviceM
 
 use super::{
     super::{Failure, Outcome, console, firmware::features},
-    literals,
-    project::{self, Wrapper},
+    literals, project,
+    wrapper::Wrapper,
 };
 
 /// Rows of the example.
@@ -57,11 +57,12 @@ pub fn write(folder: &Folder) -> Outcome {
     for library in &built {
         let bytes =
             fs::read(&library.archive).map_err(|error| Error::io(&library.archive, error))?;
-        let path = folder
-            .folder
-            .join("lib")
-            .join(Library::name(library.target));
-        put(&path.join("libthumbnet.a"), &bytes)?;
+        let own = Path::new("lib").join(Library::name(library.target));
+        let others = folder.wrappers.iter();
+        let others = others.flat_map(|wrapper| wrapper.folders(library.target));
+        for place in [own].into_iter().chain(others) {
+            put(&folder.folder.join(place).join("libthumbnet.a"), &bytes)?;
+        }
     }
     console::print(&format!(
         "saved {}: {} bytes of flash for the model, libraries for {}\n",
@@ -124,11 +125,12 @@ fn build(folder: &Folder, work: &Path) -> Outcome<Vec<Built>> {
 
 /// The text files, by their path in the folder.
 fn files(folder: &Folder, built: &[Built]) -> Vec<(PathBuf, String)> {
+    let rows = rows(folder);
     let mut files: Vec<(PathBuf, String)> = vec![
         ("thumbnet.h".into(), HEADER.to_string()),
         ("model.h".into(), header(folder.device, folder.from)),
         ("model.c".into(), source(folder.device)),
-        ("examples/rows.h".into(), rows(folder)),
+        ("examples/rows.h".into(), rows.clone()),
         ("Makefile".into(), project::makefile(built)),
         ("README.txt".into(), project::readme(folder, built)),
     ];
@@ -136,7 +138,7 @@ fn files(folder: &Folder, built: &[Built]) -> Vec<(PathBuf, String)> {
         files.push((Path::new("examples").join(name), (*text).to_string()));
     }
     for wrapper in folder.wrappers {
-        files.extend(wrapper.files(built));
+        files.extend(wrapper.files(folder.wrappers, built, folder.from, &rows));
     }
     files
 }

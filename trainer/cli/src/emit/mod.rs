@@ -4,6 +4,7 @@ mod c;
 mod literals;
 mod project;
 mod rust;
+mod wrapper;
 
 use std::{
     ffi::OsString,
@@ -16,7 +17,7 @@ use thumbnet_runtime::cores::Core;
 use thumbnet_trainer::{atomic_file, quantize::DeviceModel};
 
 use super::{Failure, Outcome, outputs::Named, values};
-use project::Wrapper;
+use wrapper::Wrapper;
 
 /// Options of `thumbnet export` for source.
 #[derive(Debug, Default, Args)]
@@ -35,7 +36,7 @@ pub struct EmitArguments {
         value_parser = values::core
     )]
     libraries: Vec<&'static Core>,
-    /// Files for build systems beside the Makefile of --emit c
+    /// Files for other build systems beside the Makefile of --emit c
     #[arg(
         long,
         value_name = "NAME,..",

@@ -1,33 +1,14 @@
 //! What build systems read, and people.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::fmt::Write as _;
 
-use clap::ValueEnum;
 use thumbnet_boards::library::Library;
 use thumbnet_runtime::cores::{CORES, Target};
 
 use super::c::{Built, Folder};
 
-/// Files for a build system, on demand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Wrapper {
-    /// `CMakeLists.txt`: the target `thumbnet`.
-    Cmake,
-}
-
-impl Wrapper {
-    /// Its files, by their path in the folder.
-    pub fn files(self, built: &[Built]) -> Vec<(PathBuf, String)> {
-        let files: Vec<(&str, String)> = match self {
-            Self::Cmake => vec![("CMakeLists.txt", cmake(built))],
-        };
-        let owned = files.into_iter();
-        owned.map(|(path, text)| (path.into(), text)).collect()
-    }
-}
-
 /// The core that a library is made for, and its name in the Makefile: `m4`, `m4-soft`.
-fn core_name(target: &Target) -> (String, Option<&'static str>) {
+pub fn core_name(target: &Target) -> (String, Option<&'static str>) {
     let core = CORES
         .iter()
         .find(|core| core.targets.contains(target))
@@ -174,37 +155,5 @@ same results.
 thumbnet.h documents every function. model.h has the sizes for static arrays.
 ",
         from = folder.from,
-    )
-}
-
-/// `CMakeLists.txt`.
-fn cmake(built: &[Built]) -> String {
-    let mut cores = String::new();
-    for library in built {
-        let (name, _) = core_name(library.target);
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            cores,
-            "set(THUMBNET_LIB_{name} {})",
-            Library::name(library.target)
-        );
-    }
-    format!(
-        "\
-# add_subdirectory(FOLDER) with THUMBNET_CORE set, then target_link_libraries(firmware PRIVATE thumbnet).
-cmake_minimum_required(VERSION 3.16)
-project(thumbnet_model C)
-
-{cores}
-if(NOT DEFINED THUMBNET_LIB_${{THUMBNET_CORE}})
-  message(FATAL_ERROR \"THUMBNET_CORE is '${{THUMBNET_CORE}}', expected a core that this folder has a library for, such as m4; set(THUMBNET_CORE m4)\")
-endif()
-
-add_library(thumbnet STATIC model.c)
-target_include_directories(thumbnet PUBLIC ${{CMAKE_CURRENT_LIST_DIR}})
-target_link_libraries(thumbnet PUBLIC
-  ${{CMAKE_CURRENT_LIST_DIR}}/lib/${{THUMBNET_LIB_${{THUMBNET_CORE}}}}/libthumbnet.a
-  -Wl,--gc-sections,-z,noexecstack)
-"
     )
 }

@@ -275,7 +275,7 @@ fn length(memory: Memory) -> String {
 }
 
 /// Templates of text, not of web pages: lines of tags leave nothing behind.
-fn environment() -> Environment<'static> {
+pub fn environment() -> Environment<'static> {
     let syntax = SyntaxConfig::builder()
         .trim_blocks(true)
         .lstrip_blocks(true)
