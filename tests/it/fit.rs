@@ -46,6 +46,19 @@ fn inspect_says_what_a_model_takes_of_a_board() {
         number(&json, "/board/microseconds_estimated"),
         instructions / 100.0
     );
+    // The chip reads 16 bytes at once, and waits three cycles for them.
+    let read = number(&json, "/board/flash_bytes_read");
+    let tensors = json["layers"].as_array().unwrap().iter();
+    let tensors: f64 = tensors.map(|layer| layer["bytes"].as_f64().unwrap()).sum();
+    assert_eq!(read, tensors);
+    let waits = number(&json, "/board/flash_waits_estimated");
+    assert_eq!(waits, (read / 16.0).ceil() * 3.0);
+    for part in [
+        format!("waits       at most {waits} cycles more for {read} bytes"),
+        "the core binds; copied to RAM, which has room".to_string(),
+    ] {
+        assert!(told.contains(&part), "{part} of {told}");
+    }
     // Arranged for the Cortex-M4F.
     let foreign = run(path, "inspect m.tnet --board pico").ok();
     assert!(

@@ -14,6 +14,19 @@ pub struct Memory {
     pub length: u32,
 }
 
+/// How long the core waits for data in flash at the highest clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlashReads {
+    /// Bytes that come at once, and that the core may then read without waiting again.
+    pub line: u32,
+    /// Cycles of the core that it waits for them, beyond those of RAM.
+    pub waits: u32,
+    /// Bytes that a cache before the flash keeps from one prediction to the next; 0 where it keeps none.
+    pub cache: u32,
+    /// Where this is from.
+    pub source: &'static str,
+}
+
 /// What a chip wants beside a vector table before it runs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -48,6 +61,8 @@ pub struct Hardware {
     pub ram: Memory,
     /// The highest frequency that the maker allows, in Hz. A chip starts with a lower one.
     pub clock: u32,
+    /// How its flash is read; none where the documents do not say what data costs.
+    pub reads: Option<FlashReads>,
     /// The debug probe that the board has, or that it takes.
     pub probe: &'static str,
     /// The machine of QEMU that has the same core and memory at the same places.

@@ -28,7 +28,7 @@ use std::{
 
 pub use board::Board;
 pub use error::{Error, Result};
-pub use hardware::{Hardware, Memory, Start, core};
+pub use hardware::{FlashReads, Hardware, Memory, Start, core};
 pub use qemu::{Qemu, Run};
 pub use table::BOARDS;
 pub use thumbnet_runtime::cores::Float;

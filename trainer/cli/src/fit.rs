@@ -1,7 +1,7 @@
 //! Whether a model fits a board, and what would make it fit.
 
 use serde_json::{Value, json};
-use thumbnet_boards::BOARDS;
+use thumbnet_boards::{BOARDS, FlashReads};
 use thumbnet_runtime::Operation;
 use thumbnet_trainer::{
     figures::thousands,
@@ -45,6 +45,8 @@ pub struct Fit<'a> {
     rows: usize,
     /// Instructions of a prediction; none where the weights are arranged for another core.
     instructions: Option<u64>,
+    /// Bytes of tensors that a prediction reads.
+    streamed: usize,
     /// Bytes that the model would take with weights of four bits, about; none where that is no less.
     with_int4: Option<usize>,
 }
@@ -74,6 +76,11 @@ impl<'a> Fit<'a> {
             scratch: sizes.scratch_bytes,
             rows: 4 * (device.inputs() + device.outputs()),
             instructions: own(place.core.name).map(|estimate| estimate.instructions),
+            streamed: device
+                .model()
+                .layers()
+                .map(|layer| layer.bytes * if layer.macs > 0 { layer.rows } else { 1 })
+                .sum(),
             with_int4: with_int4(device),
         }
     }
@@ -105,6 +112,52 @@ impl<'a> Fit<'a> {
         Some(self.instructions? as f64 / (f64::from(clock) / 1e6))
     }
 
+    /// Cycles that the core waits for the flash in a prediction, at most: for each line of the tensors, unless a
+    /// cache has kept the model.
+    fn waits(&self) -> Option<u64> {
+        let FlashReads {
+            line, waits, cache, ..
+        } = self.place.reads?;
+        let kept = self.model + self.code <= cache as usize;
+        let lines = if kept {
+            0
+        } else {
+            self.streamed.div_ceil(line as usize)
+        };
+        Some(lines as u64 * u64::from(waits))
+    }
+
+    /// What the flash costs, and what helps; a line of a report.
+    fn waiting(&self) -> Option<String> {
+        let (reads, waits, instructions) = (self.place.reads?, self.waits()?, self.instructions?);
+        let share = 100.0 * waits as f64 / (waits + instructions) as f64;
+        let binds = if waits > instructions {
+            "the flash binds"
+        } else {
+            "the core binds"
+        };
+        let room = (self.place.ram.length as usize).saturating_sub(self.ram());
+        let mut ways = Vec::new();
+        if self.model <= room {
+            ways.push("copied to RAM, which has room, the model waits for nothing".to_string());
+        }
+        if let Some(int4) = self.with_int4 {
+            ways.push(format!("in int4 it has about {} bytes", thousands(int4)));
+        }
+        let ways = match ways.is_empty() || waits == 0 {
+            true => String::new(),
+            false => format!("; {}", ways.join("; ")),
+        };
+        Some(format!(
+            "  waits       at most {} cycles more for {} bytes of tensors in flash, {share:.0} % of the time: {} bytes at once, {} cycles for them ({}); {binds}{ways}\n",
+            thousands(waits as usize),
+            thousands(self.streamed),
+            reads.line,
+            reads.waits,
+            reads.source
+        ))
+    }
+
     /// Lines of a report.
     pub fn text(&self) -> String {
         let place = self.place;
@@ -133,7 +186,7 @@ impl<'a> Fit<'a> {
   flash       {} bytes of model, at most {} of code, of {}: {}
   RAM         {} bytes of scratch, {} of a row in and out, at most {STACK} of stack, {} of log, of {}: {}
   time        {time}
-",
+{}",
             place.name,
             place.full_name,
             place.core.name,
@@ -146,6 +199,7 @@ impl<'a> Fit<'a> {
             thousands(LOG),
             thousands(place.ram.length as usize),
             verdict(self.ram(), place.ram.length),
+            self.waiting().unwrap_or_default(),
         )
     }
 
@@ -165,6 +219,8 @@ impl<'a> Fit<'a> {
             "clock": Some(self.place.clock).filter(|&clock| clock > 0),
             "instructions_estimated": self.instructions,
             "microseconds_estimated": self.microseconds(),
+            "flash_bytes_read": self.streamed,
+            "flash_waits_estimated": self.waits(),
             "advice": (!self.fits()).then(|| self.advice(None)),
         })
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
-use thumbnet_boards::{Hardware, Memory, Start};
+use thumbnet_boards::{FlashReads, Hardware, Memory, Start};
 use thumbnet_runtime::cores::Core;
 use thumbnet_trainer::{Error, atomic_file, quantize::DeviceModel};
 
@@ -36,6 +36,7 @@ pub struct Place {
     pub ram: Memory,
     /// Highest clock in Hz, 0 where it is not known.
     pub clock: u32,
+    pub reads: Option<FlashReads>,
     probe: String,
     machine: Option<&'static str>,
     start: Start,
@@ -52,6 +53,7 @@ impl Place {
             flash: board.flash,
             ram: board.ram,
             clock: board.clock,
+            reads: board.reads,
             probe: board.probe.to_string(),
             machine: board.machine,
             start: board.start,
@@ -70,6 +72,7 @@ impl Place {
             flash,
             ram,
             clock: 0,
+            reads: None,
             probe: "any".to_string(),
             machine: None,
             start: match () {
