@@ -272,6 +272,54 @@ fn firmware_for_the_board_itself_is_built() {
     }
 }
 
+/// The program on the runtime's front page, as it is written there.
+#[test]
+fn the_program_of_the_front_page_runs_on_the_emulated_board() {
+    let page = fs::read_to_string(clone().join("runtime/README.md")).unwrap();
+    let program = page.split("```rust,ignore\n").nth(1).unwrap();
+    let program = program.split("```").next().unwrap();
+    assert!(program.lines().count() <= 27, "{program}");
+    let folder = trained();
+    let firmware = written(folder.path(), Hardware::named("nucleo-f411re").unwrap());
+    fs::write(firmware.join("src/main.rs"), program).unwrap();
+    if let Some(log) = built(&cargo(&firmware, &["run"])) {
+        assert_eq!(log, "INFO  setosa\n");
+    }
+}
+
+/// Programs of tasks log the same as the others. One stands for all of them where nothing else is asked for.
+#[test]
+fn tasks_give_the_bits_of_the_host_on_the_emulated_board() {
+    let folder = trained();
+    let all = env::var_os("THUMBNET_BOARDS").is_some();
+    for (framework, board) in [
+        ("embassy", "nrf52840-dk"),
+        ("embassy", "nucleo-f411re"),
+        ("rtic", "nrf52840-dk"),
+        ("rtic", "nucleo-f411re"),
+    ] {
+        let name = format!("{framework}-{board}");
+        let line = format!(
+            "new {name} --model m.h5 --calibrate iris.csv --board {board} --framework {framework} --path {}",
+            clone().display()
+        );
+        run(folder.path(), &line).ok();
+        let firmware = folder.path().join(name);
+        let stands_for_all = (framework, board) == ("embassy", "nucleo-f411re");
+        if !all && !stands_for_all {
+            continue;
+        }
+        if let Some(log) = built(&cargo(&firmware, &["run"])) {
+            check_log(&log, &firmware);
+        }
+        // For the board itself.
+        built(&cargo(
+            &firmware,
+            &["build", "--release", "--no-default-features"],
+        ));
+    }
+}
+
 #[test]
 fn every_board_gets_a_crate_with_its_own_figures() {
     let folder = trained();
@@ -373,6 +421,14 @@ fn wrong_calls_of_new_say_what_to_do() {
     assert_eq!(
         error("new fw --chip NOVEL --core m4f --flash 64k --ram 8k --published"),
         "--flash: \"64k\" is no memory, expected its size and the address where it begins, such as 512k@0x08000000"
+    );
+    assert_eq!(
+        error("new fw --board pico --framework rtic --published"),
+        "--framework rtic is for nucleo-f411re and nrf52840-dk, not pico; take --framework embassy, or leave it out"
+    );
+    assert_eq!(
+        error("new fw --board esp32-c3 --framework embassy --published"),
+        "--framework embassy is for Cortex-M, and esp32-c3-devkitm-1 is RV32IMC; leave it out"
     );
     assert!(
         run(path, "new fw --board picopico --published")

@@ -21,7 +21,7 @@ use super::{
     Failure, Outcome, console,
     data::ColumnArguments,
     export::{DataTypes, Export},
-    firmware::{self, Firmware, Place, Program, Samples, Source},
+    firmware::{self, Firmware, Framework, Place, Program, Samples, Source},
     fit::Fit,
     models::{device_rows, is_device},
     values,
@@ -55,6 +55,9 @@ pub struct New {
     dtype: Option<DataTypes>,
     #[command(flatten)]
     place: PlaceArguments,
+    /// Write a program of tasks
+    #[arg(long, value_name = "NAME", value_enum)]
+    framework: Option<Framework>,
     #[command(flatten)]
     source: SourceArguments,
 }
@@ -139,6 +142,9 @@ impl New {
     pub fn run(&self) -> Outcome {
         let place = self.place.place()?;
         place.check()?;
+        if let Some(framework) = self.framework {
+            framework.check(&place)?;
+        }
         let source = self.source.source()?;
         check_free(&self.dir)?;
         let (device, samples) = self.model(&place)?;
@@ -150,7 +156,7 @@ impl New {
             device: &device,
             samples: &samples,
             source: &source,
-            program: Program::Samples,
+            program: self.framework.map_or(Program::Samples, Program::Tasks),
         };
         firmware.write(&folder)?;
         console::print(&format!(

@@ -1,6 +1,7 @@
 //! A firmware crate for a model on a board, from templates.
 
 mod features;
+mod framework;
 mod names;
 mod source;
 
@@ -17,6 +18,7 @@ use thumbnet_trainer::{Error, atomic_file, quantize::DeviceModel};
 use super::{Failure, Outcome};
 
 pub use features::features;
+pub use framework::Framework;
 pub use names::package;
 pub use source::Source;
 
@@ -144,6 +146,8 @@ pub struct Samples {
 pub enum Program {
     /// Logs classes and scores of the samples, for people.
     Samples,
+    /// The same, by tasks.
+    Tasks(Framework),
     /// Logs the bits of all outputs of the rows in `rows.bin`, and the cycles of each by the core's counter.
     Rows { cycles: bool },
 }
@@ -183,6 +187,10 @@ impl Firmware<'_> {
                 "src/main.rs",
                 match self.program {
                     Program::Samples => include_str!("templates/main.rs.jinja"),
+                    Program::Tasks(Framework::Embassy) => {
+                        include_str!("templates/embassy.rs.jinja")
+                    }
+                    Program::Tasks(Framework::Rtic) => include_str!("templates/rtic.rs.jinja"),
                     Program::Rows { .. } => include_str!("templates/rows.rs.jinja"),
                 },
             ),
@@ -261,6 +269,21 @@ impl Firmware<'_> {
             features => wanted.join(", "),
             fields,
             rows,
+            framework => match self.program {
+                Program::Tasks(Framework::Embassy) => "embassy",
+                Program::Tasks(Framework::Rtic) => "rtic",
+                Program::Samples | Program::Rows { .. } => "",
+            },
+            rtic => match self.program {
+                Program::Tasks(framework) => framework.rtic(place).map(|rtic| {
+                    context! {
+                        dependency => rtic.dependency,
+                        device => rtic.device,
+                        dispatchers => rtic.dispatchers,
+                    }
+                }),
+                Program::Samples | Program::Rows { .. } => None,
+            },
             cycles => self.program == Program::Rows { cycles: true },
             origin => &self.samples.origin,
             labels => !self.device.labels().is_empty(),
@@ -286,5 +309,12 @@ pub fn environment() -> Environment<'static> {
         .build();
     let mut environment = Environment::new();
     environment.set_syntax(syntax.expect("the usual signs"));
+    for (name, text) in [
+        ("samples.rs", include_str!("templates/samples.rs.jinja")),
+        ("answer.rs", include_str!("templates/answer.rs.jinja")),
+    ] {
+        let added = environment.add_template(name, text);
+        added.expect("the templates are rendered for every board by a test");
+    }
     environment
 }
