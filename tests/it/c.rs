@@ -7,9 +7,9 @@ use object::read::archive::ArchiveFile;
 use object::{Object as _, ObjectSymbol as _};
 use thumbnet_boards::{
     Board, Qemu,
-    parity::{Answer, Job},
+    parity::{Answer, Job, Row},
 };
-use thumbnet_runtime::Activation;
+use thumbnet_runtime::{Activation, Verdict, encode_verdict};
 use thumbnet_tests::{
     command::thumbnet,
     cost::packing,
@@ -69,8 +69,8 @@ fn emitted(folder: &Path, model: &RandomModel, core: &str) {
     fs::write(folder.join("c/examples/rows.h"), text).unwrap();
 }
 
-/// What the example prints: bits, class and label of each row.
-pub fn expected(model: &RandomModel) -> String {
+/// What the host computes of the model's rows.
+fn on_host(model: &RandomModel) -> Vec<Row> {
     let job = Job {
         blob: &model.blob,
         shift: 0,
@@ -80,9 +80,15 @@ pub fn expected(model: &RandomModel) -> String {
     let Answer::Loaded { rows, .. } = job.on_host() else {
         panic!("a sound model")
     };
+    rows.into_iter()
+        .map(|row| row.expect("finite rows"))
+        .collect()
+}
+
+/// What the example prints: bits, class and label of each row.
+pub fn expected(model: &RandomModel) -> String {
     let mut text = String::new();
-    for row in rows {
-        let row = row.expect("finite rows");
+    for row in on_host(model) {
         for bits in row.outputs {
             write!(text, "{bits:08x} ").unwrap();
         }
@@ -127,6 +133,62 @@ fn the_examples_give_the_bits_of_the_host() {
             }
             no_panic_is_left(&folder.path().join("c/lib"));
         }
+    }
+}
+
+#[test]
+fn anomalies_are_detected_with_the_bits_of_the_host() {
+    if !is_ready() {
+        return;
+    }
+    for board in [Board::Microbit, Board::Mps2An386] {
+        let mut model = chain(
+            &[4, 6, 4],
+            Kind::Int8,
+            packing(board),
+            Activation::Linear,
+            20,
+        );
+        let plain = model.blob.clone();
+        let mut set = |above| {
+            let verdict = Verdict::Anomaly {
+                above,
+                means: &[0.5, -1.0, 0.1, 2.0],
+                factors: &[1.0, 0.3, 2.0, 0.7],
+            };
+            model.blob = vec![0; plain.len() + 256];
+            let length = encode_verdict(&plain, &verdict, &mut model.blob).unwrap();
+            model.blob.truncate(length);
+            on_host(&model)
+        };
+        let mut scores: Vec<f32> = set(0.0)
+            .iter()
+            .map(|row| f32::from_bits(row.anomaly_score))
+            .collect();
+        scores.sort_by(f32::total_cmp);
+        let rows = set(scores[9]);
+        let mut text = String::new();
+        let mut anomalies = 0;
+        for row in rows {
+            for bits in row.outputs {
+                write!(text, "{bits:08x} ").unwrap();
+            }
+            let verdict = if row.anomaly { "anomaly" } else { "normal" };
+            writeln!(text, "{:08x} {verdict}", row.anomaly_score).unwrap();
+            anomalies += usize::from(row.anomaly);
+        }
+        assert_eq!(anomalies, 10);
+        let folder = tempfile::tempdir().unwrap();
+        let core = board.core().short;
+        emitted(folder.path(), &model, core);
+        let output = Command::new("make")
+            .current_dir(folder.path().join("c"))
+            .args(["--silent", "run", "EXAMPLE=detect"])
+            .arg(format!("CORE={core}"))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), text, "{core}");
+        assert!(output.status.success());
     }
 }
 

@@ -58,6 +58,12 @@ typedef struct thumbnet_class {
     float score;    /* the output that decided: of several the greatest, else the only one */
 } thumbnet_class;
 
+/* What thumbnet_detect found. */
+typedef struct thumbnet_detection {
+    float score;     /* the reconstruction error: the mean squared difference of inputs and outputs */
+    bool is_anomaly; /* whether it is above the model's threshold; false where it has none */
+} thumbnet_detection;
+
 /* What functions return; thumbnet_error_text says more. */
 enum {
     THUMBNET_OK = 0,
@@ -65,15 +71,15 @@ enum {
     THUMBNET_ERROR_ALIGNMENT = 2,    /* a pointer is not aligned for its type */
     THUMBNET_ERROR_OVERLAP = 3,      /* buffers overlap, or one does not fit into memory */
     THUMBNET_ERROR_NOT_OPEN = 4,     /* the model was not opened */
-    THUMBNET_ERROR_MAGIC = 5,        /* not a thumbnet blob */
-    THUMBNET_ERROR_VERSION = 6,      /* a blob of another format version */
-    THUMBNET_ERROR_CRC = 7,          /* a damaged blob, or one of another length */
-    THUMBNET_ERROR_MALFORMED = 8,    /* the blob's fields do not decode */
-    THUMBNET_ERROR_BLOB_LENGTH = 9,  /* the slot ends before the blob */
-    THUMBNET_ERROR_LAYERS = 10,      /* more layers than THUMBNET_MAX_LAYERS */
-    THUMBNET_ERROR_INPUTS = 11,      /* not as many inputs as the model has */
-    THUMBNET_ERROR_OUTPUTS = 12,     /* not as many outputs as the model has */
-    THUMBNET_ERROR_SCRATCH = 13,     /* too little scratch memory */
+    THUMBNET_ERROR_BLOB_LENGTH = 5,  /* the slot ends before the blob */
+    THUMBNET_ERROR_LAYERS = 6,       /* more layers than THUMBNET_MAX_LAYERS */
+    THUMBNET_ERROR_INPUTS = 7,       /* not as many inputs as the model has */
+    THUMBNET_ERROR_OUTPUTS = 8,      /* not as many outputs as the model has */
+    THUMBNET_ERROR_SCRATCH = 9,      /* too little scratch memory */
+    THUMBNET_ERROR_MAGIC = 10,       /* not a thumbnet blob */
+    THUMBNET_ERROR_VERSION = 11,     /* a blob of another format version */
+    THUMBNET_ERROR_CRC = 12,         /* a damaged blob, or one of another length */
+    THUMBNET_ERROR_MALFORMED = 13,   /* the blob's fields do not decode */
     THUMBNET_ERROR_PART = 14,        /* a part of the blob has the wrong length */
     THUMBNET_ERROR_LAYER = 15,       /* a layer of the blob contradicts itself */
     THUMBNET_ERROR_FEATURE = 16,     /* a weight type that the library is built without */
@@ -140,6 +146,20 @@ int32_t thumbnet_predict_uint16(const thumbnet_model *model, const uint16_t *inp
 int32_t thumbnet_classify(const thumbnet_model *model, const float *inputs, size_t input_count,
                           uint32_t *scratch, size_t scratch_words, float *outputs,
                           size_t output_count, thumbnet_class *found);
+
+/*
+ * Whether a class that thumbnet_classify found is one that the model knows: whether its probability is at
+ * least the model's threshold for that. True where it has none, false if not open or found is null.
+ */
+bool thumbnet_is_known(const thumbnet_model *model, const thumbnet_class *found);
+
+/*
+ * thumbnet_predict of an autoencoder, and how far its outputs are from the inputs. A model with another number
+ * of outputs than inputs gives THUMBNET_ERROR_OUTPUTS.
+ */
+int32_t thumbnet_detect(const thumbnet_model *model, const float *inputs, size_t input_count,
+                        uint32_t *scratch, size_t scratch_words, float *outputs,
+                        size_t output_count, thumbnet_detection *found);
 
 /* Whether an output says yes, where each decides for itself: from the threshold on. False if not open. */
 bool thumbnet_says_yes(const thumbnet_model *model, float output);

@@ -9,9 +9,9 @@ use core::ffi::{c_char, c_void};
 
 use thumbnet_runtime::{Error, Model, What, blob_len};
 
-use crate::borrow::{Lent, apart, place, slice, slice_mut};
+use crate::borrow::{Lent, apart, one, place, slice, slice_mut};
 use crate::code::Code;
-use crate::handle::{Class, HANDLE_LAYERS, Handle, model, open};
+use crate::handle::{Class, Detection, HANDLE_LAYERS, Handle, model, open};
 
 /// `thumbnet_open`: verifies a blob of this length.
 ///
@@ -213,6 +213,69 @@ pub unsafe extern "C" fn thumbnet_classify(
         };
         // SAFETY: not null, aligned, and by the contract a class; the borrows above are over.
         unsafe { class.write(found) };
+        Ok(())
+    };
+    Code::from(run())
+}
+
+/// `thumbnet_is_known`: whether what `thumbnet_classify` found is a class that the model knows.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_is_known(handle: *const Handle, class: *const Class) -> bool {
+    // SAFETY: the contract.
+    let both = unsafe { (model(handle), one(class)) };
+    let (Ok(model), Ok(class)) = both else {
+        return false;
+    };
+    model.is_known(&thumbnet_runtime::Class {
+        index: class.index as usize, // a u32 is no wider than C's addresses
+        score: class.score,
+        label: "",
+    })
+}
+
+/// `thumbnet_detect`: predicts, and compares the outputs with the inputs.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thumbnet_detect(
+    handle: *const Handle,
+    inputs: *const f32,
+    input_count: usize,
+    scratch: *mut u32,
+    scratch_words: usize,
+    outputs: *mut f32,
+    output_count: usize,
+    found: *mut Detection,
+) -> Code {
+    let run = || {
+        place(
+            found.addr(),
+            1,
+            size_of::<Detection>(),
+            align_of::<Detection>(),
+        )?;
+        let b = buffers!(
+            handle,
+            inputs,
+            input_count,
+            scratch,
+            scratch_words,
+            outputs,
+            output_count
+        );
+        let detection = b.model.detect(b.inputs, b.scratch, b.outputs)?;
+        let detection = Detection {
+            score: detection.score,
+            is_anomaly: detection.is_anomaly,
+        };
+        // SAFETY: not null, aligned, and by the contract a detection; the borrows above are over.
+        unsafe { found.write(detection) };
         Ok(())
     };
     Code::from(run())

@@ -29,6 +29,16 @@ pub struct Class {
     pub score: f32,
 }
 
+/// `thumbnet_detection`: what `thumbnet_detect` found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct Detection {
+    /// The reconstruction error.
+    pub score: f32,
+    /// Whether it is above the threshold.
+    pub is_anomaly: bool,
+}
+
 /// No memory of zeros, and hardly any other, has it before a model is opened.
 const OPEN: u32 = 0x7B17_0E7A;
 

@@ -23,7 +23,7 @@ mod tests;
 
 pub use calls::*;
 pub use code::*;
-pub use handle::{Class, HANDLE_LAYERS, Handle};
+pub use handle::{Class, Detection, HANDLE_LAYERS, Handle};
 pub use labels::*;
 
 /// Nothing here can panic; the linker leaves this out.

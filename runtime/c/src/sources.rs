@@ -14,6 +14,7 @@ macro_rules! examples {
 examples! {
     "classify.c"
     "classify.cpp"
+    "detect.c"
     "qemu/microbit.ld"
     "qemu/mps2-an385.ld"
     "qemu/mps2-an386.ld"

@@ -3,8 +3,8 @@
 use core::ptr::{null, null_mut};
 
 use thumbnet_runtime::{
-    Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, WeightsSpec,
-    encode,
+    Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, Verdict,
+    WeightsSpec, encode, encode_verdict,
 };
 
 use crate::*;
@@ -279,4 +279,87 @@ fn a_model_is_opened_in_the_place_of_another() {
     );
     assert_eq!(model.open_without_crc(&damaged), Ok(()));
     assert_eq!(model.outputs(), 2);
+}
+
+/// An autoencoder of one input, whose output is `0.5 * round(x)`, with anomalies above 1, or a classifier.
+fn with_verdict(verdict: &Verdict) -> Handle {
+    let units = match verdict {
+        Verdict::Anomaly { .. } => 1,
+        Verdict::Unknown { .. } => 2,
+    };
+    let spec = ModelSpec {
+        layers: &[
+            LayerSpec::Quantize {
+                inputs: 1,
+                scale: &[1.0],
+                zero_point: &[0],
+                output: Precision::Int8,
+            },
+            LayerSpec::Dense(DenseSpec {
+                inputs: 1,
+                units,
+                packing: Packing::Plain,
+                weights: WeightsSpec::Int8 {
+                    weights: &[2, 1][..units],
+                    bias: &[0, 0][..units],
+                },
+                output: OutputSpec::Float {
+                    scales: &[0.25, 0.25][..units],
+                    activation: Activation::Linear,
+                    table: None,
+                },
+            }),
+        ],
+        ..ModelSpec::default()
+    };
+    let (mut plain, mut bytes) = ([0; 256], [0; 256]);
+    let length = encode(&spec, &mut plain).unwrap();
+    let length = encode_verdict(&plain[..length], verdict, &mut bytes).unwrap();
+    let words: Vec<u32> = bytes
+        .chunks_exact(4)
+        .map(|word| u32::from_le_bytes(word.try_into().unwrap()))
+        .collect();
+    let mut handle = closed();
+    // SAFETY: a handle, and a blob that is never freed.
+    let code = unsafe { thumbnet_open(&mut handle, words.leak().as_ptr().cast(), length) };
+    assert_eq!(code, Code::Ok);
+    handle
+}
+
+#[test]
+fn anomalies_and_unknown_classes_are_found() {
+    let (mut scratch, mut y) = ([0; 4], [0.0; 2]);
+    let (s, o) = (scratch.as_mut_ptr(), y.as_mut_ptr());
+    let mut found = Detection {
+        score: 0.0,
+        is_anomaly: false,
+    };
+    let coder = &with_verdict(&Verdict::Anomaly {
+        above: 1.0,
+        means: &[],
+        factors: &[],
+    });
+    let classifier = &with_verdict(&Verdict::Unknown { below: 0.75 });
+    let class = |score| Class { index: 0, score };
+    // SAFETY: each pointer has as many values behind it as said.
+    unsafe {
+        // (2 - 1)^2 is not above 1, (4 - 2)^2 is.
+        for (x, score, is_anomaly) in [(2.0, 1.0, false), (4.0, 4.0, true)] {
+            let code = thumbnet_detect(coder, &x, 1, s, 4, o, 1, &mut found);
+            assert_eq!((code, found), (Code::Ok, Detection { score, is_anomaly }));
+        }
+        assert_eq!(
+            thumbnet_detect(coder, &1.0, 1, s, 4, o, 1, null_mut()),
+            Code::Null
+        );
+        assert_eq!(
+            thumbnet_detect(classifier, &1.0, 1, s, 4, o, 2, &mut found),
+            Code::Outputs
+        );
+        assert!(thumbnet_is_known(classifier, &class(0.75)));
+        assert!(!thumbnet_is_known(classifier, &class(0.74)));
+        assert!(thumbnet_is_known(coder, &class(0.0)));
+        assert!(!thumbnet_is_known(null(), &class(1.0)));
+        assert!(!thumbnet_is_known(classifier, null()));
+    }
 }

@@ -67,9 +67,11 @@ pub fn makefile(built: &[Built]) -> String {
 const MAKEFILE: &str = "\
 # make run             builds the example in C for an emulated Cortex-M and runs it
 # make run SOURCE=cpp  the same in C++
+# make run EXAMPLE=detect  the example for models that detect anomalies
 # make run CORE=m0     for another core, one of: @NAMES@
 CORE ?= @FIRST@
 SOURCE ?= c
+EXAMPLE ?= classify
 
 @CORES@
 
@@ -86,9 +88,9 @@ WARN = -Wall -Wextra -Werror -Wconversion
 INCLUDE = -I. -Iexamples
 C = $(CROSS)gcc $(FLAGS) -std=c99 $(WARN) $(OPTIMIZE) $(INCLUDE) -c
 CXX_ = $(CROSS)g++ $(FLAGS) -std=c++17 -fno-exceptions -fno-rtti $(WARN) $(OPTIMIZE) $(INCLUDE) -c
-OBJECTS = $(BUILD)/model.o $(BUILD)/classify-$(SOURCE).o $(BUILD)/startup.o $(BUILD)/semihosting.o
+OBJECTS = $(BUILD)/model.o $(BUILD)/$(EXAMPLE)-$(SOURCE).o $(BUILD)/startup.o $(BUILD)/semihosting.o
 LIBRARY = $(LIB_$(CORE))/libthumbnet.a
-ELF = $(BUILD)/classify-$(SOURCE).elf
+ELF = $(BUILD)/$(EXAMPLE)-$(SOURCE).elf
 
 all: $(ELF)
 
