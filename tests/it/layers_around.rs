@@ -149,23 +149,42 @@ fn predictions_are_those_of_keras() {
 }
 
 #[test]
-fn operations_of_keras_2_are_layers() {
+fn operations_and_layers_of_keras_2_are_read() {
     let facts = golden::json(&folder().join("keras_2.json"));
-    let model = Sequential::load(folder().join("operations_keras_2.h5")).expect("Keras' file");
-    let predicted = model.predict(&array(&facts["x"])).expect("predictions");
-    assert_near(
-        "operations",
-        values(&predicted),
-        &facts["predictions"]
-            .as_array()
-            .map(|rows| {
-                let rows = rows
-                    .iter()
-                    .flat_map(|row| row.as_array().expect("a row").clone());
-                rows.collect::<Value>()
-            })
-            .expect("rows"),
-    );
+    for (name, facts) in [
+        ("operations", &facts),
+        ("thresholded", &facts["thresholded"]),
+    ] {
+        let model = Sequential::load(folder().join(format!("{name}_keras_2.h5")));
+        let model = model.expect("Keras' file");
+        let x = array(&facts["x"]);
+        let predicted = model.predict(&x).expect("predictions");
+        assert_near(
+            name,
+            values(&predicted),
+            &facts["predictions"]
+                .as_array()
+                .map(|rows| {
+                    let rows = rows
+                        .iter()
+                        .flat_map(|row| row.as_array().expect("a row").clone());
+                    rows.collect::<Value>()
+                })
+                .expect("rows"),
+        );
+        // As ReLU with a threshold, which Keras 3 has.
+        let path = tempfile::tempdir().expect("a folder");
+        let path = path.path().join("again.keras");
+        model.save(&path).expect("a file");
+        let again = Sequential::load(&path).expect("our file");
+        assert_eq!(again.predict(&x).expect("predictions"), predicted, "{name}");
+        let device = quantize(&model, &x, &QuantizeOptions::default())
+            .expect("a blob")
+            .device;
+        let found = device.predict(&x).expect("rows");
+        let far = found.iter().zip(&predicted).map(|(a, b)| (a - b).abs());
+        assert!(far.fold(0.0, f32::max) < 0.1, "{name}");
+    }
 }
 
 #[test]

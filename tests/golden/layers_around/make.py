@@ -151,6 +151,11 @@ def keras_2():
     model.save(here / "operations_keras_2.h5")
     x = rows((6,), np.random.default_rng(9))
     facts = {"x": x.tolist(), "predictions": model.predict(x, verbose=0).tolist()}
+    # A value at the threshold itself is not passed.
+    x[0, :3] = 0.75
+    model = sequential((6,), layers.ThresholdedReLU(theta=0.75), layers.Dense(5), layers.ThresholdedReLU(), layers.Dense(2))
+    model.save(here / "thresholded_keras_2.h5")
+    facts["thresholded"] = {"x": x.tolist(), "predictions": model.predict(x, verbose=0).tolist()}
     (here / "keras_2.json").write_text(json.dumps(facts))
 
 

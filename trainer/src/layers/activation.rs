@@ -110,7 +110,10 @@ impl ReLU {
         Ok(Self {
             max_value,
             negative_slope: config.not_negative("negative_slope", 0.0)?,
-            threshold: config.not_negative("threshold", 0.0)?,
+            threshold: match config.class() {
+                "ThresholdedReLU" => config.not_negative("theta", 1.0)?,
+                _ => config.not_negative("threshold", 0.0)?,
+            },
             base: Base::from_config(config)?,
         })
     }
@@ -227,7 +230,10 @@ activation_op!(ReLU, self => Function::Relu {
         max_value: self.max_value.map(|v| v as f32),
         threshold: self.threshold as f32,
     },
-    "max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold;);
+    "max_value": self.max_value, "negative_slope": self.negative_slope, "threshold": self.threshold;
+fn other_keys(&self) -> &'static [&'static str] {
+    &["theta"]
+});
 activation_op!(LeakyReLU, self => Function::LeakyRelu {
     negative_slope: self.negative_slope as f32, // Keras computes in f32, too
 },

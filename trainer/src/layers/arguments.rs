@@ -26,6 +26,11 @@ impl<'a> Config<'a> {
         }
     }
 
+    /// The class, as the file spells it.
+    pub fn class(&self) -> &'a str {
+        self.class
+    }
+
     /// As a part of one's own reads it, registered by this name.
     pub fn object(&self, registered_name: &'a str) -> Object<'a> {
         Object {

@@ -164,7 +164,8 @@ layers! {
     Flatten = "Flatten",
     Reshape = "Reshape",
     Activation = "Activation",
-    ReLU = "ReLU",
+    // Keras 2's other name for one with a threshold.
+    ReLU = "ReLU" | "ThresholdedReLU",
     LeakyReLU = "LeakyReLU",
     PReLU = "PReLU",
     ELU = "ELU",
