@@ -11,7 +11,8 @@ use thumbnet_boards::{
 use thumbnet_runtime::{Activation, Packing};
 use thumbnet_tests::{
     cost::packing,
-    qemu::{compare, prepare},
+    fuzz::{TARGETS, changed},
+    qemu::{compare, compare_hostile, prepare},
     random_model::{Kind, Limits, RandomModel, chain, random_model},
 };
 
@@ -52,6 +53,27 @@ fn same_bits(board: Board, float: Float, profile: &'static str) {
         board.core().name,
         models.len()
     );
+}
+
+/// Changed blobs, as many as `THUMBNET_DEVICE_BLOBS` says: 500 where it does not.
+#[test]
+fn hostile_blobs_do_on_devices_what_they_do_here() {
+    let wanted = env::var("THUMBNET_DEVICE_BLOBS").unwrap_or_else(|_| "500".into());
+    let count: u64 = wanted.parse().expect("a number of blobs");
+    let target = TARGETS.iter().find(|target| target.name == "blob").unwrap();
+    let mut seeds = (target.seeds)();
+    seeds.retain(|blob| blob.len() < 3_000);
+    let blobs: Vec<_> = (0..count)
+        .map(|number| changed(target, &seeds, (7 << 50) + number))
+        .collect();
+    for board in [Board::Microbit, Board::Mps2An386] {
+        let Some(seen) = compare_hostile(&Firmware::release("parity", board), &blobs) else {
+            return;
+        };
+        println!("{}: {seen:?}", board.core().name);
+        assert!(seen.refused > blobs.len() / 4, "{seen:?}");
+        assert!(seen.sound > blobs.len() / 50, "{seen:?}");
+    }
 }
 
 /// A build without the feature `portable` runs its core's own packing, with the same bits, and says

@@ -1,11 +1,13 @@
 //! Comparing emulated boards with this machine.
 
-use std::{env, path::PathBuf};
+use std::{env, ops::Range, path::PathBuf};
 
 use thumbnet_boards::{
     Board, Firmware, Qemu, Run,
     parity::{Answer, Job},
 };
+
+use thumbnet_runtime::Model;
 
 use crate::random_model::RandomModel;
 
@@ -31,7 +33,8 @@ pub fn compare(firmware: &Firmware, models: &[RandomModel]) -> usize {
         return 0;
     };
     let mut rows = 0;
-    for models in batches(firmware, models) {
+    for range in batches(firmware.board, models.iter().map(|model| model.blob.len())) {
+        let models = &models[range];
         let jobs: Vec<Job> = models
             .iter()
             .enumerate()
@@ -65,25 +68,101 @@ pub fn compare(firmware: &Firmware, models: &[RandomModel]) -> usize {
     rows
 }
 
-/// As many models at once as the board has room for.
-fn batches<'a>(firmware: &Firmware, models: &'a [RandomModel]) -> Vec<&'a [RandomModel]> {
-    if firmware.board != Board::Microbit {
-        return vec![models];
-    }
-    let (_, room) = firmware.board.spare();
+/// Places of blobs of these lengths, as many at once as the board has room for.
+fn batches(board: Board, lengths: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let (_, room) = board.spare();
     let mut batches = Vec::new();
-    let (mut start, mut taken) = (0, 0);
-    for (i, model) in models.iter().enumerate() {
+    let (mut start, mut end, mut taken) = (0, 0, 0);
+    for length in lengths {
         // With the bytes that it may be shifted by.
-        let length = (model.blob.len() + 3).next_multiple_of(16);
+        let length = (length + 3).next_multiple_of(16);
         if taken + length > room {
-            batches.push(&models[start..i]);
-            (start, taken) = (i, 0);
+            batches.push(start..end);
+            (start, taken) = (end, 0);
         }
         taken += length;
+        end += 1;
     }
-    batches.push(&models[start..]);
+    batches.push(start..end);
     batches
+}
+
+/// What became of blobs on a board and on this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hostile {
+    /// Refused by both, with the same text.
+    pub refused: usize,
+    /// With weights that [`Model::verify_weights`] refuses: loaded by both, and run on the board.
+    pub lying: usize,
+    /// Loaded by both, with the same bits.
+    pub sound: usize,
+    /// Loaded by this machine, and too large for the board's RAM.
+    pub too_large: usize,
+}
+
+/// Gives blobs to a board, whatever they are, and compares what it makes of them with this machine.
+///
+/// # Panics
+///
+/// Where the two differ, and where the firmware panics, faults or hangs.
+pub fn compare_hostile(firmware: &Firmware, blobs: &[Vec<u8>]) -> Option<Hostile> {
+    /// Words of scratch memory and outputs that every board has room for.
+    const WORDS: usize = 1500;
+    let (qemu, elf) = prepare(firmware)?;
+    let mut seen = Hostile::default();
+    let model = |blob: &[u8]| {
+        Model::from_bytes(blob).map(|model: Model| {
+            let words = model.scratch_len() + model.inputs() + model.outputs();
+            (model.inputs(), words, model.verify_weights().is_ok())
+        })
+    };
+    let models: Vec<_> = blobs.iter().map(|blob| (blob, model(blob).ok())).collect();
+    let fits =
+        |(_, model): &&(_, Option<(_, usize, _)>)| model.is_none_or(|(_, words, _)| words <= WORDS);
+    let models: Vec<_> = models.iter().filter(fits).collect();
+    seen.too_large = blobs.len() - models.len();
+    let row: Vec<f32> = (0..WORDS).map(|i| (i as f32 * 0.7).sin() * 40.0).collect();
+    for range in batches(firmware.board, models.iter().map(|(blob, _)| blob.len())) {
+        let models = &models[range];
+        let jobs: Vec<Job> = models
+            .iter()
+            .enumerate()
+            .map(|(i, (blob, model))| {
+                let inputs = model.map_or(1, |(inputs, _, _)| inputs);
+                Job {
+                    blob,
+                    shift: if i % 5 == 4 { 1 + (i / 5 % 3) as u8 } else { 0 },
+                    inputs,
+                    x: &row[..inputs],
+                }
+            })
+            .collect();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = Run::new(firmware.board, &elf, folder.path());
+        let answers = qemu
+            .answer(&run, &jobs)
+            .unwrap_or_else(|error| panic!("{error}"));
+        for ((job, (_, model)), found) in jobs.iter().zip(models).zip(&answers) {
+            let expected = job.on_host();
+            let count = match model {
+                None => &mut seen.refused,
+                Some((_, _, true)) => &mut seen.sound,
+                Some((_, _, false)) => &mut seen.lying,
+            };
+            *count += 1;
+            let same = match model {
+                Some((_, _, false)) => matches!(found, Answer::Loaded { .. }),
+                _ => *found == expected,
+            };
+            assert!(
+                same,
+                "{firmware:?}, {:x?}:\n{}",
+                job.blob,
+                difference(&expected, found)
+            );
+        }
+    }
+    Some(seen)
 }
 
 /// The first thing that differs.

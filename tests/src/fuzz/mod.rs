@@ -122,7 +122,6 @@ pub fn seeded(target: &Target) -> Seen {
     let count = target.inputs * variable("THUMBNET_FUZZ").unwrap_or(1);
     let first = variable("THUMBNET_FUZZ_SEED").unwrap_or(0u64);
     let seeds = (target.seeds)();
-    assert!(seeds.len() > 4, "{}: {} seeds", target.name, seeds.len());
     let mut seen = Seen::default();
     let mut check = |bytes: &[u8]| {
         let start = Instant::now();
@@ -139,15 +138,29 @@ pub fn seeded(target: &Target) -> Seen {
         check(seed);
     }
     for number in 0..count {
-        let rng = &mut ChaCha8Rng::seed_from_u64(first.wrapping_mul(1 << 40) + number);
-        let mut bytes = seeds.choose(rng).expect("there are some").clone();
-        for _ in 0..rng.random_range(1..=4) {
-            (target.mutate)(&mut bytes, rng);
-        }
-        if rng.random_range(0..20) == 0 {
-            mutate::splice(&mut bytes, seeds.choose(rng).expect("there are some"), rng);
-        }
-        check(&bytes);
+        check(&changed(
+            target,
+            &seeds,
+            first.wrapping_mul(1 << 40) + number,
+        ));
     }
     seen
+}
+
+/// The input of that number.
+///
+/// # Panics
+///
+/// Without seeds.
+pub fn changed(target: &Target, seeds: &[Vec<u8>], number: u64) -> Vec<u8> {
+    assert!(seeds.len() > 4, "{}: {} seeds", target.name, seeds.len());
+    let rng = &mut ChaCha8Rng::seed_from_u64(number);
+    let mut bytes = seeds.choose(rng).expect("there are some").clone();
+    for _ in 0..rng.random_range(1..=4) {
+        (target.mutate)(&mut bytes, rng);
+    }
+    if rng.random_range(0..20) == 0 {
+        mutate::splice(&mut bytes, seeds.choose(rng).expect("there are some"), rng);
+    }
+    bytes
 }
