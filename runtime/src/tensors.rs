@@ -3,7 +3,7 @@
 use crate::blob::{Element, Operation};
 use crate::isa::{portable, requantize};
 use crate::layer::{
-    Shape, Step,
+    ROWS, Shape, Step,
     words::{first_words, words},
 };
 use crate::model::{Model, are_finite};
@@ -84,6 +84,26 @@ impl Tensors<'_> {
     pub fn weight(&self, unit: usize, input: usize) -> i32 {
         let (block, row) = self.block(unit);
         portable::weight(&self.step, block, row, input)
+    }
+
+    /// A number of a unit of a dense layer of floats: at 0 its bias, then its weights. NaN where there is none.
+    pub fn float_weight(&self, unit: usize, index: usize) -> f32 {
+        let first = unit - unit % ROWS;
+        let rows = ROWS.min(self.step.layer.units().saturating_sub(first));
+        let block = first * (self.step.inputs + 1);
+        let numbers = words(self.step.blocks).map(f32::from_bits);
+        let mut numbers = numbers.skip(block + index * rows + unit % ROWS);
+        let number = numbers.next().filter(|_| index <= self.step.inputs);
+        number.unwrap_or(f32::NAN)
+    }
+
+    /// Of a layer that scales or quantizes what an input is multiplied with, and what is added then.
+    pub fn factors(&self, input: usize) -> [f32; 2] {
+        let own = self.operation() == Operation::QuantizeFeatures;
+        let pairs = self.step.blocks.as_chunks::<8>().0;
+        let pair = pairs.get(if own { input } else { 0 });
+        let pair = pair.unwrap_or(&[0; 8]);
+        first_words::<2>(pair).map(f32::from_bits)
     }
 
     /// The bias of a unit of a dense layer of integers.

@@ -31,9 +31,9 @@ pub(crate) type Sums = Vec<Vec<[i32; 2]>>;
 
 /// `slope * sum + offset`.
 #[derive(Clone, Copy, Debug, Default)]
-struct Line {
-    slope: f64,
-    offset: f64,
+pub(crate) struct Line {
+    pub slope: f64,
+    pub offset: f64,
 }
 
 /// A layer within a box.
@@ -48,11 +48,11 @@ pub(crate) struct Stage {
     /// With what the constants before give.
     pub bias: Vec<f64>,
     /// The greatest magnitude of each live sum.
-    size: Vec<f64>,
-    lower: Vec<Line>,
-    upper: Vec<Line>,
+    pub size: Vec<f64>,
+    pub lower: Vec<Line>,
+    pub upper: Vec<Line>,
     /// Between which slopes each unit's output follows its sum, about.
-    gains: Vec<[f64; 2]>,
+    pub gains: Vec<[f64; 2]>,
 }
 
 /// What is known of a box.
@@ -62,11 +62,21 @@ pub(crate) struct Bounded {
     /// Inputs of which the box holds several integers.
     pub inputs: Vec<usize>,
     pub stages: Vec<Stage>,
-    /// Of each form the least value.
-    pub lower: Vec<f64>,
-    /// Of each of `inputs` and each form the coefficient, `[inputs, count]`.
+    pub linear: Linear,
+}
+
+/// Linear forms of the inputs, no greater than those that were asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Linear {
+    /// Of each input that counts and each form the coefficient, `[inputs, count]`.
     pub slopes: Vec<f64>,
     pub count: usize,
+    /// Of each form what is added.
+    pub constants: Vec<f64>,
+    /// Of each form what it may be too great by, for rounding.
+    pub errors: Vec<f64>,
+    /// Of each form the least value in the box.
+    pub lower: Vec<f64>,
 }
 
 /// A network, prepared for bounds.
@@ -78,20 +88,20 @@ pub(crate) struct Engine<'a> {
 }
 
 /// Linear forms over one layer's live units, and what was added to them so far. Many forms at a time are a vector.
-struct Forms {
+pub(crate) struct Forms {
     /// A multiple of [`LANES`]; those at the end are zero.
-    count: usize,
+    pub count: usize,
     /// `[units, count]`.
-    coefficients: Vec<f64>,
-    constants: Vec<f64>,
-    magnitudes: Vec<f64>,
+    pub coefficients: Vec<f64>,
+    pub constants: Vec<f64>,
+    pub magnitudes: Vec<f64>,
 }
 
 /// Forms that are computed at once.
 const LANES: usize = 8;
 
 impl Forms {
-    fn zero(count: usize, units: usize) -> Self {
+    pub fn zero(count: usize, units: usize) -> Self {
         let count = count.max(1).next_multiple_of(LANES);
         Self {
             count,
@@ -103,7 +113,7 @@ impl Forms {
 
     /// From forms over a layer's outputs to forms over its sums, which are no greater.
     #[inline(always)]
-    fn relax(&mut self, stage: &Stage) {
+    pub fn relax(&mut self, stage: &Stage) {
         let lines = stage.lower.iter().zip(&stage.upper);
         for (row, (lower, upper)) in self.coefficients.chunks_exact_mut(self.count).zip(lines) {
             let sums = self.constants.iter_mut().zip(&mut self.magnitudes);
@@ -120,7 +130,7 @@ impl Forms {
 
     /// From forms over the sums of the last of `stages` to forms over the inputs.
     #[inline(always)]
-    fn substitute<S: Simd>(&mut self, simd: S, stages: &[Stage]) {
+    pub fn substitute<S: Simd>(&mut self, simd: S, stages: &[Stage]) {
         for (index, stage) in stages.iter().enumerate().rev() {
             if index + 1 < stages.len() {
                 self.relax(stage);
@@ -146,9 +156,9 @@ impl Forms {
 
     /// The least values of forms over the inputs, whose ends these are.
     #[inline(always)]
-    fn least(&mut self, ends: &[[i32; 2]], rounding: f64) {
+    pub fn least(&mut self, ends: &[[f64; 2]], rounding: f64) {
         for (row, ends) in self.coefficients.chunks_exact(self.count).zip(ends) {
-            let [low, high] = ends.map(f64::from);
+            let [low, high] = *ends;
             let most = low.abs().max(high.abs());
             let sums = self.constants.iter_mut().zip(&mut self.magnitudes);
             for (slope, (constant, magnitude)) in row.iter().zip(sums) {
@@ -160,10 +170,25 @@ impl Forms {
             *constant -= magnitude * rounding;
         }
     }
+
+    /// [`Self::least`], with the forms that it is of.
+    #[inline(always)]
+    pub fn linear(mut self, ends: &[[f64; 2]], rounding: f64) -> Linear {
+        let constants = self.constants.clone();
+        self.least(ends, rounding);
+        let errors = self.magnitudes.iter().map(|size| size * rounding);
+        Linear {
+            errors: errors.collect(),
+            slopes: self.coefficients,
+            count: self.count,
+            constants,
+            lower: self.constants,
+        }
+    }
 }
 
 /// More than the rounding errors of the few operations that a number was made by from others of such magnitude.
-fn padded(magnitude: f64) -> f64 {
+pub(crate) fn padded(magnitude: f64) -> f64 {
     1e-14 * magnitude + 1e-14
 }
 
@@ -208,7 +233,8 @@ impl<'a> Engine<'a> {
         // What each value of the layer before may be.
         let mut values = ranges.to_vec();
         let inputs = live(&values);
-        let ends: Vec<[i32; 2]> = inputs.iter().map(|&input| ranges[input]).collect();
+        let ends = inputs.iter().map(|&input| ranges[input].map(f64::from));
+        let ends: Vec<[f64; 2]> = ends.collect();
         for (index, layer) in self.network.hidden().iter().enumerate() {
             let before = live(&values);
             let mut stage = self.stage(index, &before, &values, 0..layer.units);
@@ -247,14 +273,11 @@ impl<'a> Engine<'a> {
             }
         }
         over.substitute(simd, &stages);
-        over.least(&ends, self.rounding);
         Bounded {
             sums,
             inputs,
             stages,
-            lower: over.constants,
-            slopes: over.coefficients,
-            count: over.count,
+            linear: over.linear(&ends, self.rounding),
         }
     }
 
@@ -303,7 +326,7 @@ impl<'a> Engine<'a> {
         simd: S,
         stage: &Stage,
         stages: &[Stage],
-        ends: &[[i32; 2]],
+        ends: &[[f64; 2]],
         open: &[usize],
         known: &mut [[i32; 2]],
     ) {
@@ -448,7 +471,7 @@ impl Stage {
 }
 
 /// Whether a unit's integer is clamped at the lower and at the upper end of its sums.
-fn is_clamped(layer: &Layer, unit: usize, sums: [i32; 2]) -> [bool; 2] {
+pub(crate) fn is_clamped(layer: &Layer, unit: usize, sums: [i32; 2]) -> [bool; 2] {
     let [low, high] = sums.map(|sum| layer.scaled(unit, sum.into()));
     [low < -i64::from(layer.limit), high > i64::from(layer.limit)]
 }
@@ -461,7 +484,7 @@ fn is_bent(layer: &Layer, unit: usize, sums: [i32; 2]) -> bool {
 }
 
 /// The least and greatest value that a unit writes.
-fn outputs(layer: &Layer, unit: usize, sums: [i32; 2]) -> [i32; 2] {
+pub(crate) fn outputs(layer: &Layer, unit: usize, sums: [i32; 2]) -> [i32; 2] {
     let [low, high] = sums.map(|sum| layer.level(unit, sum.into()));
     if layer.table.is_empty() {
         return [low, high];

@@ -7,13 +7,16 @@ use crate::{
     check,
     domain::Domain,
     error::{Error, Result},
+    goal::Goal,
     network::Network,
+    parts::Node,
     property::Property,
-    search::{Node, Outcome, Verdict},
+    search::{Outcome, Verdict},
 };
 
 /// The version of the format.
 const VERSION: u64 = 1;
+const NONE_OF_RELATIONS: &str = "certificates are of what one row's outputs are, not of two models, and not of rising or falling";
 
 /// A verdict with its reasons: JSON with the model's CRC and SHA-256, the property, and how each box was cut.
 ///
@@ -43,6 +46,9 @@ impl Certificate {
     ///
     /// As [`prove`](crate::prove).
     pub fn new(network: &Network, property: &Property, outcome: &Outcome) -> Result<Option<Self>> {
+        if matches!(property.goal, Goal::Relation(_)) {
+            return Error::property(NONE_OF_RELATIONS);
+        }
         let (crc, sha256) = hash(network);
         let mut value = json!({
             "thumbnet_certificate": VERSION,
@@ -121,6 +127,9 @@ impl Certificate {
             ));
         }
         let property = self.property(network)?;
+        if matches!(property.goal, Goal::Relation(_)) {
+            return Error::certificate(NONE_OF_RELATIONS);
+        }
         match self.value["verdict"].as_str() {
             Some("fails") => {
                 self.counterexample(network, &property)?;

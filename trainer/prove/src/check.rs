@@ -282,14 +282,14 @@ impl<'a> Bounds<'a> {
         for &(output, sign) in terms {
             form[output] += sign * f64::from(self.network.scales[output]);
             // The sum as a float, the product as a float: 2^-24 of it each, and as much again for this bound.
-            rounding += self.network.greatest_output(output) * 2f64.powi(-22);
+            rounding += self.network.head.sizes[output] * 2f64.powi(-22);
         }
         (self.below(last, &form) - rounding).next_down()
     }
 
     /// Whether they show that the goal holds.
     fn suffice(&self, goal: &Goal) -> bool {
-        let activation = self.network.activation;
+        let activation = self.network.head.activation;
         let linear = activation == Activation::Linear;
         let outputs = self.network.outputs();
         let above = |a: usize, b: usize, by: f64| self.outputs_below(&[(a, 1.0), (b, -1.0)]) > by;
@@ -336,7 +336,7 @@ impl<'a> Bounds<'a> {
 
     fn between(&self, index: usize, at_least: f64, at_most: f64) -> bool {
         // The device's sigmoid and tanh are within 1e-6 of functions that rise.
-        let error = match self.network.activation {
+        let error = match self.network.head.activation {
             Activation::Linear | Activation::Relu => 0.0,
             Activation::Sigmoid | Activation::Tanh => 1e-5,
             _ => return false,
@@ -349,7 +349,7 @@ impl<'a> Bounds<'a> {
                 near.next_up()
             };
             let mut y = [if f64::from(near) == x { near } else { beyond }];
-            self.network.activate(&mut y);
+            self.network.head.activate(&mut y);
             f64::from(y[0])
         };
         let low = self.outputs_below(&[(index, 1.0)]);

@@ -10,11 +10,17 @@ use crate::{
     network::Network,
 };
 
-/// The integers that one input can become, ascending, and for each a raw value that becomes it.
+/// The integers that one input can become, and for each the raw values that become it.
+///
+/// The integers ascend, and each is there once. Of the other model of two, for which a value stands for the raw
+/// values with the same integer in either, they may descend, and be repeated.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Input {
     pub values: Vec<i32>,
+    /// One of those that become it.
     pub witnesses: Vec<f32>,
+    /// The least and the greatest that become it.
+    pub ends: Vec<[f32; 2]>,
 }
 
 /// All inputs of a box.
@@ -55,9 +61,13 @@ fn greatest(from: i64, to: i64, holds: impl Fn(i64) -> bool) -> i64 {
     good
 }
 
+/// What two models make of a raw value.
+type Quantized<'a> = &'a dyn Fn(f32) -> Option<[i32; 2]>;
+
 impl Input {
-    fn new(network: &Network, input: usize, range: Option<[f64; 2]>) -> Result<Self> {
-        let quantize = |key| network.quantization.quantize(input, float(key));
+    /// Of two models.
+    fn pair(quantize: Quantized, input: usize, range: Option<[f64; 2]>) -> Result<[Self; 2]> {
+        let quantize = |key| quantize(float(key));
         let (from, to) = match range {
             // A raw number reaches the device as the nearest f32.
             Some([low, high]) => (key(low as f32), key(high as f32)),
@@ -75,8 +85,9 @@ impl Input {
                 float(to)
             ));
         };
-        let mut values = Vec::new();
+        let (mut values, mut others) = (Vec::new(), Vec::new());
         let mut witnesses = Vec::new();
+        let mut ends = Vec::new();
         let mut start = from;
         while start <= to {
             let value = quantize(start);
@@ -91,15 +102,32 @@ impl Input {
                 (true, true) => 0.0,
                 (false, false) => f64::midpoint(float(start).into(), float(end).into()),
             };
-            values.push(value.expect("the ends are finite, and so is what lies between"));
+            let [value, other] = value.expect("the ends are finite, and so is what lies between");
+            values.push(value);
+            others.push(other);
             witnesses.push((middle as f32).clamp(float(start), float(end)));
+            ends.push([float(start), float(end)]);
             start = end + 1;
         }
         if values.first() > values.last() {
             values.reverse();
+            others.reverse();
             witnesses.reverse();
+            ends.reverse();
         }
-        Ok(Self { values, witnesses })
+        let other = Self {
+            values: others,
+            witnesses: witnesses.clone(),
+            ends: ends.clone(),
+        };
+        Ok([
+            Self {
+                values,
+                witnesses,
+                ends,
+            },
+            other,
+        ])
     }
 }
 
@@ -110,11 +138,28 @@ impl Domain {
     ///
     /// [`Error::Property`] where the device refuses some of them.
     pub fn new(network: &Network, ranges: &[Option<[f64; 2]>]) -> Result<Self> {
-        let inputs = ranges.iter().enumerate();
-        let inputs = inputs.map(|(index, range)| Input::new(network, index, *range));
-        Ok(Self {
-            inputs: inputs.collect::<Result<_>>()?,
-        })
+        let own = |input, x| network.quantization.quantize(input, x);
+        let [domain, _] = Self::pair(ranges, &|input, x| own(input, x).map(|q| [q, q]))?;
+        Ok(domain)
+    }
+
+    /// Of two models, for whose inputs `quantize` has both integers: values at one index are those of the same
+    /// raw values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn pair(
+        ranges: &[Option<[f64; 2]>],
+        quantize: &dyn Fn(usize, f32) -> Option<[i32; 2]>,
+    ) -> Result<[Self; 2]> {
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        for (input, range) in ranges.iter().enumerate() {
+            let [a, b] = Input::pair(&|x| quantize(input, x), input, *range)?;
+            one.push(a);
+            other.push(b);
+        }
+        Ok([one, other].map(|inputs| Self { inputs }))
     }
 
     /// All of it.
@@ -132,8 +177,11 @@ impl Domain {
     /// The least and greatest integer of each input.
     pub fn ranges(&self, region: &Region) -> Vec<[i32; 2]> {
         let ends = region.first.iter().zip(&region.last).zip(&self.inputs);
-        ends.map(|((&first, &last), input)| [input.values[first], input.values[last]])
-            .collect()
+        ends.map(|((&first, &last), input)| {
+            let [a, b] = [input.values[first], input.values[last]];
+            [a.min(b), a.max(b)]
+        })
+        .collect()
     }
 
     /// Raw values that become the integers at these indices.

@@ -54,6 +54,43 @@ impl Whole for f64 {
     }
 }
 
+/// The inputs of a region by number: the index of the first input moves on fastest.
+pub(crate) struct Numbers<'a> {
+    region: &'a Region,
+    /// Of each input, after how many its index moves on.
+    strides: Vec<u64>,
+    /// How many there are.
+    pub total: u64,
+}
+
+impl<'a> Numbers<'a> {
+    pub fn new(region: &'a Region) -> Self {
+        let mut total = 1;
+        let ends = region.first.iter().zip(&region.last);
+        let strides = ends.map(|(first, last)| {
+            let stride = total;
+            total *= (last - first + 1) as u64;
+            stride
+        });
+        Self {
+            region,
+            strides: strides.collect(),
+            total,
+        }
+    }
+
+    fn index(&self, input: usize, number: u64) -> usize {
+        let size = (self.region.last[input] - self.region.first[input] + 1) as u64;
+        self.region.first[input] + (number / self.strides[input] % size) as usize // below the size
+    }
+
+    /// The indices of one of them.
+    pub fn indices(&self, number: u64) -> Vec<usize> {
+        let inputs = 0..self.strides.len();
+        inputs.map(|input| self.index(input, number)).collect()
+    }
+}
+
 struct Stage<T> {
     before: usize,
     weights: Vec<T>,
@@ -158,15 +195,46 @@ impl<'a, T: Whole> Reduced<'a, T> {
             std::mem::swap(&mut self.values, &mut self.next);
         }
         let found = &mut self.outputs[..used * outputs];
-        if network.activation != Activation::Linear {
+        if network.head.activation != Activation::Linear {
             found
                 .chunks_exact_mut(outputs)
-                .for_each(|row| network.activate(row));
+                .for_each(|row| network.head.activate(row));
         }
         found
     }
 
-    /// The indices of the first input of a region, in the order of the last index first, that breaks the goal.
+    /// The outputs of up to [`LANES`] inputs of a region, from one number on.
+    #[inline(always)]
+    pub fn rows<S: Simd>(
+        &mut self,
+        simd: S,
+        domain: &Domain,
+        numbers: &Numbers,
+        start: u64,
+    ) -> std::slice::ChunksExact<'_, f32> {
+        let bounded = self.bounded;
+        let used = (numbers.total - start).min(LANES as u64) as usize; // at most LANES
+        let fill = |live: usize, lanes: &mut [T; LANES]| {
+            let input = bounded.inputs[live];
+            let values = &domain.inputs[input].values;
+            let stride = numbers.strides[input];
+            let (first, last) = (numbers.region.first[input], numbers.region.last[input]);
+            let mut at = numbers.index(input, start);
+            let mut left = stride - start % stride;
+            for lane in lanes.iter_mut().take(used) {
+                *lane = T::of(values[at].into());
+                left -= 1;
+                if left == 0 {
+                    left = stride;
+                    at = if at == last { first } else { at + 1 };
+                }
+            }
+        };
+        let outputs = self.engine.network.outputs();
+        self.run(simd, fill, used).chunks_exact(outputs)
+    }
+
+    /// The indices of the first input of a region that breaks the goal.
     #[inline(always)]
     pub fn first_broken<S: Simd>(
         &mut self,
@@ -175,59 +243,13 @@ impl<'a, T: Whole> Reduced<'a, T> {
         region: &Region,
         goal: &Goal,
     ) -> Option<Vec<usize>> {
-        let bounded = self.bounded;
         let network = self.engine.network;
-        let outputs = network.outputs();
-        let mut total: u64 = 1;
-        let sizes: Vec<u64> = bounded
-            .inputs
-            .iter()
-            .map(|&i| (region.last[i] - region.first[i] + 1) as u64)
-            .collect();
-        // Of each live input, after how many its index moves on.
-        let strides: Vec<u64> = sizes
-            .iter()
-            .map(|size| {
-                let stride = total;
-                total *= size;
-                stride
-            })
-            .collect();
-        let index = |live: usize, number: u64| {
-            region.first[bounded.inputs[live]] + (number / strides[live] % sizes[live]) as usize // below a size
-        };
-        let mut start = 0;
-        while start < total {
-            let used = (total - start).min(LANES as u64) as usize; // at most LANES
-            let fill = |live: usize, lanes: &mut [T; LANES]| {
-                let values = &domain.inputs[bounded.inputs[live]].values;
-                let mut at = index(live, start);
-                let mut left = strides[live] - start % strides[live];
-                let last = region.last[bounded.inputs[live]];
-                for lane in lanes.iter_mut().take(used) {
-                    *lane = T::of(values[at].into());
-                    left -= 1;
-                    if left == 0 {
-                        left = strides[live];
-                        at = if at == last {
-                            region.first[bounded.inputs[live]]
-                        } else {
-                            at + 1
-                        };
-                    }
-                }
-            };
-            let rows = self.run(simd, fill, used).chunks_exact(outputs);
-            if let Some(lane) = rows.clone().position(|row| !goal.holds(network, row)) {
-                let mut found = region.first.clone();
-                for live in 0..sizes.len() {
-                    found[bounded.inputs[live]] = index(live, start + lane as u64);
-                }
-                return Some(found);
-            }
-            start += used as u64;
-        }
-        None
+        let numbers = Numbers::new(region);
+        (0..numbers.total).step_by(LANES).find_map(|start| {
+            let mut rows = self.rows(simd, domain, &numbers, start);
+            let lane = rows.position(|row| !goal.holds(network, row))?;
+            Some(numbers.indices(start + lane as u64))
+        })
     }
 
     /// The distance from being broken of some inputs, given by their indices.

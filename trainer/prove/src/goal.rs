@@ -2,7 +2,10 @@
 
 use thumbnet_runtime::Activation;
 
-use crate::network::Network;
+use crate::{
+    network::{Head, Network},
+    relation::Relation,
+};
 
 /// What has to hold of the outputs of one row, as the device computes them.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +32,8 @@ pub enum Goal {
         /// By how much.
         by: f64,
     },
+    /// Something of the outputs of two rows; those of one behind those of the other.
+    Relation(Relation),
 }
 
 fn greatest(outputs: &[f32], set: &[bool], member: bool) -> f64 {
@@ -61,7 +66,7 @@ impl Goal {
         match self {
             Self::Largest(set) => greatest(outputs, set, true) > greatest(outputs, set, false),
             Self::Smallest(set) => least(outputs, set, true) < least(outputs, set, false),
-            Self::Class(set) => set[class(outputs, network.model.threshold().unwrap_or(0.5))],
+            Self::Class(set) => set[class(outputs, network.head.threshold)],
             Self::Output {
                 index,
                 at_least,
@@ -72,6 +77,10 @@ impl Goal {
                 // The difference of two f32 is exact in f64 unless one is 2^29 times the other.
                 f64::from(outputs[*index]) - greatest(outputs, &set, false) >= *by
             }
+            Self::Relation(relation) => {
+                let (one, other) = outputs.split_at(outputs.len() / 2);
+                relation.holds([&network.head; 2], [one, other])
+            }
         }
     }
 
@@ -81,7 +90,7 @@ impl Goal {
             Self::Largest(set) => greatest(outputs, set, true) - greatest(outputs, set, false),
             Self::Smallest(set) => least(outputs, set, false) - least(outputs, set, true),
             Self::Class(set) if outputs.len() == 1 => {
-                let above = f64::from(outputs[0] - network.model.threshold().unwrap_or(0.5));
+                let above = f64::from(outputs[0] - network.head.threshold);
                 if set[1] { above } else { -above }
             }
             Self::Class(set) => greatest(outputs, set, true) - greatest(outputs, set, false),
@@ -96,6 +105,10 @@ impl Goal {
             Self::Margin { index, .. } => {
                 let set: Vec<bool> = (0..outputs.len()).map(|output| output == *index).collect();
                 f64::from(outputs[*index]) - greatest(outputs, &set, false)
+            }
+            Self::Relation(relation) => {
+                let (one, other) = outputs.split_at(outputs.len() / 2);
+                relation.distance([&network.head; 2], [one, other])
             }
         }
     }
@@ -129,26 +142,23 @@ enum Rule {
 }
 
 /// How far the device's activations may be from the exact functions: ten times what the runtime states.
-const ACTIVATION_ERROR: f64 = 1e-5;
+pub(crate) const ACTIVATION_ERROR: f64 = 1e-5;
 /// Logits that are further apart than this have different softmax values, if one is the greatest: the
 /// exponential of the difference is below 1 by five times its own error and the rounding of the products.
-const SOFTMAX_GAP: f64 = 1e-5;
+pub(crate) const SOFTMAX_GAP: f64 = 1e-5;
 
 impl Plan {
-    pub fn new(network: &Network, goal: &Goal) -> Self {
-        let outputs = network.outputs();
-        let activation = network.activation;
+    pub fn new(head: &Head, goal: &Goal) -> Self {
+        let outputs = head.outputs();
+        let activation = head.activation;
         let form = |plus: usize, minus: Option<usize>, above: f64| {
             let mut coefficients = vec![0.0; outputs];
             coefficients[plus] += 1.0;
-            let mut size = network.greatest_output(plus);
+            let mut above = above + head.roundings[plus];
             if let Some(minus) = minus {
                 coefficients[minus] -= 1.0;
-                size += network.greatest_output(minus);
+                above += head.roundings[minus];
             }
-            // The sum becomes a float, and is multiplied: two roundings, of 2^-24 each, or, for products
-            // below the least normal number, 2^-149.
-            let above = above + size * 2f64.powi(-22) + f64::from(f32::MIN_POSITIVE);
             Form {
                 coefficients,
                 above,
@@ -186,7 +196,7 @@ impl Plan {
             Goal::Largest(set) | Goal::Class(set) if linear || softmax => {
                 if outputs == 1 {
                     return match goal {
-                        Goal::Class(set) => Self::threshold(network, set, form),
+                        Goal::Class(set) => Self::threshold(head, set, form),
                         _ => never,
                     };
                 }
@@ -196,7 +206,7 @@ impl Plan {
                     gap,
                 )
             }
-            Goal::Class(set) if outputs == 1 => Self::threshold(network, set, form),
+            Goal::Class(set) if outputs == 1 => Self::threshold(head, set, form),
             Goal::Smallest(set) if linear => beats(
                 &|member, other| (set[member] && !set[other]).then_some([other, member]),
                 0.0,
@@ -227,27 +237,27 @@ impl Plan {
                 index,
                 at_least,
                 at_most,
-            } => Self::between(network, *index, *at_least, *at_most, form),
+            } => Self::between(head, *index, *at_least, *at_most, form),
             _ => never,
         }
     }
 
     /// The class of a single output.
     fn threshold(
-        network: &Network,
+        head: &Head,
         set: &[bool],
         form: impl Fn(usize, Option<usize>, f64) -> Form,
     ) -> Self {
-        let threshold = network.model.threshold().unwrap_or(0.5);
+        let threshold = head.threshold;
         match set {
             [true, true] => Self {
                 forms: Vec::new(),
                 rule: Rule::Clauses(Vec::new()),
             },
-            [false, true] => Self::between(network, 0, threshold.into(), f64::INFINITY, form),
+            [false, true] => Self::between(head, 0, threshold.into(), f64::INFINITY, form),
             // Below the threshold: at most the number before it.
             [true, false] => Self::between(
-                network,
+                head,
                 0,
                 f64::NEG_INFINITY,
                 threshold.next_down().into(),
@@ -262,7 +272,7 @@ impl Plan {
 
     /// An output between two numbers, for activations that rise with their argument.
     fn between(
-        network: &Network,
+        head: &Head,
         index: usize,
         at_least: f64,
         at_most: f64,
@@ -272,7 +282,7 @@ impl Plan {
             forms: Vec::new(),
             rule: Rule::Never,
         };
-        let sound = match network.activation {
+        let sound = match head.activation {
             Activation::Linear | Activation::Relu => 0.0,
             Activation::Sigmoid | Activation::Tanh => ACTIVATION_ERROR,
             _ => return never,
@@ -280,10 +290,10 @@ impl Plan {
         // The device's function, which for Sigmoid and Tanh is nearly one that rises.
         let at = |x: f64| {
             let mut y = [x as f32];
-            network.activate(&mut y);
+            head.activate(&mut y);
             f64::from(y[0])
         };
-        let size = network.greatest_output(index);
+        let size = head.sizes[index];
         let mut forms = Vec::new();
         let mut clauses = Vec::new();
         let sign = |below: bool| if below { -1.0 } else { 1.0 };
@@ -324,6 +334,14 @@ impl Plan {
         Self {
             forms,
             rule: Rule::Clauses(clauses),
+        }
+    }
+
+    /// The one form that suffices, or none where nothing is needed; `None` where no form does.
+    pub fn single(&self) -> Option<&[Form]> {
+        match &self.rule {
+            Rule::Clauses(clauses) if clauses.len() <= 1 => Some(&self.forms),
+            _ => None,
         }
     }
 

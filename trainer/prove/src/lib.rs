@@ -39,18 +39,25 @@
 mod bounds;
 mod certificate;
 mod check;
+mod compare;
 mod domain;
 mod enumerate;
 mod error;
+mod float;
 mod goal;
 mod network;
+mod parts;
 mod product;
 mod property;
+mod relation;
 mod search;
 
 pub use certificate::Certificate;
+pub use compare::{Difference, Other, largest_difference, prove_against};
 pub use error::{Error, Result};
+pub use float::FloatNetwork;
 pub use goal::Goal;
 pub use network::Network;
 pub use property::Property;
-pub use search::{Counterexample, Options, Outcome, Verdict, prove};
+pub use relation::Relation;
+pub use search::{Counterexample, Options, Outcome, Row, Verdict, prove};

@@ -16,8 +16,33 @@ pub struct Network<'a> {
     pub(crate) layers: Vec<Layer<'a>>,
     /// Of the last layer, what one sum stands for.
     pub(crate) scales: Vec<f32>,
-    /// Of the last layer.
-    pub(crate) activation: Activation,
+    pub(crate) head: Head<'a>,
+}
+
+/// What becomes of the last layer's floats.
+#[derive(Clone, Debug)]
+pub(crate) struct Head<'a> {
+    pub tensors: Tensors<'a>,
+    pub activation: Activation,
+    /// From which on a single output is class 1.
+    pub threshold: f32,
+    /// The greatest magnitude of each output before the activation.
+    pub sizes: Vec<f64>,
+    /// How far each may be from the real number that bounds are about.
+    pub roundings: Vec<f64>,
+}
+
+impl Head<'_> {
+    pub fn outputs(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// The activation, by the device's own code.
+    pub fn activate(&self, outputs: &mut [f32]) {
+        if self.activation != Activation::Linear {
+            self.tensors.activate(outputs);
+        }
+    }
 }
 
 /// A dense layer: `sum = weights · x + bias`, then an integer of it, or, of the last layer, a float.
@@ -125,14 +150,40 @@ impl<'a> Network<'a> {
                 fix: "export with --dtype int8",
             });
         };
+        let (Some(last), Some(tensors)) = (layers.last(), model.tensors(infos.len() - 1)) else {
+            unreachable!("there are scales, which are those of a layer");
+        };
+        // At most 2^31 times a float: exact in f64.
+        let sizes: Vec<f64> = scales
+            .iter()
+            .zip(&last.greatest_sum)
+            .map(|(&scale, &sum)| f64::from(scale).abs() * sum as f64)
+            .collect();
+        // The sum becomes a float, and is multiplied: two roundings, of 2^-24 each, or, for products below the
+        // least normal number, 2^-149.
+        let roundings = sizes
+            .iter()
+            .map(|size| size * 2f64.powi(-22) + f64::from(f32::MIN_POSITIVE));
+        let head = Head {
+            tensors,
+            activation,
+            threshold: model.threshold().unwrap_or(0.5),
+            roundings: roundings.collect(),
+            sizes,
+        };
         Ok(Self {
             model,
             bytes,
             quantization,
             layers,
             scales,
-            activation,
+            head,
         })
+    }
+
+    /// Whether `f32` holds all sums.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.layers.iter().all(|layer| layer.input_limit == 127)
     }
 
     /// Values of an input row.
@@ -188,20 +239,6 @@ impl<'a> Network<'a> {
             .collect();
         last.tensors.activate(&mut outputs);
         outputs
-    }
-
-    /// The greatest magnitude that an output can have before the activation, rounded up.
-    pub(crate) fn greatest_output(&self, output: usize) -> f64 {
-        let scale = f64::from(self.scales[output]).abs();
-        // At most 2^31 times a float: exact in f64.
-        scale * self.last().greatest_sum[output] as f64
-    }
-
-    /// The activation of the last layer, by the device's own code.
-    pub(crate) fn activate(&self, outputs: &mut [f32]) {
-        if self.activation != Activation::Linear {
-            self.last().tensors.activate(outputs);
-        }
     }
 }
 

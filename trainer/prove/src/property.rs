@@ -19,6 +19,10 @@
 //!   one as great as another is no proof, neither that it is nor that it is not
 //! * `output` with `at_least`, `at_most` or both
 //! * `output` with `margin`: it is greater than every other output by so much at least
+//! * `output` with `rises_with` or `falls_with`, the name of a column: the output never falls, or never rises, while that
+//!   column rises and all others stay
+//! * `same_class = true`: this model and another one decide for the same class
+//! * `within`: no output of this model and another one differs by more than that
 //!
 //! A file with `properties`, a table of such tables by name, holds several; their `columns` and `outputs` may stand
 //! beside it. `text` says it in words; other keys of a table of properties (as `networks`) are left alone.
@@ -29,6 +33,7 @@ use crate::{
     error::{Error, Result},
     goal::{Goal, class},
     network::Network,
+    relation::Relation,
 };
 
 /// A property of a model.
@@ -129,7 +134,7 @@ impl Property {
         Ok(Self {
             name: name.into(),
             boxes: boxes.collect::<Result<_>>()?,
-            goal: goal(holds, &outputs, network)?,
+            goal: goal(holds, &outputs, &columns, network)?,
             columns: columns.clone(),
             outputs,
             source: Value::Object(table.clone()),
@@ -150,7 +155,7 @@ impl Property {
             ));
         }
         let outputs = network.predict(row)?;
-        let class = class(&outputs, network.model.threshold().unwrap_or(0.5));
+        let class = class(&outputs, network.head.threshold);
         let range = |(input, &x): (usize, &f32)| {
             let x = f64::from(x);
             (input.to_string(), json!([x - radius, x + radius]))
@@ -250,7 +255,12 @@ fn ranges(value: &Value, columns: &[String], inputs: usize) -> Result<Vec<Option
     Ok(ranges)
 }
 
-fn goal(holds: &Map<String, Value>, outputs: &[String], network: &Network) -> Result<Goal> {
+fn goal(
+    holds: &Map<String, Value>,
+    outputs: &[String],
+    columns: &[String],
+    network: &Network,
+) -> Result<Goal> {
     let number = |key: &str| match holds.get(key) {
         None => Ok(None),
         Some(value) => match value.as_f64() {
@@ -284,6 +294,22 @@ fn goal(holds: &Map<String, Value>, outputs: &[String], network: &Network) -> Re
         ["never_largest"] => Ok(Goal::Largest(set(keys[0], count, false, "output")?)),
         ["always_smallest"] => Ok(Goal::Smallest(set(keys[0], count, true, "output")?)),
         ["never_smallest"] => Ok(Goal::Smallest(set(keys[0], count, false, "output")?)),
+        ["same_class"] if holds["same_class"] == true => Ok(Goal::Relation(Relation::SameClass)),
+        ["within"] => match number("within")? {
+            Some(most) if most >= 0.0 => Ok(Goal::Relation(Relation::Within(most))),
+            _ => Error::property(format!(
+                "within is {}, expected a number from 0 on",
+                holds["within"]
+            )),
+        },
+        ["output", key @ ("rises_with" | "falls_with")]
+        | [key @ ("rises_with" | "falls_with"), "output"] => {
+            Ok(Goal::Relation(Relation::Monotone {
+                output: find(&name(&holds["output"]), outputs, count, "output")?,
+                column: find(&name(&holds[key]), columns, network.inputs(), "column")?,
+                rises: key == "rises_with",
+            }))
+        }
         _ if holds.contains_key("output") && keys.len() > 1 => {
             let index = find(&name(&holds["output"]), outputs, count, "output")?;
             if let Some(key) = keys
@@ -307,7 +333,7 @@ fn goal(holds: &Map<String, Value>, outputs: &[String], network: &Network) -> Re
             })
         }
         _ => Error::property(format!(
-            "holds_when has {}, expected always_class, never_class, always_largest, never_largest, always_smallest or never_smallest, or output with at_least, at_most or margin",
+            "holds_when has {}, expected always_class, never_class, always_largest, never_largest, always_smallest or never_smallest, output with at_least, at_most, margin, rises_with or falls_with, or of two models same_class = true or within",
             if keys.is_empty() {
                 "nothing".to_string()
             } else {

@@ -1,19 +1,18 @@
 //! Branch and bound: a box is proven by its bounds, enumerated where it is small, or else halved.
 
-use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
     bounds::{Bounded, Engine, Sums},
+    compare,
     domain::{Domain, Region},
     enumerate::{Reduced, Whole},
     error::Result,
     goal::{Goal, Plan},
     network::Network,
+    parts::{self, Done, Node, Part, Question},
     property::Property,
 };
 
@@ -31,6 +30,8 @@ pub struct Options {
     pub enumeration: f64,
     /// Inputs tried at random before the search. Defaults to 2048.
     pub samples: usize,
+    /// Told, now and then, what share of the inputs is decided. Defaults to none.
+    pub progress: Option<fn(f64)>,
 }
 
 impl Default for Options {
@@ -41,6 +42,7 @@ impl Default for Options {
             parts: false,
             enumeration: 1.5e6,
             samples: 2048,
+            progress: None,
         }
     }
 }
@@ -62,6 +64,18 @@ pub struct Counterexample {
     /// Raw values, in a box of the property.
     pub inputs: Vec<f32>,
     /// What `Model::predict` says of it.
+    pub outputs: Vec<f32>,
+    /// Where two rows are compared the other one: the same inputs in the other model, or, of
+    /// [`Relation::Monotone`](crate::Relation::Monotone), inputs with the next value in its column.
+    pub other: Option<Row>,
+}
+
+/// Inputs and what the model that they were given to makes of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Raw values.
+    pub inputs: Vec<f32>,
+    /// What `Model::predict` says of them.
     pub outputs: Vec<f32>,
 }
 
@@ -86,38 +100,6 @@ pub struct Outcome {
     pub(crate) parts: Vec<Vec<Node>>,
 }
 
-/// A part of a box in a tree, whose children lie behind it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Node {
-    Open,
-    /// By bounds.
-    Bounded,
-    /// Input by input.
-    Enumerated,
-    /// Cut behind an index of an input's values; where its first part is, the other follows it.
-    Split {
-        input: usize,
-        at: usize,
-        children: usize,
-    },
-}
-
-/// A part of a box that is to be decided.
-struct Task {
-    which: usize,
-    region: Region,
-    sums: Sums,
-    node: usize,
-}
-
-struct Shared {
-    tasks: Vec<Task>,
-    working: usize,
-    found: Option<Counterexample>,
-    late: bool,
-    outcome: Outcome,
-}
-
 struct Search<'a> {
     network: &'a Network<'a>,
     engine: &'a Engine<'a>,
@@ -126,18 +108,19 @@ struct Search<'a> {
     domains: &'a [Domain],
     /// Whether f32 holds all sums.
     narrow: bool,
-    deadline: Instant,
     options: &'a Options,
-    shared: Mutex<Shared>,
-    changed: Condvar,
 }
 
-/// Decides a property.
+/// Decides a property of one model.
 ///
 /// # Errors
 ///
-/// [`Error::Property`](crate::Error::Property) for boxes with numbers that the device refuses.
+/// [`Error::Property`](crate::Error::Property) for boxes with numbers that the device refuses, and for properties
+/// of two models.
 pub fn prove(network: &Network, property: &Property, options: &Options) -> Result<Outcome> {
+    if let Goal::Relation(relation) = &property.goal {
+        return compare::prove(network, None, &property.boxes, relation, options);
+    }
     let start = Instant::now();
     let domains: Vec<Domain> = property
         .boxes
@@ -145,167 +128,40 @@ pub fn prove(network: &Network, property: &Property, options: &Options) -> Resul
         .map(|ranges| Domain::new(network, ranges))
         .collect::<Result<_>>()?;
     let engine = &Engine::new(network);
-    let tasks = domains
-        .iter()
-        .enumerate()
-        .rev()
-        .map(|(which, domain)| Task {
-            which,
-            region: domain.whole(),
-            sums: engine.widest(),
-            node: 0,
-        });
     let search = Search {
         network,
         engine,
         goal: &property.goal,
-        plan: &Plan::new(network, &property.goal),
+        plan: &Plan::new(&network.head, &property.goal),
         domains: &domains,
-        narrow: network.layers.iter().all(|layer| layer.input_limit == 127),
-        deadline: start + options.timeout,
+        narrow: network.is_narrow(),
         options,
-        shared: Mutex::new(Shared {
-            tasks: tasks.collect(),
-            working: 0,
-            found: None,
-            late: false,
-            outcome: Outcome {
-                verdict: Verdict::Unknown,
-                inputs: domains.iter().map(|domain| domain.whole().count()).sum(),
-                decided: 0.0,
-                bounded: 0,
-                enumerated: 0,
-                computed: 0.0,
-                elapsed: Duration::ZERO,
-                parts: domains.iter().map(|_| vec![Node::Open]).collect(),
-            },
-        }),
-        changed: Condvar::new(),
     };
-    search.sample();
-    std::thread::scope(|scope| {
-        for _ in 1..options.threads.max(1) {
-            scope.spawn(|| search.work());
-        }
-        search.work();
-    });
-    let shared = search
-        .shared
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    let mut outcome = shared.outcome;
-    outcome.verdict = match shared.found {
-        Some(found) => Verdict::Fails(found),
-        None if shared.late => Verdict::Unknown,
-        None => Verdict::Holds,
-    };
-    outcome.decided = match outcome.verdict {
-        Verdict::Holds => 1.0,
-        Verdict::Fails(_) | Verdict::Unknown => outcome.decided / outcome.inputs,
-    };
-    outcome.elapsed = start.elapsed();
+    let found = search.sample();
+    let boxes: Vec<Region> = domains.iter().map(Domain::whole).collect();
+    let widest = engine.widest();
+    let (outcome, _) = parts::decide(&search, &boxes, &widest, options, start, found);
     Ok(outcome)
 }
 
+impl Question for Search<'_> {
+    type Known = Sums;
+
+    fn decide(&self, part: &Part<Sums>) -> Done<Sums> {
+        Arch::new().dispatch(Deciding(self, part))
+    }
+}
+
 impl Search<'_> {
-    fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes tasks until there are none, or the verdict is known, or it is late.
-    fn work(&self) {
-        let mut shared = self.shared();
-        loop {
-            if shared.found.is_some() || shared.late {
-                break;
-            }
-            let Some(task) = shared.tasks.pop() else {
-                if shared.working == 0 {
-                    break;
-                }
-                shared = self
-                    .changed
-                    .wait(shared)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            if Instant::now() >= self.deadline {
-                shared.late = true;
-                break;
-            }
-            shared.working += 1;
-            drop(shared);
-            let done = Arch::new().dispatch(Deciding(self, &task));
-            shared = self.shared();
-            shared.working -= 1;
-            self.note(&mut shared, &task, done);
-            self.changed.notify_all();
-        }
-        self.changed.notify_all();
-    }
-
-    fn note(&self, shared: &mut Shared, task: &Task, done: Done) {
-        let count = task.region.count();
-        let outcome = &mut shared.outcome;
-        outcome.bounded += 1;
-        let node = match done {
-            Done::Broken(found) => {
-                shared.found = Some(found);
-                return;
-            }
-            Done::Bounded => Node::Bounded,
-            Done::Enumerated => {
-                outcome.enumerated += 1;
-                outcome.computed += count;
-                Node::Enumerated
-            }
-            Done::Split {
-                input,
-                at,
-                upwards,
-                sums,
-            } => {
-                let tree = &mut outcome.parts[task.which];
-                let children = tree.len();
-                if self.options.parts {
-                    tree.extend([Node::Open; 2]);
-                    tree[task.node] = Node::Split {
-                        input,
-                        at,
-                        children,
-                    };
-                }
-                let [low, high] = task.region.split(input, at);
-                let mut halves = [(high, children + 1), (low, children)];
-                if upwards {
-                    halves.reverse();
-                }
-                for (region, node) in halves {
-                    shared.tasks.push(Task {
-                        which: task.which,
-                        region,
-                        sums: sums.clone(),
-                        node,
-                    });
-                }
-                return;
-            }
-        };
-        outcome.decided += count;
-        if self.options.parts {
-            outcome.parts[task.which][task.node] = node;
-        }
-    }
-
     #[inline(always)]
-    fn decide<S: Simd>(&self, simd: S, task: &Task) -> Done {
-        let domain = &self.domains[task.which];
-        let region = &task.region;
+    fn decide_with<S: Simd>(&self, simd: S, part: &Part<Sums>) -> Done<Sums> {
+        let domain = &self.domains[part.which];
+        let region = &part.region;
         let forms = self.plan.forms.iter().map(|form| &form.coefficients[..]);
         let bounded = self
             .engine
-            .bound(simd, &domain.ranges(region), task.sums.clone(), forms);
-        if self.plan.suffices(&bounded.lower) {
+            .bound(simd, &domain.ranges(region), part.known.clone(), forms);
+        if self.plan.suffices(&bounded.linear.lower) {
             return Done::Bounded;
         }
         let cost: usize = bounded
@@ -322,7 +178,7 @@ impl Search<'_> {
                     .first_broken(simd, domain, region, self.goal)
             };
             return match broken {
-                Some(indices) => self.broken(domain, &indices),
+                Some(indices) => Done::Broken(self.broken(domain, &indices)),
                 None => Done::Enumerated,
             };
         }
@@ -332,14 +188,15 @@ impl Search<'_> {
             self.network,
             &self.network.outputs_of(&domain.quantized(&corner)),
         ) {
-            return self.broken(domain, &corner);
+            return Done::Broken(self.broken(domain, &corner));
         }
         let at = usize::midpoint(region.first[input], region.last[input]);
         Done::Split {
             input,
             at,
             upwards: corner[input] > at,
-            sums: bounded.sums,
+            known: bounded.sums,
+            bound: part.bound,
         }
     }
 
@@ -349,7 +206,7 @@ impl Search<'_> {
         let ranges = domain.ranges(region);
         let mut corner = region.first.clone();
         let mut widest = (f64::NEG_INFINITY, bounded.inputs[0]);
-        let form = self.plan.worst(&bounded.lower);
+        let form = self.plan.worst(&bounded.linear.lower);
         let gradients = form.map(|form| {
             let form = self.plan.forms[form]
                 .coefficients
@@ -360,7 +217,9 @@ impl Search<'_> {
         });
         for (place, &input) in bounded.inputs.iter().enumerate() {
             let width = f64::from(ranges[input][1] - ranges[input][0]);
-            let slope = form.map_or(1.0, |form| bounded.slopes[place * bounded.count + form]);
+            let slope = form.map_or(1.0, |form| {
+                bounded.linear.slopes[place * bounded.linear.count + form]
+            });
             if slope < 0.0 {
                 corner[input] = region.last[input];
             }
@@ -375,7 +234,7 @@ impl Search<'_> {
     }
 
     /// An input that breaks the goal, replayed by the device's code.
-    fn broken(&self, domain: &Domain, indices: &[usize]) -> Done {
+    fn broken(&self, domain: &Domain, indices: &[usize]) -> Counterexample {
         let inputs = domain.raw(indices);
         let outputs = self
             .network
@@ -385,19 +244,19 @@ impl Search<'_> {
             !self.goal.holds(self.network, &outputs),
             "the search and the model's own code differ for inputs {inputs:?}, which is a bug of thumbnet-prove"
         );
-        Done::Broken(Counterexample { inputs, outputs })
+        Counterexample {
+            inputs,
+            outputs,
+            other: None,
+        }
     }
 
     /// Looks for what breaks the goal at random, and downhill from where it is nearest to being broken.
-    fn sample(&self) {
-        for domain in self.domains {
-            let found = Arch::new().dispatch(Sampling(self, domain));
-            let Some(indices) = found else { continue };
-            if let Done::Broken(found) = self.broken(domain, &indices) {
-                self.shared().found = Some(found);
-                return;
-            }
-        }
+    fn sample(&self) -> Option<Counterexample> {
+        self.domains.iter().find_map(|domain| {
+            let indices = Arch::new().dispatch(Sampling(self, domain))?;
+            Some(self.broken(domain, &indices))
+        })
     }
 
     #[inline(always)]
@@ -411,54 +270,60 @@ impl Search<'_> {
             none.into_iter(),
         );
         let mut reduced = Reduced::<T>::new(self.engine, &bounded);
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize // below it
+        // The distance is for finding: whether it is broken the goal says.
+        let is_broken = |point: &[usize]| {
+            let outputs = self.network.outputs_of(&domain.quantized(point));
+            !self.goal.holds(self.network, &outputs)
         };
-        let mut points: Vec<Vec<usize>> = (0..self.options.samples)
-            .map(|_| whole.last.iter().map(|&last| random(last + 1)).collect())
-            .collect();
-        let mut step = 0.25;
-        for _ in 0..ROUNDS {
-            let distances = reduced.distances(simd, domain, &points, self.goal);
-            let mut order: Vec<usize> = (0..points.len()).collect();
-            order.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
-            // The distance is for finding: whether it is broken the goal says.
-            let broken = |point: &&Vec<usize>| {
-                !self.goal.holds(
-                    self.network,
-                    &self.network.outputs_of(&domain.quantized(point)),
-                )
-            };
-            let best: Vec<Vec<usize>> = order
-                .iter()
-                .take(KEPT)
-                .map(|&index| points[index].clone())
-                .collect();
-            if let Some(found) = best.iter().take(1).find(broken) {
-                return Some(found.clone());
-            }
-            points.clone_from(&best);
-            if best.is_empty() {
-                return None;
-            }
-            for point in &best {
-                for _ in 0..self.options.samples / KEPT / 4 {
-                    let near = point.iter().zip(&whole.last).map(|(&at, &last)| {
-                        let reach = ((last as f64 * step) as usize).max(1); // rounded down
-                        let (low, high) = (at.saturating_sub(reach), (at + reach).min(last));
-                        low + random(high - low + 1)
-                    });
-                    points.push(near.collect());
-                }
-            }
-            step *= 0.7;
-        }
-        None
+        let distances = |points: &[Vec<usize>]| reduced.distances(simd, domain, points, self.goal);
+        let found = downhill(&whole.last, self.options.samples, distances, is_broken)?;
+        is_broken(&found).then_some(found)
     }
+}
+
+/// Looks for indices up to `last` of which the distance is least, at random and near the best; an `end` is good enough.
+#[inline(always)]
+pub(crate) fn downhill(
+    last: &[usize],
+    samples: usize,
+    mut distances: impl FnMut(&[Vec<usize>]) -> Vec<f64>,
+    end: impl Fn(&[usize]) -> bool,
+) -> Option<Vec<usize>> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize // below it
+    };
+    let mut points: Vec<Vec<usize>> = (0..samples)
+        .map(|_| last.iter().map(|&last| random(last + 1)).collect())
+        .collect();
+    let mut step = 0.25;
+    let mut best: Vec<Vec<usize>> = Vec::new();
+    for _ in 0..ROUNDS {
+        let found = distances(&points);
+        let mut order: Vec<usize> = (0..points.len()).collect();
+        order.sort_by(|&a, &b| found[a].total_cmp(&found[b]));
+        let kept = order.iter().take(KEPT);
+        best = kept.map(|&index| points[index].clone()).collect();
+        if best.first().is_none_or(|point| end(point)) {
+            break;
+        }
+        points.clone_from(&best);
+        for point in &best {
+            for _ in 0..samples / KEPT / 4 {
+                let near = point.iter().zip(last).map(|(&at, &last)| {
+                    let reach = ((last as f64 * step) as usize).max(1); // rounded down
+                    let (low, high) = (at.saturating_sub(reach), (at + reach).min(last));
+                    low + random(high - low + 1)
+                });
+                points.push(near.collect());
+            }
+        }
+        step *= 0.7;
+    }
+    best.into_iter().next()
 }
 
 /// Those of them around which others are tried.
@@ -466,15 +331,15 @@ const KEPT: usize = 16;
 /// How often, ever nearer.
 const ROUNDS: usize = 12;
 
-/// [`Search::decide`] in the widest vectors of the machine.
-struct Deciding<'a>(&'a Search<'a>, &'a Task);
+/// [`Search::decide_with`] in the widest vectors of the machine.
+struct Deciding<'a>(&'a Search<'a>, &'a Part<Sums>);
 
 impl WithSimd for Deciding<'_> {
-    type Output = Done;
+    type Output = Done<Sums>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Done {
-        self.0.decide(simd, self.1)
+    fn with_simd<S: Simd>(self, simd: S) -> Done<Sums> {
+        self.0.decide_with(simd, self.1)
     }
 }
 
@@ -492,17 +357,4 @@ impl WithSimd for Sampling<'_> {
             self.0.sampled::<S, f64>(simd, self.1)
         }
     }
-}
-
-enum Done {
-    Broken(Counterexample),
-    Bounded,
-    Enumerated,
-    /// `upwards`: the upper half first, where the bound is least.
-    Split {
-        input: usize,
-        at: usize,
-        upwards: bool,
-        sums: Sums,
-    },
 }

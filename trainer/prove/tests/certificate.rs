@@ -16,6 +16,7 @@ fn options() -> Options {
         // Bounds and cuts rather than one enumeration.
         enumeration: 300.0,
         samples: 0,
+        progress: None,
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each program uses what it needs")]
 
 use serde_json::{Value, json};
-use thumbnet_prove::{Goal, Network, Property};
+use thumbnet_prove::{Goal, Network, Property, Relation};
 use thumbnet_runtime::{
     Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, WeightsSpec,
     encode,
@@ -36,10 +36,19 @@ pub struct Model {
     pub outputs: usize,
     /// Of each input, the size of a step.
     pub scales: Vec<f64>,
+    pub activation: Activation,
 }
 
 pub fn model(random: &mut Random) -> Model {
-    let inputs = 2 + random.below(2);
+    let (inputs, outputs) = (2 + random.below(2), 1 + random.below(4));
+    model_of(random, inputs, outputs, None)
+}
+
+/// What a model has to be like to be compared with another one.
+pub type Head = (Vec<f64>, Activation);
+
+/// With so many inputs and outputs; `head` has the sizes of the inputs' steps, and the last activation.
+pub fn model_of(random: &mut Random, inputs: usize, outputs: usize, head: Option<Head>) -> Model {
     let depth = random.below(4);
     let packing = random.one_of(&[Packing::Plain, Packing::Dsp, Packing::Lane, Packing::Mve]);
     let wide = |random: &mut Random| random.below(3) == 0;
@@ -52,14 +61,13 @@ pub fn model(random: &mut Random) -> Model {
     };
     let mut widths = vec![inputs];
     widths.extend((0..depth).map(|_| 1 + random.below(6)));
-    let outputs = 1 + random.below(4);
     widths.push(outputs);
     let is_wide: Vec<bool> = (0..=depth).map(|_| wide(random)).collect();
-    let scales: Vec<f64> = (0..inputs)
+    let mut scales: Vec<f64> = (0..inputs)
         .map(|_| random.one_of(&[1.0, 0.25, 0.1, -0.5, 3.7]))
         .collect();
     let zero_point: Vec<i32> = (0..inputs).map(|_| random.signed(40)).collect();
-    let activation = random.one_of(&[
+    let mut activation = random.one_of(&[
         Activation::Linear,
         Activation::Linear,
         Activation::Softmax,
@@ -68,6 +76,14 @@ pub fn model(random: &mut Random) -> Model {
         Activation::Tanh,
         Activation::Exponential,
     ]);
+    if let Some((own, last)) = head {
+        // Steps of another model, the same or some parts of them, so that a box has about as many.
+        scales = own
+            .iter()
+            .map(|step| step * random.one_of(&[1.0, 1.0, -1.3, 0.7]))
+            .collect();
+        activation = last;
+    }
     struct Layer {
         int4: bool,
         weights: Vec<i8>,
@@ -188,6 +204,7 @@ pub fn model(random: &mut Random) -> Model {
         inputs,
         outputs,
         scales,
+        activation,
     }
 }
 
@@ -207,18 +224,26 @@ fn raw(range: [f64; 2], scale: f64) -> Vec<f32> {
     inner.collect()
 }
 
-/// The outputs for every input of a box, by the model's own code, without repetitions for what is one step.
+/// The outputs for every input of a box, by the model's own code.
 pub fn all_outputs(network: &Network, model: &Model, ranges: &[Option<[f64; 2]>]) -> Vec<Vec<f32>> {
+    let rows = all_rows(&model.scales, ranges);
+    rows.iter()
+        .map(|row| network.predict(row).unwrap())
+        .collect()
+}
+
+/// Raw values that reach every input of a box, four and more for each step of such sizes; the first column moves on
+/// fastest.
+pub fn all_rows(steps: &[f64], ranges: &[Option<[f64; 2]>]) -> Vec<Vec<f32>> {
     let axes: Vec<Vec<f32>> = ranges
         .iter()
-        .zip(&model.scales)
+        .zip(steps)
         .map(|(range, &scale)| raw(range.unwrap(), scale))
         .collect();
     let mut found = Vec::new();
     let mut at = vec![0; axes.len()];
     loop {
-        let row: Vec<f32> = axes.iter().zip(&at).map(|(axis, &i)| axis[i]).collect();
-        found.push(network.predict(&row).unwrap());
+        found.push(axes.iter().zip(&at).map(|(axis, &i)| axis[i]).collect());
         let Some(next) = (0..at.len()).find(|&i| at[i] + 1 < axes[i].len()) else {
             return found;
         };
@@ -296,6 +321,16 @@ pub fn holds_when(goal: &Goal) -> Value {
         Goal::Largest(set) => json!({"always_largest": members(set)}),
         Goal::Smallest(set) => json!({"always_smallest": members(set)}),
         Goal::Margin { index, by } => json!({"output": index, "margin": by}),
+        Goal::Relation(Relation::SameClass) => json!({"same_class": true}),
+        Goal::Relation(Relation::Within(most)) => json!({"within": most}),
+        Goal::Relation(Relation::Monotone {
+            output,
+            column,
+            rises,
+        }) => {
+            let key = if *rises { "rises_with" } else { "falls_with" };
+            json!({"output": output, key: column})
+        }
         Goal::Output {
             index,
             at_least,
