@@ -5,13 +5,20 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 use thumbnet_runtime::{
-    Activation, DenseSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision, WeightsSpec,
-    encode,
+    Activation, DenseSpec, FloatSpec, LayerSpec, ModelSpec, OutputSpec, Packing, Precision,
+    WeightsSpec, encode,
 };
 use thumbnet_tests::command::{Finished, thumbnet};
 
 /// Two inputs rounded to whole numbers of [-127, 127], and three outputs: `2 a + 1`, `b` and `-a - b`.
 fn model() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_model(&folder, "m.tnet", 1);
+    folder
+}
+
+/// The same with `2 a + plus`.
+fn write_model(folder: &TempDir, name: &str, plus: i32) {
     let weights = [2, 0, 0, 1, -1, -1];
     let layers = [
         LayerSpec::Quantize {
@@ -26,7 +33,7 @@ fn model() -> TempDir {
             packing: Packing::Dsp,
             weights: WeightsSpec::Int8 {
                 weights: &weights,
-                bias: &[1, 0, 0],
+                bias: &[plus, 0, 0],
             },
             output: OutputSpec::Float {
                 scales: &[1.0; 3],
@@ -35,17 +42,46 @@ fn model() -> TempDir {
             },
         }),
     ];
+    write_layers(folder, name, &layers);
+}
+
+/// The same without rounding, in floats.
+fn write_float_model(folder: &TempDir, name: &str) {
+    let layers = [
+        LayerSpec::Scale {
+            inputs: 2,
+            scale: &[1.0],
+            offset: &[0.0],
+            then: FloatSpec::default(),
+        },
+        LayerSpec::Dense(DenseSpec {
+            inputs: 2,
+            units: 3,
+            packing: Packing::Plain,
+            weights: WeightsSpec::Float {
+                weights: &[2.0, 0.0, 0.0, 1.0, -1.0, -1.0],
+                bias: &[1.0, 0.0, 0.0],
+            },
+            output: OutputSpec::Float {
+                scales: &[],
+                activation: Activation::Linear,
+                table: None,
+            },
+        }),
+    ];
+    write_layers(folder, name, &layers);
+}
+
+fn write_layers(folder: &TempDir, name: &str, layers: &[LayerSpec]) {
     let spec = ModelSpec {
-        layers: &layers,
+        layers,
         labels: &["left", "right", "none"],
         input_names: &["a", "b"],
         ..ModelSpec::default()
     };
     let mut blob = [0; 512];
     let length = encode(&spec, &mut blob).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("m.tnet"), &blob[..length]).unwrap();
-    folder
+    fs::write(folder.path().join(name), &blob[..length]).unwrap();
 }
 
 fn prove(folder: &TempDir, property: &str, more: &str) -> Finished {
@@ -298,5 +334,156 @@ fn rows_keep_their_class_within_a_radius_or_lose_it_to_an_example() {
         broken.stdout.ends_with("1 hold, 1 fail, 0 unknown\n"),
         "{}",
         broken.stdout
+    );
+}
+
+#[test]
+fn an_output_rises_or_falls_with_a_column() {
+    let folder = model();
+    let both = "a = [0, 1e9]\nb = [-9, 9]";
+    for (output, way, holds) in [
+        ("left", "rises_with = 'a'", true),
+        ("left", "falls_with = 'b'", true), // it stays
+        ("none", "falls_with = 'a'", true),
+        ("right", "falls_with = 'b'", false),
+    ] {
+        let property = format!("[[boxes]]\n{both}\n[holds_when]\noutput = '{output}'\n{way}\n");
+        let (code, word, example) = verdict(&folder, &property);
+        assert_eq!((code == 0, word == "holds"), (holds, holds), "{property}");
+        if !holds {
+            let json = prove(&folder, &property, "--json").stdout;
+            let json: Value = serde_json::from_str(&json).unwrap();
+            let next = &json["other_inputs"];
+            assert_eq!(next[0], example[0]);
+            assert_eq!(next[1].as_f64().unwrap().round(), example[1].round() + 1.0);
+            let y = |key: &str| json[key][1].as_f64().unwrap();
+            assert_eq!(y("other_outputs"), y("outputs") + 1.0);
+        }
+    }
+    let line = prove(
+        &folder,
+        &format!("[[boxes]]\n{both}\n[holds_when]\noutput = 'left'\nrises_with = 'a'"),
+        "--certificate c.json",
+    )
+    .error(2);
+    assert!(
+        line.starts_with("certificates are of what one row's outputs are"),
+        "{line}"
+    );
+}
+
+#[test]
+fn two_models_are_compared_over_a_box() {
+    let folder = model();
+    write_model(&folder, "other.tnet", 2);
+    write_float_model(&folder, "float.tnet");
+    // The class differs where b is 2 a + 2: 9 and 10 against 10.
+    for (other, range, holds_when, holds) in [
+        ("other", "b = [0, 9.4]", "same_class = true", true),
+        ("other", "b = [0, 9.5]", "same_class = true", false),
+        ("other", "b = [0, 9]", "within = 1.0", true),
+        ("other", "b = [0, 9]", "within = 0.9", false),
+        // 2 a is rounded by up to a half of a.
+        ("float", "b = [0, 3]", "same_class = true", true),
+        ("float", "b = [0, 3]", "within = 1.01", true),
+        ("float", "b = [0, 3]", "within = 0.99", false),
+    ] {
+        let a = if other == "other" {
+            "a = 4"
+        } else {
+            "a = [4, 7]"
+        };
+        let property = format!("[[boxes]]\n{a}\n{range}\n[holds_when]\n{holds_when}\n");
+        let finished = prove(
+            &folder,
+            &property,
+            &format!("--against {other}.tnet --json"),
+        );
+        let json: Value = serde_json::from_str(&finished.stdout).unwrap();
+        assert_eq!(finished.code, Some(i32::from(!holds)), "{property} {json}");
+        if !holds {
+            let class = |key: &str| {
+                let y: Vec<f64> = serde_json::from_value(json[key].clone()).unwrap();
+                (usize::from(y[1] > y[0]), y[0])
+            };
+            let [one, other] = ["outputs", "other_outputs"].map(class);
+            match holds_when {
+                "same_class = true" => assert_ne!(one.0, other.0),
+                _ => assert!((one.1 - other.1).abs() > 0.9),
+            }
+        }
+    }
+    let text = prove(
+        &folder,
+        "[[boxes]]\na = 4\nb = [0, 9.5]\n[holds_when]\nsame_class = true\n",
+        "--against other.tnet",
+    );
+    assert!(
+        text.stdout
+            .contains("a=4, b=9.5: left=9, right=10, none=-14; the other model: left=10, right=10"),
+        "{}",
+        text.stdout
+    );
+}
+
+#[test]
+fn the_largest_difference_of_two_models_is_exact_or_between_two_numbers() {
+    let folder = model();
+    write_model(&folder, "other.tnet", 3);
+    write_float_model(&folder, "float.tnet");
+    let largest = |line: &str| -> Value {
+        fs::write(
+            folder.path().join("p.toml"),
+            "[[boxes]]\na = [4, 7]\nb = [0, 3]\n",
+        )
+        .unwrap();
+        let line = format!("prove m.tnet --largest-difference --json {line}");
+        serde_json::from_str(&thumbnet(folder.path(), line.split_whitespace()).ok()).unwrap()
+    };
+    // Of all inputs.
+    let value = largest("--against other.tnet");
+    assert_eq!(
+        (value["reached"].as_f64(), value["bound"].as_f64()),
+        (Some(2.0), Some(2.0))
+    );
+    let value = largest("--against float.tnet --property p.toml --timeout 10");
+    let number = |key: &str| value[key].as_f64().unwrap();
+    assert!(number("reached") <= number("bound"), "{value}");
+    // Two halves of a, or a half of each of a and b.
+    assert!(
+        number("reached") > 0.99 && number("bound") < 1.01,
+        "{value}"
+    );
+    let line = "prove m.tnet --against other.tnet --largest-difference";
+    let text = thumbnet(folder.path(), line.split_whitespace()).ok();
+    assert!(
+        text.starts_with("the outputs differ by at most 2; 2 for a="),
+        "{text}"
+    );
+    let line = "prove m.tnet --property p.toml --against other.tnet";
+    let refused = thumbnet(folder.path(), line.split_whitespace()).error(2);
+    assert!(
+        refused.starts_with("p.toml: holds_when is missing"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_reachable_values_of_each_output_are_printed() {
+    let folder = model();
+    fs::write(
+        folder.path().join("p.toml"),
+        "[[boxes]]\na = [4, 7]\nb = [0, 3]\n",
+    )
+    .unwrap();
+    let line = "prove m.tnet --property p.toml --ranges";
+    let text = thumbnet(folder.path(), line.split_whitespace()).ok();
+    assert_eq!(text, "left: 9 to 15\nright: 0 to 3\nnone: -10 to -4\n");
+    // Of all inputs.
+    let json = thumbnet(folder.path(), ["prove", "m.tnet", "--ranges", "--json"]).ok();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        json["layers"][0][0]["bound"],
+        serde_json::json!([-253.0, 255.0])
     );
 }

@@ -214,3 +214,25 @@ fn rows_on_a_board_are_read_from_the_log_of_probe_rs() {
         "probe-rs ended with exit status: 1 after 2 of 150 rows; its last words: Error: No connected probes were found"
     );
 }
+
+#[test]
+fn what_breaks_a_property_gives_the_same_bits_on_an_emulated_board() {
+    if let Err(error) = Qemu::find() {
+        assert!(env::var_os("THUMBNET_REQUIRE_QEMU").is_none(), "{error}");
+        return;
+    }
+    let folder = exported();
+    let property = r#"{"properties": {
+        "class": {"boxes": [{}], "holds_when": {"always_class": "setosa"}},
+        "rising": {"boxes": [{}], "holds_when": {"output": "setosa", "rises_with": "petal_length"}}}}"#;
+    fs::write(folder.path().join("p.json"), property).unwrap();
+    let line = "prove m.tnet --property p.json --board nucleo-f411re";
+    let finished = run(folder.path(), line);
+    if is_missing(&finished) {
+        return;
+    }
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    // One row of the first, two of the second.
+    let expected = "nucleo-f411re in QEMU: 3 of 3 rows that break something gave the same bits as on this computer";
+    assert!(finished.stdout.contains(expected), "{}", finished.stdout);
+}

@@ -148,7 +148,7 @@ impl Verbosity {
 }
 
 /// Whether somebody looks on: output goes to a terminal that can renew a line, and no robot started it.
-fn is_terminal() -> bool {
+pub fn is_terminal() -> bool {
     let dumb = env::var_os("TERM").is_some_and(|kind| kind == "dumb");
     let robot = env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
     stdout().is_terminal() && stderr().is_terminal() && !dumb && !robot

@@ -171,11 +171,12 @@ impl Forms {
         }
     }
 
-    /// [`Self::least`], with the forms that it is of.
+    /// [`Self::least`] of the first `forms`, with the forms that it is of.
     #[inline(always)]
-    pub fn linear(mut self, ends: &[[f64; 2]], rounding: f64) -> Linear {
+    pub fn linear(mut self, forms: usize, ends: &[[f64; 2]], rounding: f64) -> Linear {
         let constants = self.constants.clone();
         self.least(ends, rounding);
+        self.constants.truncate(forms);
         let errors = self.magnitudes.iter().map(|size| size * rounding);
         Linear {
             errors: errors.collect(),
@@ -266,7 +267,8 @@ impl<'a> Engine<'a> {
         let before = live(&values);
         let stage = self.stage(stages.len(), &before, &values, 0..last.units);
         stages.push(stage);
-        let mut over = Forms::zero(forms.len(), last.units);
+        let count = forms.len();
+        let mut over = Forms::zero(count, last.units);
         for (index, form) in forms.enumerate() {
             for (output, (c, &scale)) in form.iter().zip(&self.network.scales).enumerate() {
                 over.coefficients[output * over.count + index] = c * f64::from(scale);
@@ -277,7 +279,7 @@ impl<'a> Engine<'a> {
             sums,
             inputs,
             stages,
-            linear: over.linear(&ends, self.rounding),
+            linear: over.linear(count, &ends, self.rounding),
         }
     }
 

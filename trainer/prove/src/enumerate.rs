@@ -234,6 +234,11 @@ impl<'a, T: Whole> Reduced<'a, T> {
         self.run(simd, fill, used).chunks_exact(outputs)
     }
 
+    /// The last layer's sums of a unit for the inputs that were computed last.
+    pub fn last_sums(&self, unit: usize) -> &[T] {
+        &self.values[unit * LANES..][..LANES]
+    }
+
     /// The indices of the first input of a region that breaks the goal.
     #[inline(always)]
     pub fn first_broken<S: Simd>(

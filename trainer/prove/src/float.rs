@@ -184,7 +184,8 @@ impl<'a> FloatNetwork<'a> {
                 .collect();
             stages.push(stage);
         }
-        let mut over = Forms::zero(forms.len(), self.head.outputs());
+        let asked = forms.len();
+        let mut over = Forms::zero(asked, self.head.outputs());
         for (index, form) in forms.enumerate() {
             for (output, c) in form.iter().enumerate() {
                 over.coefficients[output * over.count + index] = *c;
@@ -207,7 +208,7 @@ impl<'a> FloatNetwork<'a> {
             }
         }
         let ends = ranges.iter().map(|range| range.map(f64::from));
-        let mut linear = over.linear(&ends.collect::<Vec<_>>(), self.rounding);
+        let mut linear = over.linear(asked, &ends.collect::<Vec<_>>(), self.rounding);
         if greatest.is_nan() || greatest > GREATEST {
             linear.constants.fill(f64::NEG_INFINITY);
             linear.lower.fill(f64::NEG_INFINITY);

@@ -34,6 +34,8 @@ pub enum Goal {
     },
     /// Something of the outputs of two rows; those of one behind those of the other.
     Relation(Relation),
+    /// Nothing: the boxes are to look for a difference in.
+    Nothing,
 }
 
 fn greatest(outputs: &[f32], set: &[bool], member: bool) -> f64 {
@@ -81,6 +83,7 @@ impl Goal {
                 let (one, other) = outputs.split_at(outputs.len() / 2);
                 relation.holds([&network.head; 2], [one, other])
             }
+            Self::Nothing => true,
         }
     }
 
@@ -110,6 +113,7 @@ impl Goal {
                 let (one, other) = outputs.split_at(outputs.len() / 2);
                 relation.distance([&network.head; 2], [one, other])
             }
+            Self::Nothing => 0.0,
         }
     }
 }

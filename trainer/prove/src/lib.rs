@@ -49,6 +49,7 @@ mod network;
 mod parts;
 mod product;
 mod property;
+mod ranges;
 mod relation;
 mod search;
 
@@ -59,5 +60,6 @@ pub use float::FloatNetwork;
 pub use goal::Goal;
 pub use network::Network;
 pub use property::Property;
+pub use ranges::{Range, reachable};
 pub use relation::Relation;
 pub use search::{Counterexample, Options, Outcome, Row, Verdict, prove};

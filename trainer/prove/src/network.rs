@@ -181,6 +181,36 @@ impl<'a> Network<'a> {
         })
     }
 
+    /// The layers up to one, of whose sums each stands for itself; all of it up to the last.
+    pub(crate) fn until(&self, layer: usize) -> Self {
+        let mut network = self.clone();
+        if layer + 1 == self.layers.len() {
+            return network;
+        }
+        network.layers.truncate(layer + 1);
+        let units = network.last().units;
+        network.scales = vec![1.0; units];
+        network.head.activation = Activation::Linear;
+        network.head.sizes = vec![0.0; units]; // of no use here
+        network.head.roundings = vec![0.0; units];
+        network
+    }
+
+    /// What each layer writes for quantized inputs: the hidden ones integers; of [`Self::until`] the last, too.
+    pub(crate) fn trace(&self, quantized: &[i32]) -> Vec<Vec<f64>> {
+        let mut values = quantized.to_vec();
+        let mut found = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            if layer.limit == 0 {
+                found.push(self.floats(&values).into_iter().map(f64::from).collect());
+                break;
+            }
+            values = layer.written(&values);
+            found.push(values.iter().map(|&value| value.into()).collect());
+        }
+        found
+    }
+
     /// Whether `f32` holds all sums.
     pub(crate) fn is_narrow(&self) -> bool {
         self.layers.iter().all(|layer| layer.input_limit == 127)
@@ -193,7 +223,7 @@ impl<'a> Network<'a> {
 
     /// Values of an output row.
     pub fn outputs(&self) -> usize {
-        self.model.outputs()
+        self.scales.len()
     }
 
     pub(crate) fn last(&self) -> &Layer<'a> {
@@ -226,15 +256,18 @@ impl<'a> Network<'a> {
     pub(crate) fn outputs_of(&self, quantized: &[i32]) -> Vec<f32> {
         let mut values = quantized.to_vec();
         for layer in self.hidden() {
-            values = (0..layer.units)
-                .map(|unit| layer.write(unit, layer.sum(unit, &values)))
-                .collect();
+            values = layer.written(&values);
         }
+        self.floats(&values)
+    }
+
+    /// What the last layer makes of its inputs.
+    fn floats(&self, values: &[i32]) -> Vec<f32> {
         let last = self.last();
         let mut outputs: Vec<f32> = (0..last.units)
             .map(|unit| {
                 last.tensors
-                    .float(unit % last.row.0, last.sum(unit, &values))
+                    .float(unit % last.row.0, last.sum(unit, values))
             })
             .collect();
         last.tensors.activate(&mut outputs);
@@ -301,6 +334,14 @@ impl<'a> Layer<'a> {
         let weights = &self.weights[unit * self.inputs..][..self.inputs];
         let products = weights.iter().zip(values).map(|(w, x)| w * x);
         self.bias[unit] + products.sum::<i32>()
+    }
+
+    /// What all units write.
+    fn written(&self, values: &[i32]) -> Vec<i32> {
+        let units = 0..self.units;
+        units
+            .map(|unit| self.write(unit, self.sum(unit, values)))
+            .collect()
     }
 
     /// What a unit writes for its sum, by the device's own code.

@@ -123,10 +123,14 @@ impl Property {
                 "boxes is missing, expected a list of tables such as {rho = [1500, 1800]}",
             );
         };
-        let Some(holds) = table.get("holds_when").and_then(Value::as_object) else {
-            return Error::property(
-                "holds_when is missing, expected a table such as {never_class = \"clear\"}",
-            );
+        let goal = match table.get("holds_when") {
+            None => Goal::Nothing,
+            Some(Value::Object(holds)) => goal(holds, &outputs, &columns, network)?,
+            Some(other) => {
+                return Error::property(format!(
+                    "holds_when is {other}, expected a table such as {{never_class = \"clear\"}}"
+                ));
+            }
         };
         let boxes = boxes
             .iter()
@@ -134,7 +138,7 @@ impl Property {
         Ok(Self {
             name: name.into(),
             boxes: boxes.collect::<Result<_>>()?,
-            goal: goal(holds, &outputs, &columns, network)?,
+            goal,
             columns: columns.clone(),
             outputs,
             source: Value::Object(table.clone()),
@@ -143,6 +147,13 @@ impl Property {
 }
 
 impl Property {
+    /// Any inputs, of which nothing has to hold.
+    pub fn everything(network: &Network) -> Self {
+        let table = json!({"boxes": [{}]});
+        let table = table.as_object().cloned().unwrap_or_default();
+        Self::of("", &table, network).expect("a box without columns fits every model")
+    }
+
     /// That a row keeps its class, whatever its inputs are within `radius` of its own.
     ///
     /// # Errors

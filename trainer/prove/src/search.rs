@@ -9,7 +9,7 @@ use crate::{
     compare,
     domain::{Domain, Region},
     enumerate::{Reduced, Whole},
-    error::Result,
+    error::{Error, Result},
     goal::{Goal, Plan},
     network::Network,
     parts::{self, Done, Node, Part, Question},
@@ -120,6 +120,9 @@ struct Search<'a> {
 pub fn prove(network: &Network, property: &Property, options: &Options) -> Result<Outcome> {
     if let Goal::Relation(relation) = &property.goal {
         return compare::prove(network, None, &property.boxes, relation, options);
+    }
+    if property.goal == Goal::Nothing {
+        return Error::property("holds_when is missing, expected what has to hold in the boxes");
     }
     let start = Instant::now();
     let domains: Vec<Domain> = property

@@ -7,6 +7,7 @@ use std::time::Duration;
 use common::{Model, Random, all_rows, model, model_of, property, ranges};
 use thumbnet_prove::{
     Goal, Network, Options, Other, Relation, Verdict, largest_difference, prove, prove_against,
+    reachable,
 };
 use thumbnet_runtime::{
     Activation, DenseSpec, FloatSpec, LayerSpec, ModelSpec, OutputSpec, Packing, WeightsSpec,
@@ -312,4 +313,46 @@ fn nothing_is_said_of_a_model_of_floats_that_some_input_belies() {
         "{found:?}"
     );
     assert!(tight > cases / 2, "{tight}");
+}
+
+/// Exact where the values are, since there is time; of a sigmoid or a softmax as near as its own errors.
+#[test]
+fn the_reachable_values_are_those_that_some_inputs_give() {
+    let mut random = Random(0x2468_ACE0_1357_9BDF);
+    let mut exact = 0;
+    let cases = 600;
+    for case in 0..cases {
+        let model = model(&mut random);
+        let network = Network::new(&model.blob).unwrap();
+        let ranges = ranges(&mut random, &model, 8);
+        let rows = all_rows(&model.scales, &ranges);
+        let outputs: Vec<_> = rows
+            .iter()
+            .map(|row| network.predict(row).unwrap())
+            .collect();
+        let options = options(case, if case % 2 == 0 { 1.0 } else { 1e6 });
+        let found = reachable(&network, std::slice::from_ref(&ranges), &options).unwrap();
+        for (unit, range) in found.last().unwrap().iter().enumerate() {
+            let values = outputs.iter().map(|row| f64::from(row[unit]));
+            let [least, most] = [
+                values.clone().fold(f64::INFINITY, f64::min),
+                values.fold(f64::NEG_INFINITY, f64::max),
+            ];
+            let [low, high] = range.bound;
+            assert!(
+                low <= least && most <= high,
+                "case {case}: {range:?} of {least} to {most}"
+            );
+            let [low, high] = range.reached;
+            assert!(
+                least <= low && high <= most,
+                "case {case}: {range:?} of {least} to {most}"
+            );
+            exact += usize::from(range.reached == range.bound);
+        }
+        for range in &found[..found.len() - 1].concat() {
+            assert_eq!(range.reached, range.bound, "case {case}");
+        }
+    }
+    assert!(exact > cases, "{exact} of {cases} models' outputs");
 }

@@ -69,7 +69,8 @@ impl Run {
         let device = DeviceModel::load(&self.file)?;
         let rows = device_rows(&device, &self.file, rows_path, &self.columns)?;
         let (board, place) = self.place()?;
-        let answers = self.answers(&device, board, place, &rows.x)?;
+        let values: Vec<f32> = rows.x.iter().copied().collect();
+        let answers = answers(&device, board, place, &values)?;
         self.compare(&device, board, &rows.x, &answers)
     }
 
@@ -98,44 +99,7 @@ impl Run {
                 },
             ));
         }
-        let emulated = board.emulated().ok_or_else(|| {
-            Failure::usage(format!(
-                "QEMU has no machine with the core of {}; run on the board with --probe",
-                board.name
-            ))
-        })?;
-        if emulated.name != board.name {
-            console::note(&format!(
-                "note: QEMU has no machine like {}: emulated is {}, a {}",
-                board.name,
-                emulated.name,
-                emulated.core().name
-            ));
-        }
-        Ok((emulated, Where::Qemu))
-    }
-
-    /// All rows, as many at once as the flash has room for.
-    fn answers(
-        &self,
-        device: &DeviceModel,
-        board: &Hardware,
-        place: Where,
-        x: &ArrayD<f32>,
-    ) -> Outcome<Vec<Answer>> {
-        let target = Place::board(board);
-        let fit = Fit::of(device, &target);
-        let row = 4 * device.inputs().max(1);
-        let at_once = fit.flash_left() / row;
-        if !fit.fits() || at_once == 0 {
-            return Err(Error::value(fit.refusal(None)).into());
-        }
-        let values: Vec<f32> = x.iter().copied().collect();
-        let mut answers = Vec::new();
-        for part in values.chunks(at_once * device.inputs().max(1)) {
-            answers.extend(rows::run(device, board, place, part)?);
-        }
-        Ok(answers)
+        Ok((machine(board)?, Where::Qemu))
     }
 
     /// Says how many rows gave the same bits.
@@ -202,4 +166,60 @@ impl Run {
             .into()),
         }
     }
+}
+
+/// The board whose machine QEMU has for one.
+fn machine(board: &'static Hardware) -> Outcome<&'static Hardware> {
+    let emulated = board.emulated().ok_or_else(|| {
+        Failure::usage(format!(
+            "QEMU has no machine with the core of {}; run on the board with --probe",
+            board.name
+        ))
+    })?;
+    if emulated.name != board.name {
+        console::note(&format!(
+            "note: QEMU has no machine like {}: emulated is {}, a {}",
+            board.name,
+            emulated.name,
+            emulated.core().name
+        ));
+    }
+    Ok(emulated)
+}
+
+/// All rows, as many at once as the flash has room for.
+fn answers(
+    device: &DeviceModel,
+    board: &'static Hardware,
+    place: Where,
+    values: &[f32],
+) -> Outcome<Vec<Answer>> {
+    let target = Place::board(board);
+    let fit = Fit::of(device, &target);
+    let row = 4 * device.inputs().max(1);
+    let at_once = fit.flash_left() / row;
+    if !fit.fits() || at_once == 0 {
+        return Err(Error::value(fit.refusal(None)).into());
+    }
+    let mut answers = Vec::new();
+    for part in values.chunks(at_once * device.inputs().max(1)) {
+        answers.extend(rows::run(device, board, place, part)?);
+    }
+    Ok(answers)
+}
+
+/// Runs rows on the machine that QEMU has for a board: its name, and the bits of the outputs of each.
+///
+/// # Errors
+///
+/// Those of `thumbnet run`.
+pub fn emulated(
+    device: &DeviceModel,
+    board: &'static Hardware,
+    values: &[f32],
+) -> Outcome<(&'static str, Vec<Vec<u32>>)> {
+    let board = machine(board)?;
+    let answers = answers(device, board, Where::Qemu, values)?;
+    let bits = answers.into_iter().map(|answer| answer.bits);
+    Ok((board.name, bits.collect()))
 }

@@ -321,6 +321,7 @@ pub fn holds_when(goal: &Goal) -> Value {
         Goal::Largest(set) => json!({"always_largest": members(set)}),
         Goal::Smallest(set) => json!({"always_smallest": members(set)}),
         Goal::Margin { index, by } => json!({"output": index, "margin": by}),
+        Goal::Nothing => Value::Null,
         Goal::Relation(Relation::SameClass) => json!({"same_class": true}),
         Goal::Relation(Relation::Within(most)) => json!({"within": most}),
         Goal::Relation(Relation::Monotone {
