@@ -40,15 +40,15 @@ codes! {
     Alignment = 2, "a pointer is not aligned for its type; declare the buffer as an array of that type";
     Overlap = 3, "two buffers overlap, expected separate ones; give inputs, scratch and outputs memory of their own";
     NotOpen = 4, "the model is not open; check what thumbnet_open returned";
-    BlobLength = 5, "the slot ends before the blob; pass the length of the whole slot";
-    Layers = 6, "the model has more than THUMBNET_MAX_LAYERS layers; export one with fewer";
-    Inputs = 7, "the number of inputs is not that of the model; pass thumbnet_inputs values";
-    Outputs = 8, "the number of outputs is not that of the model; pass room for thumbnet_outputs values";
-    Scratch = 9, "the scratch memory is too short; pass at least thumbnet_scratch_words words";
-    Magic = 10, "not a thumbnet blob; check the address, and export the model again";
-    Version = 11, "the blob has another format version; export it with the version of this library";
-    Crc = 12, "the blob is damaged, or its length is not the one passed: the checksum differs; flash it again, or use thumbnet_open_slot";
-    Malformed = 13, "the blob's fields do not decode; export the model again";
+    Magic = 5, "not a thumbnet blob; check the address, and export the model again";
+    Version = 6, "the blob has another format version; export it with the version of this library";
+    Crc = 7, "the blob is damaged, or its length is not the one passed: the checksum differs; flash it again, or use thumbnet_open_slot";
+    Malformed = 8, "the blob's fields do not decode; export the model again";
+    BlobLength = 9, "the slot ends before the blob; pass the length of the whole slot";
+    Layers = 10, "the model has more than THUMBNET_MAX_LAYERS layers; export one with fewer";
+    Inputs = 11, "the number of inputs is not that of the model; pass thumbnet_inputs values";
+    Outputs = 12, "the number of outputs is not that of the model; pass room for thumbnet_outputs values";
+    Scratch = 13, "the scratch memory is too short; pass at least thumbnet_scratch_words words";
     Part = 14, "a part of the blob has the wrong length; export the model again";
     Layer = 15, "a layer of the blob contradicts itself or the layer before; export the model again";
     Feature = 16, "the model has a weight type that this library is built without; build the library for this model";
@@ -65,8 +65,12 @@ codes! {
 impl From<Error> for Code {
     #[inline(never)]
     fn from(error: Error) -> Self {
-        if let Error::Length { what, .. } = error {
-            return match what {
+        match error {
+            Error::Magic { .. } => Self::Magic,
+            Error::Version { .. } => Self::Version,
+            Error::Crc { .. } => Self::Crc,
+            Error::Malformed => Self::Malformed,
+            Error::Length { what, .. } => match what {
                 What::Blob => Self::BlobLength,
                 What::Layers => Self::Layers,
                 What::Inputs => Self::Inputs,
@@ -74,15 +78,7 @@ impl From<Error> for Code {
                 What::Scratch => Self::Scratch,
                 // Parts of the blob, which C code has no hand in.
                 _ => Self::Part,
-            };
-        }
-        // In the order of both enumerations, such that it is an addition.
-        match error {
-            Error::Magic { .. } => Self::Magic,
-            Error::Version { .. } => Self::Version,
-            Error::Crc { .. } => Self::Crc,
-            Error::Malformed => Self::Malformed,
-            Error::Length { .. } => Self::Part,
+            },
             Error::Layer { .. } => Self::Layer,
             Error::Feature { .. } => Self::Feature,
             Error::Activation { .. } => Self::Activation,
