@@ -2,13 +2,19 @@
 
 use crate::blob::{Element, Operation, ROUNDER};
 use crate::error::{Error, What, number};
+#[cfg(any(feature = "int4", not(target_os = "none")))]
+use crate::isa::dsp;
 use crate::isa::portable::{bias, weight};
+#[cfg(any(feature = "int4", not(target_os = "none")))]
+use crate::layer::ROWS;
 use crate::layer::{
     Shape, Step,
     words::{first_words, words},
 };
 use crate::limits::{Limits, QUANTIZE_LIMIT, Wrong, scale_is_sound, zero_is_sound};
 use crate::model::Model;
+#[cfg(any(feature = "int4", not(target_os = "none")))]
+use crate::packing::Packing;
 
 impl<const LAYERS: usize> Model<'_, LAYERS> {
     /// Proves from the actual weights that no accumulator can overflow, whatever the input, and
@@ -22,6 +28,7 @@ impl<const LAYERS: usize> Model<'_, LAYERS> {
     /// * int8 inputs and outputs: that sum times the multiplier is below 2^39, and the multiplier
     ///   below 2^24
     /// * int16 inputs: `32767 * sum(|w|) + |bias| < 2^31` for each unit; see [`Limits`]
+    /// * the head of a block has the biases of its rows and nothing else
     /// * f32 weights and biases are finite
     /// * weights are zero where there is no input or unit; tables of integers hold none below
     ///   -127 or -32767; scales and zero points of quantizations are as
@@ -127,6 +134,20 @@ fn accumulators(step: &Step, limits: Limits) -> Result<(), Wrong> {
     let group = 1 << shape.group;
     let mut units = 0..step.layer.units();
     for block in step.blocks.chunks_exact(step.block_len) {
+        #[cfg(any(feature = "int4", not(target_os = "none")))]
+        if step.layer.operation() == Operation::DenseInt4 && step.layer.packing() == Packing::Dsp {
+            let biases = core::array::from_fn(|row| bias(step, block, row));
+            let words = dsp::combine_int4(biases).into_iter();
+            for (expected, found) in words.zip(first_words::<ROWS>(block)) {
+                if found != expected {
+                    return Err(Wrong {
+                        what: What::Bias,
+                        expected,
+                        found: found.into(),
+                    });
+                }
+            }
+        }
         for (row, multiplier) in words(step.scales(block)).enumerate() {
             let size = |i| weight(step, block, row, i).unsigned_abs();
             let sizes = |range: core::ops::Range<usize>| -> (u64, u32) {

@@ -228,6 +228,7 @@ fn weights_beyond_their_range_do_not_verify() {
         // A table of integers behind floats.
         ("crafted_table_overflow", "layer 1: activation is 5, expected 0"),
         ("crafted_threshold_nan", "2143289344 threshold (in bits), expected 0"),
+        ("int4_head_of_no_biases", "layer 4: bias is 59906304, expected 59906319"),
         // Scales of 2^96 and above.
         ("q_m4hard_softmax_nan_003376", "layer 0: scale is 2103751107, expected 0"),
         ("q_stale_scratch_003561", "layer 0: scale is 2111774745, expected 0"),

@@ -80,14 +80,23 @@ pub(crate) fn solve_int4([low, high, e0, e1]: [u32; ROWS]) -> [i32; ROWS] {
     [a, b256 >> 8, c256 >> 8, d256 >> 8]
 }
 
+/// The words that [`solve_int4`] takes apart: no others, since they have more bits than the sums.
+#[cfg(any(feature = "int4", not(target_os = "none")))]
+pub(crate) fn combine_int4(sums: [i32; ROWS]) -> [u32; ROWS] {
+    let [a, b, c, d] = sums.map(i64::from);
+    let s = a + 16 * b + 256 * c + 4096 * d;
+    // The two words of s, and the low ones of the others.
+    [s, s >> 32, a + 256 * c, c + 256 * b].map(|word| word as u32)
+}
+
 #[cfg(all(test, feature = "int4"))]
 mod tests {
     use super::*;
 
     #[test]
     fn int4_sums_come_apart_at_the_ends_of_their_range() {
-        const END: i64 = (1 << 23) - 1;
-        const VALUES: [i64; 13] = [
+        const END: i32 = (1 << 23) - 1;
+        const VALUES: [i32; 13] = [
             -END,
             1 - END,
             -65536,
@@ -108,10 +117,8 @@ mod tests {
             for &b in values {
                 for &c in values {
                     for &d in values {
-                        let s = (a + 16 * b + 256 * c + 4096 * d).cast_unsigned();
-                        let words = [s, s >> 32, (a + 256 * c) as u64, (c + 256 * b) as u64];
-                        let found = solve_int4(words.map(|word| word as u32)).map(i64::from);
-                        assert_eq!(found, [a, b, c, d]);
+                        let sums = [a, b, c, d];
+                        assert_eq!(solve_int4(combine_int4(sums)), sums);
                     }
                 }
             }

@@ -20,11 +20,7 @@ pub(in crate::isa) fn pack(
             }
         }
         WeightType::Int4 => {
-            let [wide_a, wide_b, wide_c, wide_d] =
-                core::array::from_fn(|row| i64::from(rows.bias(row)));
-            let s = (wide_a + 16 * wide_b + 256 * wide_c + 4096 * wide_d).cast_unsigned();
-            // The two words of s.
-            put_words(head, [s as u32, (s >> 32) as u32, chain(a, c), chain(c, b)]);
+            put_words(head, super::combine_int4(bias.map(u32::cast_signed)));
             for (i, word) in weights.as_chunks_mut::<4>().0.iter_mut().enumerate() {
                 *word = (quad(rows, 2 * i) | quad(rows, 2 * i + 1) << 16).to_le_bytes();
             }
