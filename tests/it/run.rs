@@ -224,7 +224,7 @@ fn what_breaks_a_property_gives_the_same_bits_on_an_emulated_board() {
     let folder = exported();
     let property = r#"{"properties": {
         "class": {"boxes": [{}], "holds_when": {"always_class": "setosa"}},
-        "rising": {"boxes": [{}], "holds_when": {"output": "setosa", "rises_with": "petal_length"}}}}"#;
+        "rising": {"boxes": [{}], "holds_when": {"output": "setosa", "rises_with": "2"}}}}"#;
     fs::write(folder.path().join("p.json"), property).unwrap();
     let line = "prove m.tnet --property p.json --board nucleo-f411re";
     let finished = run(folder.path(), line);

@@ -592,3 +592,80 @@ fn lines(layer: &Layer, unit: usize, sums: [i32; 2]) -> (Line, Line) {
     };
     (lower, upper)
 }
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Arch, WithSimd};
+
+    use super::*;
+    use crate::{common, domain::Domain};
+
+    struct Bounding<'a>(&'a Engine<'a>, &'a [[i32; 2]]);
+
+    impl WithSimd for Bounding<'_> {
+        type Output = Sums;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Sums {
+            let none: [&[f64]; 0] = [];
+            let widest = self.0.widest();
+            self.0.bound(simd, self.1, widest, none.into_iter()).sums
+        }
+    }
+
+    /// So many ends of bounds are reached that one which is narrower by a single step, anywhere, would leave a sum
+    /// out: the tests that try every input have teeth.
+    #[test]
+    fn every_sum_is_within_its_bounds_and_many_are_at_their_ends() {
+        let mut random = common::Random(0x7654_3210_FEDC_BA98);
+        // Of the first layer, and of those behind.
+        let mut reached = [0; 2];
+        let mut ends = [0; 2];
+        for _ in 0..400 {
+            let model = common::model(&mut random);
+            let network = Network::new(&model.blob).unwrap();
+            let engine = Engine::new(&network);
+            let ranges = common::ranges(&mut random, &model, 5);
+            let domain = Domain::new(&network, &ranges).unwrap();
+            let quantized = domain.ranges(&domain.whole());
+            let bounds = Arch::new().dispatch(Bounding(&engine, &quantized));
+            let mut seen: Sums = bounds
+                .iter()
+                .map(|layer| vec![[i32::MAX, i32::MIN]; layer.len()])
+                .collect();
+            for row in common::all_rows(&model.scales, &ranges) {
+                let row = row.iter().enumerate();
+                let mut values: Vec<i32> = row
+                    .map(|(input, &x)| network.quantization.quantize(input, x).unwrap())
+                    .collect();
+                for (layer, seen) in network.hidden().iter().zip(&mut seen) {
+                    let sums: Vec<i32> = (0..layer.units)
+                        .map(|unit| layer.sum(unit, &values))
+                        .collect();
+                    for (sum, seen) in sums.iter().zip(seen) {
+                        *seen = [seen[0].min(*sum), seen[1].max(*sum)];
+                    }
+                    values = (0..layer.units)
+                        .map(|unit| layer.write(unit, sums[unit]))
+                        .collect();
+                }
+            }
+            for (index, (bounds, seen)) in bounds.iter().zip(&seen).enumerate() {
+                for (bound, seen) in bounds.iter().zip(seen) {
+                    assert!(
+                        bound[0] <= seen[0] && seen[1] <= bound[1],
+                        "{seen:?} of {bound:?}"
+                    );
+                    let open = bound[0] < bound[1];
+                    let place = index.min(1);
+                    ends[place] += 2 * usize::from(open);
+                    reached[place] += usize::from(open && bound[0] == seen[0]);
+                    reached[place] += usize::from(open && bound[1] == seen[1]);
+                }
+            }
+        }
+        println!("{reached:?} of {ends:?}");
+        assert_eq!(reached[0], ends[0]);
+        assert!(reached[1] > ends[1] / 10, "{reached:?} of {ends:?}");
+    }
+}

@@ -566,7 +566,7 @@ impl<'a> Compare<'a> {
             };
             let last = pair.domains[0].whole().last;
             let distances = |points: &[Vec<usize>]| points.iter().map(distance).collect();
-            let Some(indices) = downhill(&last, samples, distances, is_broken) else {
+            let Some(indices) = downhill(&last, samples, 0, distances, is_broken) else {
                 continue;
             };
             if self.relation.is_some() && !is_broken(&indices) {

@@ -36,6 +36,13 @@
 //!   part of it, and there is no solver
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as thumbnet_prove;
+
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
+
 mod bounds;
 mod certificate;
 mod check;

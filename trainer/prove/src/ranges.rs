@@ -120,7 +120,7 @@ fn samples(network: &Network, domains: &[Domain], count: usize) -> Vec<Vec<Range
             vec![0.0; points.len()]
         };
         // Once at random is enough.
-        downhill(&last, count, distances, |_| true);
+        downhill(&last, count, 0, distances, |_| true);
     }
     found
 }
