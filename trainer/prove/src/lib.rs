@@ -34,6 +34,8 @@
 //! * Zhang, Zhao, Chen, Song, et al.: QVIP, ASE 2022 (arXiv 2212.11138): integer linear programs for quantized networks whose
 //!   weights, activations and inputs are fixed-point numbers. Here scales are arbitrary, the raw inputs' own rounding is
 //!   part of it, and there is no solver
+//! * Henzinger, Lechner, Žikelić: Scalable Verification of Quantized Neural Networks, AAAI 2021 (arXiv 2012.08185): the same
+//!   kind of networks as formulas over bit vectors, for a solver of those
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
