@@ -2,9 +2,10 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
+use ndarray::Array2;
 use serde_json::Value;
 use thumbnet_tests::iris::{TRAIN, run};
-use thumbnet_trainer::{Dataset, Sequential, dataset};
+use thumbnet_trainer::{Dataset, Sequential, dataset, quantize::DeviceModel};
 
 /// A folder with `iris.csv` and `model.h5`, a classifier of it.
 fn trained() -> tempfile::TempDir {
@@ -91,6 +92,82 @@ fn the_report_says_what_evaluate_measures() {
     // One file: nothing is loaded from elsewhere.
     for outside in ["http:", "https:", "src=", "href=", "@import", "url("] {
         assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn the_report_bounds_the_difference_from_float32_by_search_and_draws_what_has_one_or_two_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for (inputs, header) in [(1, "a,y"), (2, "a,b,y"), (3, "a,b,c,y")] {
+        let mut table = format!("{header}\n");
+        for row in 0..200 {
+            let x: Vec<f32> = (0..inputs)
+                .map(|input| ((row * (input + 3) * 7) % 101) as f32 / 50.0 - 1.0)
+                .collect();
+            let sum: f32 = x.iter().sum();
+            let cells: Vec<String> = x.iter().chain([&(sum * sum)]).map(f32::to_string).collect();
+            table += &format!("{}\n", cells.join(","));
+        }
+        fs::write(path.join("d.csv"), table).unwrap();
+        run(
+            path,
+            "train --data d.csv --layers 6:relu,1 --epochs 30 --seed 1 --output m.h5",
+        )
+        .ok();
+        run(
+            path,
+            "export m.h5 --calibrate d.csv --dtype float32 --output f.tnet",
+        )
+        .ok();
+        let said = run(
+            path,
+            "export m.h5 --calibrate d.csv --report r.json --report r.html --output m.tnet",
+        )
+        .ok();
+        let report = json(&path.join("r.json"));
+        let number = |value: &Value| value.as_f64().unwrap();
+        let found = &report["largest_difference"];
+        let (reached, bound) = (number(&found["reached"]), number(&found["bound"]));
+        assert!(reached <= bound, "{found}");
+        assert!(bound < number(&report["error_bound"][0]), "{found}");
+        assert!(
+            said.contains(&format!("further than {bound:.2e} from float")),
+            "{said}"
+        );
+        // No row within the ranges is further off.
+        let [device, float] =
+            ["m.tnet", "f.tnet"].map(|name| DeviceModel::load(path.join(name)).unwrap());
+        let ends = |key: &str| {
+            report[key]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(number)
+                .collect::<Vec<_>>()
+        };
+        let (low, high) = (ends("input_low"), ends("input_high"));
+        let rows = 20_000;
+        let x = Array2::from_shape_fn((rows, inputs), |(row, input)| {
+            let share = (row * [1, 173, 4391][input] % rows) as f64 / (rows - 1) as f64;
+            (low[input] + share * (high[input] - low[input])) as f32
+        });
+        let [device, float] = [device, float].map(|model| model.predict(&x).unwrap());
+        let worst = device
+            .iter()
+            .zip(&float)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(f64::from(worst) <= bound, "{worst} {found}");
+        assert!(f64::from(worst) > bound / 3.0, "{worst} {found}");
+        let page = fs::read_to_string(path.join("r.html")).unwrap();
+        assert!(page.contains("by search over the device"), "{inputs}");
+        assert_eq!(page.contains("All outputs"), inputs < 3, "{inputs}");
+        assert_eq!(
+            page.matches("fill-opacity").count() > 1600,
+            inputs == 2,
+            "{inputs}"
+        );
     }
 }
 

@@ -26,6 +26,7 @@ use super::{
     compile::task,
     console,
     data::{self, ColumnArguments, Part},
+    difference,
     emit::{Emit, EmitArguments},
     firmware::Place,
     fit::Fit,
@@ -184,7 +185,7 @@ impl Export {
             device.save(output)?;
         }
         for path in &self.report {
-            report::write(path, &report, &name)?;
+            report::write(path, &report, &device, &name)?;
         }
         let done = match self.output {
             Some(_) => "saved",
@@ -300,6 +301,9 @@ impl Export {
             })),
         };
         let Quantized { device, mut report } = quantize(&model, &rows.x, &options)?;
+        if !self.report.is_empty() {
+            report.largest_difference = difference::of(&model, &rows.x, &options, &device, &report);
+        }
         if scores || evaluation.is_some() {
             let found = compare(&model, &device, &compared.x, compared.y.as_ref())?;
             match evaluation {

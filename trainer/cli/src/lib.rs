@@ -18,6 +18,7 @@ mod console;
 mod data;
 mod demo;
 mod diff;
+mod difference;
 mod emit;
 mod evaluate;
 mod export;

@@ -42,7 +42,7 @@ pub use device_model::DeviceModel;
 pub use instructions::Instructions;
 pub use outputs::Outputs;
 pub(crate) use outputs::{largest, says_yes};
-pub use report::{LayerReport, LeftOutReport, Report};
+pub use report::{LargestDifference, LayerReport, LeftOutReport, Report};
 pub use rows::FarRow;
 pub use saturation::{LayerSaturation, Saturation};
 pub use score::Score;

@@ -90,6 +90,8 @@ pub struct Report {
     /// [`input_low`](Self::input_low) and [`input_high`](Self::input_high). Proven, hence loose. None through
     /// a normalization by a sample's own deviation, of which nothing is proven.
     pub error_bound: Option<Vec<f64>>,
+    /// A tighter bound, where one was looked for: none by [`quantize`](super::quantize) itself.
+    pub largest_difference: Option<LargestDifference>,
     /// Smallest value of each input on the calibration rows.
     pub input_low: Vec<f64>,
     /// Largest value of each input on the calibration rows.
@@ -106,6 +108,16 @@ pub struct Report {
     /// About how many instructions a prediction takes, on the cores that the weights are arranged
     /// for.
     pub instructions: Vec<Instructions>,
+}
+
+/// How far outputs of the device are from those of the same model in float32 layers on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LargestDifference {
+    /// By an input that was found.
+    pub reached: f64,
+    /// By no input within [`Report::input_low`] and [`Report::input_high`] exceeded; `reached` where that is the
+    /// largest.
+    pub bound: f64,
 }
 
 impl Report {
@@ -141,6 +153,7 @@ impl Report {
             relative_error: tuned.relative_error(),
             evaluation: None,
             error_bound: bound.map(|bound| bound.to_vec()),
+            largest_difference: None,
             input_low: low.to_vec(),
             input_high: high.to_vec(),
             flash_bytes: device.bytes().len(),
@@ -163,16 +176,34 @@ impl LayerReport {
 }
 
 impl Report {
+    /// The tighter of the proven bounds of an output's difference from float, and how it was found.
+    pub fn proven_difference(&self) -> Option<(f64, String)> {
+        let loose = self.error_bound.as_ref();
+        let loose = loose.map(|bound| bound.iter().copied().fold(0.0, f64::max));
+        let found = self.largest_difference;
+        match found.filter(|found| loose.is_none_or(|loose| found.bound < loose)) {
+            Some(found) if found.bound <= found.reached => Some((
+                found.bound,
+                "exactly, by search over the device's integers".to_owned(),
+            )),
+            Some(found) => Some((
+                found.bound,
+                format!(
+                    "by search over the device's integers, which found {:.2e}",
+                    found.reached
+                ),
+            )),
+            None => loose.map(|bound| (bound, "by adding up the errors of each layer".to_owned())),
+        }
+    }
+
     /// What is proven of every input.
     pub(super) fn proven(&self) -> String {
         let sums = "no input overflows an accumulator";
-        match &self.error_bound {
-            Some(bound) => {
-                let bound = bound.iter().copied().fold(0.0, f64::max);
-                format!(
-                    "{sums}; within the calibration rows' ranges no output is further than {bound:.2e} from float"
-                )
-            }
+        match self.proven_difference() {
+            Some((bound, how)) => format!(
+                "{sums}; within the calibration rows' ranges no output is further than {bound:.2e} from float, {how}"
+            ),
             None => format!(
                 "{sums}; how far an output can be from float is not, through a normalization by a sample's own deviation, or a table of categories"
             ),

@@ -6,6 +6,7 @@ mod chart;
 mod curves;
 mod layers;
 mod page;
+mod picture;
 mod quantization;
 mod run;
 mod search;
@@ -17,7 +18,11 @@ pub use self::search::{Searched, Tried};
 
 use std::path::{Path, PathBuf};
 
-use thumbnet_trainer::{atomic_file, error::visible, quantize::Report};
+use thumbnet_trainer::{
+    atomic_file,
+    error::visible,
+    quantize::{DeviceModel, Report},
+};
 
 use super::{Failure, Outcome, models::has_extension};
 
@@ -56,11 +61,11 @@ fn check_name(path: &Path, extensions: &[&str], expected: &str) -> Outcome {
 }
 
 /// Writes the report on the blob called `name` as HTML or JSON, by the file's name.
-pub fn write(path: &Path, report: &Report, name: &str) -> Outcome {
+pub fn write(path: &Path, report: &Report, device: &DeviceModel, name: &str) -> Outcome {
     let mut text = if has_extension(path, &["json"]) {
         serde_json::to_string_pretty(report).expect("a tree of numbers and names is JSON")
     } else {
-        quantization::to_html(report, name)
+        quantization::to_html(report, device, name)?
     };
     text.push('\n');
     atomic_file::write_bytes(path, text.as_bytes())?;

@@ -2,20 +2,29 @@
 
 use maud::{Markup, html};
 use thumbnet_trainer::{
+    Result,
     figures::thousands,
-    quantize::{Comparison, LayerReport, Report, Score},
+    quantize::{Comparison, DeviceModel, LayerReport, Report, Score},
 };
 
-use super::page::{bar, card, number, page, percent};
+use super::{
+    page::{bar, card, number, page, percent},
+    picture,
+};
 
 /// One self-contained page on the blob called `name`.
-pub fn to_html(report: &Report, name: &str) -> String {
+///
+/// # Errors
+///
+/// As [`DeviceModel::predict`].
+pub fn to_html(report: &Report, device: &DeviceModel, name: &str) -> Result<String> {
     let body = html! {
         (cards(report))
         h2 { "What quantization does to the outputs" }
         (section(report))
+        @if let Some(picture) = picture::section(report, device)? { (picture) }
     };
-    page(&format!("{name}: float against the device"), &body)
+    Ok(page(&format!("{name}: float against the device"), &body))
 }
 
 /// All but the first figures; within another page under a heading of its own.
@@ -152,8 +161,6 @@ fn costs(report: &Report) -> Markup {
 }
 
 fn proofs(report: &Report) -> Markup {
-    let bound = report.error_bound.as_ref();
-    let largest = bound.map(|bound| bound.iter().copied().fold(0.0, f64::max));
     html! {
         table {
             tr { th { "layer" } th { "largest possible sum" } th { "accumulator holds" } th {} }
@@ -168,14 +175,16 @@ fn proofs(report: &Report) -> Markup {
                 }
             }
         }
-        @if let Some(largest) = largest {
+        @if let Some((bound, how)) = report.proven_difference() {
             p {
                 "No input whatsoever overflows an accumulator. For any input between the smallest and \
                  the largest values of the calibration rows, no output differs from float by more than "
-                (number(largest))
-                "."
+                (number(bound))
+                ", " (how) "."
             }
-            p.note { "The bound adds up errors that cancel in practice; what was measured is above." }
+            @if report.largest_difference.is_none() {
+                p.note { "The bound adds up errors that cancel in practice; what was measured is above." }
+            }
         } @else {
             p {
                 "No input whatsoever overflows an accumulator. How far an output can be from float is not \
