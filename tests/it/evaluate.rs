@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use thumbnet_tests::{
     command::thumbnet,
-    iris::{models, run},
+    iris::{folder, models, run},
 };
 use thumbnet_trainer::{Sequential, dataset::read_array};
 
@@ -379,4 +379,22 @@ fn rows_and_values_at_the_ends_of_a_device_models_ranges_are_counted() {
         run(path, "evaluate model.h5 --data iris.csv --saturation").error(2),
         "--saturation is for device models, and model.h5 is a Keras file; export it first"
     );
+}
+
+/// Classes without names are called by their numbers, of a device model as of the file it comes from.
+#[test]
+fn classes_without_names_are_called_by_their_numbers() {
+    let folder = folder();
+    let run = |line: &str| run(folder.path(), line).ok();
+    run("train --data numbers.csv --layers 8:relu,3:softmax --epochs 2 --verbose 0 --output m.h5");
+    run("export m.h5 --calibrate numbers.csv --output m.tnet");
+    for model in ["m.h5", "m.tnet"] {
+        let said = run(&format!("evaluate {model} --data numbers.csv"));
+        let matrix = said
+            .lines()
+            .find(|line| line.starts_with("actual"))
+            .unwrap();
+        let names: Vec<&str> = matrix.split_whitespace().skip(3).collect();
+        assert_eq!(names, ["0", "1", "2"], "{said}");
+    }
 }

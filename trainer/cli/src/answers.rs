@@ -61,7 +61,12 @@ fn answers(
             rows.target_names
         }
         Task::Binary | Task::MultiClass | Task::MultiLabel if classes.is_empty() => {
-            rows.class_names.unwrap_or(rows.target_names)
+            // The name of the one column of classes is none of a class.
+            let columns = match task {
+                Task::MultiLabel => rows.target_names,
+                _ => &[],
+            };
+            rows.class_names.unwrap_or(columns)
         }
         Task::Binary | Task::MultiClass | Task::MultiLabel => classes,
     };
