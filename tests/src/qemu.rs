@@ -1,6 +1,10 @@
 //! Comparing emulated boards with this machine.
 
-use std::{env, ops::Range, path::PathBuf};
+use std::{
+    env,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use thumbnet_boards::{
     Board, Firmware, Qemu, Run,
@@ -40,17 +44,12 @@ pub fn compare(firmware: &Firmware, models: &[RandomModel]) -> usize {
             .enumerate()
             .map(|(i, model)| Job {
                 blob: &model.blob,
-                // Most are aligned, as firmware will have them; the others run by portable code.
-                shift: if i % 5 == 4 { 1 + (i / 5 % 3) as u8 } else { 0 },
+                shift: shift(i),
                 inputs: model.inputs,
                 x: &model.x,
             })
             .collect();
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let run = Run::new(firmware.board, &elf, folder.path());
-        let answers = qemu
-            .answer(&run, &jobs)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let answers = answers(&qemu, firmware.board, &elf, &jobs);
         for ((job, model), found) in jobs.iter().zip(models).zip(&answers) {
             let expected = job.on_host();
             if *found != expected {
@@ -66,6 +65,22 @@ pub fn compare(firmware: &Firmware, models: &[RandomModel]) -> usize {
         }
     }
     rows
+}
+
+/// Bytes behind an aligned address: most are aligned, as firmware will have them; the others run by portable code.
+fn shift(index: usize) -> u8 {
+    if index % 5 == 4 {
+        1 + (index / 5 % 3) as u8 // at most 3
+    } else {
+        0
+    }
+}
+
+fn answers(qemu: &Qemu, board: Board, elf: &Path, jobs: &[Job]) -> Vec<Answer> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = Run::new(board, elf, folder.path());
+    let found = qemu.answer(&run, jobs);
+    found.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Places of blobs of these lengths, as many at once as the board has room for.
@@ -131,17 +146,13 @@ pub fn compare_hostile(firmware: &Firmware, blobs: &[Vec<u8>]) -> Option<Hostile
                 let inputs = model.map_or(1, |(inputs, _, _)| inputs);
                 Job {
                     blob,
-                    shift: if i % 5 == 4 { 1 + (i / 5 % 3) as u8 } else { 0 },
+                    shift: shift(i),
                     inputs,
                     x: &row[..inputs],
                 }
             })
             .collect();
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let run = Run::new(firmware.board, &elf, folder.path());
-        let answers = qemu
-            .answer(&run, &jobs)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let answers = answers(&qemu, firmware.board, &elf, &jobs);
         for ((job, (_, model)), found) in jobs.iter().zip(models).zip(&answers) {
             let expected = job.on_host();
             let count = match model {
