@@ -263,11 +263,7 @@ impl Prove {
                 false => console::print(&difference_text(property, &found))?,
             }
         }
-        match self.json {
-            true if list.len() == 1 => console::print_json(&list.remove(0)),
-            true => console::print_json(&json!({"properties": list})),
-            false => Ok(()),
-        }
+        self.print_list(list)
     }
 
     fn reachable(&self, network: &Network, properties: &[Property], options: &Options) -> Outcome {
@@ -282,6 +278,11 @@ impl Prove {
                 false => console::print(&ranges_text(property, &found))?,
             }
         }
+        self.print_list(list)
+    }
+
+    /// With `--json` the only one, or all; else they are printed already.
+    fn print_list(&self, mut list: Vec<Value>) -> Outcome {
         match self.json {
             true if list.len() == 1 => console::print_json(&list.remove(0)),
             true => console::print_json(&json!({"properties": list})),

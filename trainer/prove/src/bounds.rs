@@ -65,6 +65,15 @@ pub(crate) struct Bounded {
     pub linear: Linear,
 }
 
+impl Bounded {
+    /// Multiply-accumulates of an input, and what else a unit takes.
+    pub fn cost(&self) -> f64 {
+        let stages = self.stages.iter();
+        let each = stages.map(|stage| stage.weights.len() + 8 * stage.live.len());
+        each.sum::<usize>() as f64
+    }
+}
+
 /// Linear forms of the inputs, no greater than those that were asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Linear {

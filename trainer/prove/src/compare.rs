@@ -10,17 +10,19 @@ use std::{
     time::Instant,
 };
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Simd;
 use thumbnet_runtime::Activation;
 
 use crate::{
-    bounds::{Bounded, Engine, Linear, Sums, outputs},
-    domain::{Domain, Region},
+    bounds::{Bounded, Engine, Sums},
+    domain::Region,
     enumerate::{LANES, Numbers, Reduced, Whole},
     error::{Error, Result},
     float::FloatNetwork,
     goal::{ACTIVATION_ERROR, Goal, Plan, SOFTMAX_GAP},
+    monotone::{risen, rises_with_sum},
     network::{Head, Network},
+    pair::{Joint, Pair},
     parts::{self, Done, Part, Question},
     relation::{Relation, difference},
     search::{Counterexample, Options, Outcome, Row, downhill},
@@ -168,14 +170,6 @@ pub fn largest_difference(
         bound: left.max(reached),
         outcome,
     })
-}
-
-/// The inputs of a box in both rows.
-struct Pair {
-    domains: [Domain; 2],
-    /// Of each input the other row's value, in terms of this one's: `slope * value`, and between which numbers
-    /// added; none where they cannot be said.
-    links: Vec<Option<(f64, [f64; 2])>>,
 }
 
 /// A sum of outputs of both rows before their activations that has to be above a number.
@@ -581,184 +575,6 @@ impl<'a> Compare<'a> {
     }
 }
 
-/// Whether an output, as the device computes it, is no less for a greater sum.
-fn rises_with_sum(network: &Network, relation: Option<Relation>) -> bool {
-    let Some(Relation::Monotone { output, .. }) = relation else {
-        return false;
-    };
-    let most = network.last().greatest_sum[output];
-    match network.head.activation {
-        Activation::Linear | Activation::Relu => true,
-        Activation::Sigmoid | Activation::Tanh if most < 1 << 21 => {
-            // All that there are, by the device's own code.
-            let scale = network.scales[output].abs();
-            let mut values: Vec<f32> = (-most..=most).map(|sum| sum as f32 * scale).collect();
-            network.head.activate(&mut values);
-            values.is_sorted()
-        }
-        _ => false,
-    }
-}
-
-impl Pair {
-    /// None where a column has no two values.
-    fn new(
-        network: &Network,
-        other: Option<&Other>,
-        relation: Option<Relation>,
-        ranges: &Box,
-    ) -> Result<Option<Self>> {
-        let own = |input, x| network.quantization.quantize(input, x);
-        let mut domains = match other {
-            Some(Other::Integers(other)) => Domain::pair(ranges, &|input, x| {
-                Some([own(input, x)?, other.quantization.quantize(input, x)?])
-            })?,
-            Some(Other::Floats(other)) => Domain::pair(ranges, &|input, x| {
-                let q = own(input, x)?;
-                other.takes(input, x).then_some([q, 0])
-            })?,
-            None => {
-                let domain = Domain::new(network, ranges)?;
-                [domain.clone(), domain]
-            }
-        };
-        if let Some(Relation::Monotone { column, .. }) = relation {
-            let [one, next] = &mut domains;
-            let (one, next) = (&mut one.inputs[column], &mut next.inputs[column]);
-            if one.values.len() < 2 {
-                return Ok(None);
-            }
-            // Integers may rise where raw values fall.
-            let (lower, upper) = match one.witnesses.is_sorted() {
-                true => (one, next),
-                false => (next, one),
-            };
-            lower.values.pop();
-            lower.witnesses.pop();
-            upper.values.remove(0);
-            upper.witnesses.remove(0);
-        }
-        let is_float = matches!(other, Some(Other::Floats(_)));
-        let links = domains[0]
-            .inputs
-            .iter()
-            .zip(&domains[1].inputs)
-            .map(|(one, next)| {
-                let second = |index: usize| match is_float {
-                    true => next.ends[index].map(f64::from),
-                    false => [f64::from(next.values[index]); 2],
-                };
-                let end = one.values.len() - 1;
-                let middle = |index: usize| second(index)[0] / 2.0 + second(index)[1] / 2.0;
-                let width = f64::from(one.values[end] - one.values[0]);
-                let slope = (middle(end) - middle(0)) / width;
-                let mut added = [f64::INFINITY, f64::NEG_INFINITY];
-                for (index, &value) in one.values.iter().enumerate() {
-                    let product = slope * f64::from(value);
-                    for y in second(index) {
-                        // More than the roundings.
-                        let pad = 1e-14 * (product.abs() + y.abs());
-                        added = [
-                            added[0].min(y - product - pad),
-                            added[1].max(y - product + pad),
-                        ];
-                    }
-                }
-                let is_finite = slope.is_finite() && added.iter().all(|x| x.is_finite());
-                is_finite.then_some((slope, added))
-            });
-        Ok(Some(Self {
-            links: links.collect(),
-            domains,
-        }))
-    }
-
-    /// The raw values of a part.
-    fn raw(&self, region: &Region) -> Vec<[f32; 2]> {
-        let ends = region
-            .first
-            .iter()
-            .zip(&region.last)
-            .zip(&self.domains[1].inputs);
-        ends.map(|((&first, &last), input)| {
-            let [a, b] = [input.ends[first], input.ends[last]];
-            [a[0].min(b[0]), a[1].max(b[1])]
-        })
-        .collect()
-    }
-
-    /// The least values of sums of forms of both rows.
-    fn lower(&self, rows: [(&Bounded, &[[f64; 2]]); 2], forms: usize) -> Joint {
-        let inputs = self.links.len();
-        let mut places = [vec![None; inputs], vec![None; inputs]];
-        for ((bounded, _), places) in rows.iter().zip(&mut places) {
-            for (place, &input) in bounded.inputs.iter().enumerate() {
-                places[input] = Some(place);
-            }
-        }
-        let [a, b] = rows.map(|(bounded, _)| &bounded.linear);
-        let slope = |linear: &Linear, place: Option<usize>, form: usize| {
-            place.map_or(0.0, |place| linear.slopes[place * linear.count + form])
-        };
-        let mut joint = Joint {
-            lower: Vec::with_capacity(forms),
-            slopes: vec![[0.0; 2]; inputs * forms],
-        };
-        for form in 0..forms {
-            let mut sum = a.constants[form] + b.constants[form];
-            let mut magnitude = a.constants[form].abs() + b.constants[form].abs();
-            for (input, link) in self.links.iter().enumerate() {
-                let slopes = [
-                    slope(a, places[0][input], form),
-                    slope(b, places[1][input], form),
-                ];
-                joint.slopes[form * inputs + input] = slopes;
-                let [one, other] = [rows[0].1[input], rows[1].1[input]];
-                let least = |slope: f64, ends: [f64; 2]| (slope * ends[0]).min(slope * ends[1]);
-                let most = |ends: [f64; 2]| ends[0].abs().max(ends[1].abs());
-                let mut low = 0.0;
-                if slopes[0] != 0.0 {
-                    low += least(slopes[0], one);
-                    magnitude += slopes[0].abs() * most(one);
-                }
-                if slopes[1] != 0.0 {
-                    low += least(slopes[1], other);
-                    magnitude += slopes[1].abs() * most(other);
-                }
-                if let Some((link, added)) = *link
-                    && slopes[0] != 0.0
-                    && slopes[1] != 0.0
-                {
-                    let both = slopes[0] + slopes[1] * link;
-                    let joined = least(both, one) + least(slopes[1], added);
-                    if joined > low {
-                        low = joined;
-                    }
-                    magnitude += (slopes[0].abs() + (slopes[1] * link).abs()) * most(one)
-                        + slopes[1].abs() * most(added);
-                }
-                sum += low;
-            }
-            let error = a.errors[form] + b.errors[form];
-            let rounding = magnitude * (8 * inputs + 64) as f64 * f64::EPSILON;
-            let lower = sum - error - rounding;
-            joint.lower.push(if lower.is_nan() {
-                f64::NEG_INFINITY
-            } else {
-                lower
-            });
-        }
-        joint
-    }
-}
-
-/// Bounds of forms of two rows.
-struct Joint {
-    lower: Vec<f64>,
-    /// Of each form and input the coefficients in both rows, `[forms, inputs]`.
-    slopes: Vec<[f64; 2]>,
-}
-
 /// Parts of a box of floats within one of the integers that are looked at.
 const PIECES: usize = 512;
 
@@ -771,27 +587,15 @@ struct Asked<'a> {
 impl Question for Asked<'_> {
     type Known = [Sums; 2];
 
-    fn decide(&self, part: &Part<[Sums; 2]>) -> Done<[Sums; 2]> {
-        Arch::new().dispatch(Deciding(self, part))
-    }
-}
-
-/// [`Asked::decide_with`] in the widest vectors of the machine.
-struct Deciding<'a>(&'a Asked<'a>, &'a Part<[Sums; 2]>);
-
-impl WithSimd for Deciding<'_> {
-    type Output = Done<[Sums; 2]>;
-
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-        let part = self.1;
-        match self.0.compare.relation {
+    fn decide<S: Simd>(&self, simd: S, part: &Part<[Sums; 2]>) -> Done<[Sums; 2]> {
+        match self.compare.relation {
             Some(Relation::Monotone {
                 output,
                 column,
                 rises,
-            }) => self.0.monotone(simd, part, output, column, rises),
-            _ => self.0.differ(simd, part),
+            }) => self.monotone(simd, part, output, column, rises),
+            _ => self.differ(simd, part),
         }
     }
 }
@@ -865,11 +669,8 @@ impl Asked<'_> {
     }
 
     fn is_cheap(&self, region: &Region, rows: [&Bounded; 2]) -> bool {
-        let stages = rows.iter().flat_map(|bounded| &bounded.stages);
-        let cost: usize = stages
-            .map(|stage| stage.weights.len() + 8 * stage.live.len())
-            .sum();
-        region.count() * cost as f64 <= self.enumeration || region.count() <= 1.0
+        let cost: f64 = rows.iter().map(|bounded| bounded.cost()).sum();
+        region.count() * cost <= self.enumeration || region.count() <= 1.0
     }
 
     #[inline(always)]
@@ -1122,58 +923,4 @@ impl Asked<'_> {
             bound: part.bound,
         }
     }
-}
-
-/// By how much the sums of the last layer may rise with a step of an input, where the sums of the hidden layers are
-/// within these for both rows: all in integers.
-fn risen(network: &Network, sums: &Sums, column: usize, steps: [i64; 2]) -> Vec<[i64; 2]> {
-    let mut values = vec![[0; 2]; network.inputs()];
-    values[column] = steps;
-    for (index, layer) in network.layers.iter().enumerate() {
-        let units = (0..layer.units).map(|unit| {
-            let weights = &layer.weights[unit * layer.inputs..][..layer.inputs];
-            let mut risen = [0; 2];
-            for (&w, step) in weights.iter().zip(&values) {
-                let ends = step.map(|step| step * i64::from(w));
-                risen = [
-                    risen[0] + ends[0].min(ends[1]),
-                    risen[1] + ends[0].max(ends[1]),
-                ];
-            }
-            let Some(sums) = sums.get(index).map(|sums| sums[unit]) else {
-                return risen; // of the last layer
-            };
-            // Rounding moves a step by less than one; the clamp keeps its sign and makes it no longer.
-            let multiplier = i64::from(layer.multipliers[unit]);
-            let [low, high] = [
-                (risen[0] * multiplier) >> layer.shift,
-                -((-risen[1] * multiplier) >> layer.shift),
-            ];
-            let [least, most] = sums.map(|sum| layer.level(unit, sum.into()));
-            let is_inside = -layer.limit < least && most < layer.limit;
-            let [low, high] = match is_inside {
-                true => [low, high],
-                false => [low.min(0), high.max(0)],
-            };
-            let width = i64::from(most - least);
-            let level = [low.max(-width), high.min(width)];
-            if layer.table.is_empty() || level == [0, 0] {
-                return level;
-            }
-            let [bottom, top] = outputs(layer, unit, sums).map(i64::from);
-            let spread = top - bottom;
-            let entries = (least..=most).map(|level| layer.looked_up(level));
-            // Only short parts are looked at.
-            let sorted = most - least <= 512;
-            let is_rising = sorted && entries.clone().is_sorted();
-            let is_falling = sorted && entries.rev().is_sorted();
-            match (level[0] >= 0, level[1] <= 0, is_rising, is_falling) {
-                (true, _, true, _) | (_, true, _, true) => [0, spread],
-                (true, _, _, true) | (_, true, true, _) => [-spread, 0],
-                _ => [-spread, spread],
-            }
-        });
-        values = units.collect();
-    }
-    values
 }

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::{
     domain::Region,
     search::{Counterexample, Options, Outcome, Verdict},
@@ -16,7 +18,19 @@ pub(crate) trait Question: Sync {
     /// What is known of a part, and narrows what is found out of its halves.
     type Known: Clone + Send;
 
-    fn decide(&self, part: &Part<Self::Known>) -> Done<Self::Known>;
+    /// In the widest vectors of the machine; to be inlined there.
+    fn decide<S: Simd>(&self, simd: S, part: &Part<Self::Known>) -> Done<Self::Known>;
+}
+
+struct Deciding<'a, Q: Question>(&'a Q, &'a Part<Q::Known>);
+
+impl<Q: Question> WithSimd for Deciding<'_, Q> {
+    type Output = Done<Q::Known>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        self.0.decide(simd, self.1)
+    }
 }
 
 /// A part of a box that is to be decided.
@@ -198,7 +212,7 @@ impl<Q: Question> Work<'_, Q> {
             }
             shared.working += 1;
             drop(shared);
-            let done = self.question.decide(&part);
+            let done = Arch::new().dispatch(Deciding(self.question, &part));
             shared = self.shared();
             shared.working -= 1;
             self.note(&mut shared, &part, done);

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Simd;
 use thumbnet_runtime::Activation;
 
 use crate::{
@@ -163,19 +163,82 @@ struct Extreme<'a> {
 impl Question for Extreme<'_> {
     type Known = Sums;
 
-    fn decide(&self, part: &Part<Sums>) -> Done<Sums> {
-        Arch::new().dispatch(Deciding(self, part))
-    }
-}
-
-struct Deciding<'a>(&'a Extreme<'a>, &'a Part<Sums>);
-
-impl WithSimd for Deciding<'_> {
-    type Output = Done<Sums>;
-
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Done<Sums> {
-        self.0.decide_with(simd, self.1)
+    fn decide<S: Simd>(&self, simd: S, part: &Part<Sums>) -> Done<Sums> {
+        let network = self.engine.network;
+        let domain = &self.domains[part.which];
+        let region = &part.region;
+        let ranges = domain.ranges(region);
+        let forms = self.forms.iter().map(Vec::as_slice);
+        let bounded = self.engine.bound(simd, &ranges, part.known.clone(), forms);
+        let beyond = self.beyond(&bounded.linear.lower);
+        let best = *self.best();
+        if beyond <= best {
+            return Done::Bounded;
+        }
+        if beyond <= best + self.slack {
+            return Done::Left(beyond);
+        }
+        if region.count() * bounded.cost() <= self.enumeration || bounded.inputs.is_empty() {
+            if network.is_narrow() {
+                self.computed(
+                    simd,
+                    domain,
+                    region,
+                    Reduced::<f32>::new(self.engine, &bounded),
+                );
+            } else {
+                self.computed(
+                    simd,
+                    domain,
+                    region,
+                    Reduced::<f64>::new(self.engine, &bounded),
+                );
+            }
+            return Done::Enumerated;
+        }
+        // The corner where the form is greatest that is to be great.
+        let form = usize::from(self.sign > 0.0);
+        let mut corner = region.first.clone();
+        let mut widest = (f64::NEG_INFINITY, bounded.inputs[0]);
+        let coefficients = self
+            .forms
+            .get(form)
+            .into_iter()
+            .flatten()
+            .zip(&network.scales);
+        let scaled: Vec<f64> = coefficients
+            .map(|(c, &scale)| c * f64::from(scale))
+            .collect();
+        let gradients = (!scaled.is_empty()).then(|| bounded.gradients(&scaled));
+        for (place, &input) in bounded.inputs.iter().enumerate() {
+            let slope = match self.forms.is_empty() {
+                true => 1.0,
+                false => bounded.linear.slopes[place * bounded.linear.count + form],
+            };
+            if slope < 0.0 {
+                corner[input] = region.last[input];
+            }
+            let gradient = gradients.as_ref().map_or(1.0, |all| all[place]);
+            let width = f64::from(ranges[input][1] - ranges[input][0]);
+            let moved = (gradient + 20.0 * slope.abs()) * width;
+            if moved > widest.0 {
+                widest = (moved, input);
+            }
+        }
+        let values = network.trace(&domain.quantized(&corner));
+        if let Some(values) = values.last() {
+            self.see(values[self.unit]);
+        }
+        let (_, input) = widest;
+        let at = usize::midpoint(region.first[input], region.last[input]);
+        Done::Split {
+            input,
+            at,
+            upwards: corner[input] > at,
+            known: bounded.sums,
+            bound: beyond.min(part.bound),
+        }
     }
 }
 
@@ -240,88 +303,6 @@ impl Extreme<'_> {
             outputs(layer, unit, sums).map(f64::from)
         };
         if self.sign > 0.0 { ends[1] } else { -ends[0] }
-    }
-
-    #[inline(always)]
-    fn decide_with<S: Simd>(&self, simd: S, part: &Part<Sums>) -> Done<Sums> {
-        let network = self.engine.network;
-        let domain = &self.domains[part.which];
-        let region = &part.region;
-        let ranges = domain.ranges(region);
-        let forms = self.forms.iter().map(Vec::as_slice);
-        let bounded = self.engine.bound(simd, &ranges, part.known.clone(), forms);
-        let beyond = self.beyond(&bounded.linear.lower);
-        let best = *self.best();
-        if beyond <= best {
-            return Done::Bounded;
-        }
-        if beyond <= best + self.slack {
-            return Done::Left(beyond);
-        }
-        let stages = bounded.stages.iter();
-        let cost: usize = stages
-            .map(|stage| stage.weights.len() + 8 * stage.live.len())
-            .sum();
-        if region.count() * cost as f64 <= self.enumeration || bounded.inputs.is_empty() {
-            if network.is_narrow() {
-                self.computed(
-                    simd,
-                    domain,
-                    region,
-                    Reduced::<f32>::new(self.engine, &bounded),
-                );
-            } else {
-                self.computed(
-                    simd,
-                    domain,
-                    region,
-                    Reduced::<f64>::new(self.engine, &bounded),
-                );
-            }
-            return Done::Enumerated;
-        }
-        // The corner where the form is greatest that is to be great.
-        let form = usize::from(self.sign > 0.0);
-        let mut corner = region.first.clone();
-        let mut widest = (f64::NEG_INFINITY, bounded.inputs[0]);
-        let coefficients = self
-            .forms
-            .get(form)
-            .into_iter()
-            .flatten()
-            .zip(&network.scales);
-        let scaled: Vec<f64> = coefficients
-            .map(|(c, &scale)| c * f64::from(scale))
-            .collect();
-        let gradients = (!scaled.is_empty()).then(|| bounded.gradients(&scaled));
-        for (place, &input) in bounded.inputs.iter().enumerate() {
-            let slope = match self.forms.is_empty() {
-                true => 1.0,
-                false => bounded.linear.slopes[place * bounded.linear.count + form],
-            };
-            if slope < 0.0 {
-                corner[input] = region.last[input];
-            }
-            let gradient = gradients.as_ref().map_or(1.0, |all| all[place]);
-            let width = f64::from(ranges[input][1] - ranges[input][0]);
-            let moved = (gradient + 20.0 * slope.abs()) * width;
-            if moved > widest.0 {
-                widest = (moved, input);
-            }
-        }
-        let values = network.trace(&domain.quantized(&corner));
-        if let Some(values) = values.last() {
-            self.see(values[self.unit]);
-        }
-        let (_, input) = widest;
-        let at = usize::midpoint(region.first[input], region.last[input]);
-        Done::Split {
-            input,
-            at,
-            upwards: corner[input] > at,
-            known: bounded.sums,
-            bound: beyond.min(part.bound),
-        }
     }
 
     /// Computes all inputs of a part.

@@ -150,14 +150,8 @@ pub fn prove(network: &Network, property: &Property, options: &Options) -> Resul
 impl Question for Search<'_> {
     type Known = Sums;
 
-    fn decide(&self, part: &Part<Sums>) -> Done<Sums> {
-        Arch::new().dispatch(Deciding(self, part))
-    }
-}
-
-impl Search<'_> {
     #[inline(always)]
-    fn decide_with<S: Simd>(&self, simd: S, part: &Part<Sums>) -> Done<Sums> {
+    fn decide<S: Simd>(&self, simd: S, part: &Part<Sums>) -> Done<Sums> {
         let domain = &self.domains[part.which];
         let region = &part.region;
         let forms = self.plan.forms.iter().map(|form| &form.coefficients[..]);
@@ -167,12 +161,8 @@ impl Search<'_> {
         if self.plan.suffices(&bounded.linear.lower) {
             return Done::Bounded;
         }
-        let cost: usize = bounded
-            .stages
-            .iter()
-            .map(|stage| stage.weights.len() + 8 * stage.live.len())
-            .sum();
-        if region.count() * cost as f64 <= self.options.enumeration || bounded.inputs.is_empty() {
+        if region.count() * bounded.cost() <= self.options.enumeration || bounded.inputs.is_empty()
+        {
             let broken = if self.narrow {
                 Reduced::<f32>::new(self.engine, &bounded)
                     .first_broken(simd, domain, region, self.goal)
@@ -202,7 +192,9 @@ impl Search<'_> {
             bound: part.bound,
         }
     }
+}
 
+impl Search<'_> {
     /// The input that moves the bound most, and the corner where it is least.
     #[inline(always)]
     fn widest(&self, domain: &Domain, region: &Region, bounded: &Bounded) -> (usize, Vec<usize>) {
@@ -345,19 +337,7 @@ const KEPT: usize = 16;
 /// How often, ever nearer.
 const ROUNDS: usize = 12;
 
-/// [`Search::decide_with`] in the widest vectors of the machine.
-struct Deciding<'a>(&'a Search<'a>, &'a Part<Sums>);
-
-impl WithSimd for Deciding<'_> {
-    type Output = Done<Sums>;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Done<Sums> {
-        self.0.decide_with(simd, self.1)
-    }
-}
-
-/// [`Search::sampled`] likewise.
+/// [`Search::sampled`] in the widest vectors of the machine.
 struct Sampling<'a>(&'a Search<'a>, &'a Domain);
 
 impl WithSimd for Sampling<'_> {
