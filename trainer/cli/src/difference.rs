@@ -18,11 +18,9 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// before their outputs.
 ///
 /// * `x` - calibration rows
-/// * `options` - that the device model was quantized with
 pub fn of(
     model: &Sequential,
     x: &ArrayD<f32>,
-    options: &QuantizeOptions,
     device: &DeviceModel,
     report: &Report,
 ) -> Option<LargestDifference> {
@@ -30,7 +28,7 @@ pub fn of(
     let options = QuantizeOptions {
         types: LayerTypes::All(DataType::Float32),
         self_tests: Some(0),
-        ..options.clone()
+        ..QuantizeOptions::default()
     };
     let float = quantize(model, x, &options).ok()?.device;
     let other = Other::new(float.bytes()).ok()?;

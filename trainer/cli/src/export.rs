@@ -170,7 +170,8 @@ impl Export {
             return self.emit_device(emit.as_ref());
         }
         let Exported {
-            quantized: Quantized { device, report },
+            quantized: Quantized { device, mut report },
+            model,
             rows,
             promise,
             ..
@@ -178,6 +179,9 @@ impl Export {
         let place = self.board.map(Place::board);
         if let Some(place) = &place {
             self.check_fit(&device, place)?;
+        }
+        if !self.report.is_empty() {
+            report.largest_difference = difference::of(&model, &rows.x, &device, &report);
         }
         let name = self.output.as_ref().unwrap_or(&self.model);
         let name = name.display().to_string();
@@ -301,9 +305,6 @@ impl Export {
             })),
         };
         let Quantized { device, mut report } = quantize(&model, &rows.x, &options)?;
-        if !self.report.is_empty() {
-            report.largest_difference = difference::of(&model, &rows.x, &options, &device, &report);
-        }
         if scores || evaluation.is_some() {
             let found = compare(&model, &device, &compared.x, compared.y.as_ref())?;
             match evaluation {
@@ -343,6 +344,7 @@ impl Export {
         Ok(Exported {
             quantized: Quantized { device, report },
             columns: columns.unwrap_or(&rows.feature_names).clone(),
+            model,
             rows,
             promise,
         })
@@ -633,6 +635,8 @@ impl Export {
 /// What came of an export.
 pub struct Exported {
     pub quantized: Quantized,
+    /// In float32.
+    model: Sequential,
     /// Of `--calibrate`.
     pub rows: Dataset,
     /// Names of the inputs: those that the model was trained on, else those of the rows.
