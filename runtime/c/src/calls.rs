@@ -145,6 +145,23 @@ macro_rules! buffers {
     }};
 }
 
+/// Checks where an answer goes, and writes it once nothing is borrowed any more.
+///
+/// # Safety
+///
+/// By the header's contract.
+#[inline(always)]
+unsafe fn answer<T>(to: *mut T, found: impl FnOnce() -> Result<T, Code>) -> Code {
+    let run = || {
+        place(to.addr(), 1, size_of::<T>(), align_of::<T>())?;
+        let found = found()?;
+        // SAFETY: not null, aligned, and by the contract one of them; the borrows above are over.
+        unsafe { to.write(found) };
+        Ok(())
+    };
+    Code::from(run())
+}
+
 macro_rules! predict {
     ($($name:ident($sample:ty) = $method:ident;)*) => {$(
         #[doc = concat!("`", stringify!($name), "`: the outputs of one row of `", stringify!($sample), "`.")]
@@ -195,8 +212,7 @@ pub unsafe extern "C" fn thumbnet_classify(
     output_count: usize,
     class: *mut Class,
 ) -> Code {
-    let run = || {
-        place(class.addr(), 1, size_of::<Class>(), align_of::<Class>())?;
+    let found = || {
         let b = buffers!(
             handle,
             inputs,
@@ -207,15 +223,13 @@ pub unsafe extern "C" fn thumbnet_classify(
             output_count
         );
         let found = b.model.classify(b.inputs, b.scratch, b.outputs)?;
-        let found = Class {
+        Ok(Class {
             index: found.index as u32, // less than the outputs, which are a u16
             score: found.score,
-        };
-        // SAFETY: not null, aligned, and by the contract a class; the borrows above are over.
-        unsafe { class.write(found) };
-        Ok(())
+        })
     };
-    Code::from(run())
+    // SAFETY: the contract.
+    unsafe { answer(class, found) }
 }
 
 /// `thumbnet_is_known`: whether what `thumbnet_classify` found is a class that the model knows.
@@ -253,13 +267,7 @@ pub unsafe extern "C" fn thumbnet_detect(
     output_count: usize,
     found: *mut Detection,
 ) -> Code {
-    let run = || {
-        place(
-            found.addr(),
-            1,
-            size_of::<Detection>(),
-            align_of::<Detection>(),
-        )?;
+    let detection = || {
         let b = buffers!(
             handle,
             inputs,
@@ -270,15 +278,13 @@ pub unsafe extern "C" fn thumbnet_detect(
             output_count
         );
         let detection = b.model.detect(b.inputs, b.scratch, b.outputs)?;
-        let detection = Detection {
+        Ok(Detection {
             score: detection.score,
             is_anomaly: detection.is_anomaly,
-        };
-        // SAFETY: not null, aligned, and by the contract a detection; the borrows above are over.
-        unsafe { found.write(detection) };
-        Ok(())
+        })
     };
-    Code::from(run())
+    // SAFETY: the contract.
+    unsafe { answer(found, detection) }
 }
 
 /// `thumbnet_says_yes`: whether an output that decides for itself says yes.
