@@ -131,21 +131,14 @@ impl<'a> Layer<'a> {
                 return None;
             }
         }
-        let tiled = |of: &dyn Fn(usize) -> u32| -> Vec<u32> {
-            let count = units * TILE.div_ceil(units);
-            (0..count).map(|at| of(at % units)).collect()
-        };
         Some(Self {
             tensors,
             inputs,
             units,
             weights,
             wide,
-            bias: tiled(&|unit| tensors.bias(unit).cast_unsigned())
-                .into_iter()
-                .map(u32::cast_signed)
-                .collect(),
-            scales: tiled(&|unit| tensors.scale(unit)),
+            bias: tiled(units, |unit| tensors.bias(unit)),
+            scales: tiled(units, |unit| tensors.scale(unit)),
             output: info.output,
             activation: info.activation,
         })
@@ -226,6 +219,12 @@ impl<'a> Layer<'a> {
                 .chunks_exact_mut(self.units)
                 .all(|row| self.tensors.activate(row))
     }
+}
+
+/// Something of each unit, again and again up to a tile.
+fn tiled<T>(units: usize, of: impl Fn(usize) -> T) -> Vec<T> {
+    let count = units * TILE.div_ceil(units);
+    (0..count).map(|at| of(at % units)).collect()
 }
 
 /// One byte of each value.
